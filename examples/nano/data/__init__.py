@@ -1,0 +1,1 @@
+"""The data factory of the nano weights: collects and synthesises speech from package registries."""

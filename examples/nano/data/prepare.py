@@ -1,0 +1,41 @@
+"""Builds the corpora: `python -m examples.nano.data.prepare [SOURCE...] --out .data`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from .common import ManifestError, read_manifest
+from .packages import PackageError
+
+SOURCES = ("asterisk",)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="prepare", description=__doc__)
+    parser.add_argument("source", nargs="*", help=f"which of {', '.join(SOURCES)}; all if none")
+    parser.add_argument("--out", type=Path, default=Path(".data"), help="where the corpora go")
+    options = parser.parse_args(arguments)
+    failed = False
+    for name in options.source or SOURCES:
+        if name not in SOURCES:
+            parser.error(f"unknown source {name}: choose from {', '.join(SOURCES)}")
+        module = importlib.import_module(f".{name}", __package__)
+        try:
+            manifests = module.prepare(options.out)
+        except (PackageError, ManifestError, OSError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            failed = True
+            continue
+        for manifest in manifests:
+            items = read_manifest(manifest)
+            hours = sum(item.seconds for item in items) / 3600
+            speakers = len({item.speaker for item in items})
+            print(f"{manifest.parent.name}: {len(items)} items, {hours:.2f} h, {speakers} speakers")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
