@@ -10,13 +10,15 @@ from pathlib import Path
 from .common import ManifestError, read_manifest
 from .packages import PackageError
 
-SOURCES = ("asterisk",)
+SOURCES = ("asterisk", "hibari")
+SYNTHESISED = ("hibari",)
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="prepare", description=__doc__)
     parser.add_argument("source", nargs="*", help=f"which of {', '.join(SOURCES)}; all if none")
     parser.add_argument("--out", type=Path, default=Path(".data"), help="where the corpora go")
+    parser.add_argument("--hours", type=float, help="how much a synthesised corpus shall hold")
     options = parser.parse_args(arguments)
     failed = False
     for name in options.source or SOURCES:
@@ -24,7 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"unknown source {name}: choose from {', '.join(SOURCES)}")
         module = importlib.import_module(f".{name}", __package__)
         try:
-            manifests = module.prepare(options.out)
+            if name in SYNTHESISED:
+                manifests = module.prepare(options.out, options.hours)
+            else:
+                manifests = module.prepare(options.out)
         except (PackageError, ManifestError, OSError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed = True
