@@ -1,0 +1,327 @@
+"""Audio files in: wav, flac, ogg, opus, mp3, aiff and au through libsndfile. Writing: audio_write.
+
+Axes: C channels, T samples. Samples are float32; integer files become x / 2^(bits - 1), so that
+`save_audio` gives the same integers back.
+
+What is not speech is refused in one line that names the file: not audio, zero samples, NaN or
+infinity, a sample rate out of range, a file shorter than its header says.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import numpy as np
+
+from mingtok_audio.core.audio_check import find_truncation
+from mingtok_audio.core.audio_write import (
+    WRITABLE_SUFFIXES,
+    AudioWriter,
+    save_audio,
+    wav_bytes,
+    wav_header,
+)
+from mingtok_audio.core.errors import AudioError
+from mingtok_audio.core.files import os_reason
+from mingtok_audio.core.resample import (
+    MAX_SAMPLE_RATE,
+    MIN_SAMPLE_RATE,
+    StreamResampler,
+    check_sample_rate,
+    resample,
+    resampled_length,
+)
+
+if TYPE_CHECKING:
+    import soundfile
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "MAX_SAMPLE_RATE",
+    "MIN_SAMPLE_RATE",
+    "WRITABLE_SUFFIXES",
+    "AudioInfo",
+    "AudioSource",
+    "AudioWriter",
+    "Channel",
+    "StreamResampler",
+    "audio_info",
+    "check_sample_rate",
+    "find_audio_files",
+    "iter_audio_blocks",
+    "load_audio",
+    "resample",
+    "resampled_length",
+    "save_audio",
+    "wav_bytes",
+    "wav_header",
+]
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
+_BLOCK = 1 << 16  # samples per read
+_UNKNOWN_FRAMES = 1 << 60  # libsndfile's count for a stream whose header leaves it open
+_NO_DECODER = (".m4a", ".mp4", ".aac", ".wma", ".webm", ".amr")
+
+AudioSource = str | os.PathLike[str] | bytes | BinaryIO
+Channel = Literal["mix"] | int
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file's header says. `num_samples` counts one channel, `seconds` = it / rate."""
+
+    path: str
+    sample_rate: int
+    channels: int
+    num_samples: int
+    seconds: float
+    format: str
+    subtype: str
+
+
+def load_audio(
+    path: AudioSource,
+    sample_rate: int | None = None,
+    channel: Channel = "mix",
+    start: float | None = None,
+    end: float | None = None,
+) -> tuple[np.ndarray, int]:
+    """Read a file, bytes, an open binary file, or `"-"` (standard input).
+
+    Args:
+        sample_rate: resample to this rate in Hz; None keeps the file's.
+        channel: "mix" averages the channels, a number (from 0) picks one.
+        start, end: seconds in the file; an `end` behind the file's end means its end.
+
+    Returns:
+        The samples (T,) float32, T >= 1, and their rate in Hz.
+
+    Raises:
+        AudioError: in one line that names the file.
+    """
+    with _open(path) as (file, name):
+        rate = file.samplerate
+        target = rate if sample_rate is None else check_sample_rate(sample_rate)
+        first, stop = _span(file, name, start, end)
+        wav = np.concatenate(list(_blocks(file, name, channel, first, stop)))
+    return (wav if target == rate else resample(wav, rate, target)), target
+
+
+def iter_audio_blocks(
+    path: AudioSource,
+    block_seconds: float = 10.0,
+    *,
+    sample_rate: int | None = None,
+    channel: Channel = "mix",
+    start: float | None = None,
+    end: float | None = None,
+) -> Iterator[np.ndarray]:
+    """The samples that `load_audio` returns, in blocks, in constant memory.
+
+    Each block but the last has `round(block_seconds * sample_rate)` samples (at least one).
+
+    Raises:
+        AudioError: as `load_audio`; damage inside the file is found when it is reached.
+    """
+    with _open(path) as (file, name):
+        rate = file.samplerate
+        target = rate if sample_rate is None else check_sample_rate(sample_rate)
+        first, stop = _span(file, name, start, end)
+        size = max(1, round(block_seconds * target))
+        stream = StreamResampler(rate, target)
+        pending: list[np.ndarray] = []
+        held = 0
+        for block in _with_tail(stream, _blocks(file, name, channel, first, stop)):
+            pending.append(block)
+            held += len(block)
+            if held >= size:
+                joined = np.concatenate(pending)
+                whole = held - held % size
+                for begin in range(0, whole, size):
+                    yield joined[begin : begin + size]
+                pending, held = [joined[whole:]], held - whole
+        if held:
+            yield np.concatenate(pending)
+
+
+def _with_tail(stream: StreamResampler, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    for block in blocks:
+        yield stream.push(block)
+    yield stream.finish()
+
+
+def audio_info(path: AudioSource) -> AudioInfo:
+    """What the header of a file says, without decoding it.
+
+    Raises:
+        AudioError: not audio, no samples, or a wav, ogg or mp3 shorter than its header says.
+    """
+    with _open(path) as (file, name):
+        if file.frames >= _UNKNOWN_FRAMES:
+            total = sum(len(block) for block in _blocks(file, name, "mix", 0, None))
+        else:
+            total = file.frames
+        return AudioInfo(
+            name,
+            file.samplerate,
+            file.channels,
+            total,
+            total / file.samplerate,
+            file.format,
+            file.subtype,
+        )
+
+
+def find_audio_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Audio files anywhere under `folder`, sorted by path; hidden files and folders left out."""
+    root = Path(folder)
+    return sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and path.is_file()
+    )
+
+
+@contextmanager
+def _open(source: AudioSource) -> Iterator[tuple[soundfile.SoundFile, str]]:
+    """The decoder and a name for messages; refuses what cannot be used before decoding."""
+    import soundfile
+
+    stream, name = _stream(source)
+    with stream:
+        if not stream.read(1):
+            raise AudioError(f"{name} is empty (0 bytes)")
+        stream.seek(0)
+        problem = find_truncation(stream)
+        if problem is not None:
+            raise AudioError(f"{name} cannot be used: {problem}")
+        stream.seek(0)
+        try:
+            # A real file goes by its name: libsndfile reads it itself, faster than through Python.
+            file = soundfile.SoundFile(stream if isinstance(stream, io.BytesIO) else stream.name)
+        except (soundfile.LibsndfileError, TypeError) as error:
+            raise AudioError(_not_audio(name, error)) from error
+        with file:
+            check_sample_rate(file.samplerate, f"{name} cannot be used: its sample rate")
+            if file.frames == 0:
+                raise AudioError(f"{name} holds no samples")
+            yield file, name
+
+
+def _stream(source: AudioSource) -> tuple[io.BytesIO | io.BufferedReader, str]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source), "the audio given as bytes"
+    if isinstance(source, str | os.PathLike):
+        if os.fspath(source) == "-":
+            return io.BytesIO(sys.stdin.buffer.read()), "standard input"
+        path = Path(source)
+        try:
+            if path.is_dir():
+                raise AudioError(f"{path} is a folder, not an audio file")
+            if path.exists() and not path.is_file():
+                return io.BytesIO(path.read_bytes()), str(path)  # a pipe cannot seek
+            return path.open("rb"), str(path)
+        except (OSError, ValueError) as error:
+            reason = os_reason(error) if isinstance(error, OSError) else str(error)
+            raise AudioError(f"cannot read {path}: {reason}") from error
+    if hasattr(source, "read"):
+        name = getattr(source, "name", None)
+        return io.BytesIO(source.read()), str(name) if isinstance(name, str) else "the audio given"
+    raise AudioError(f"audio comes from a path, bytes or a file, not {type(source).__name__}")
+
+
+def _not_audio(name: str, error: Exception) -> str:
+    suffix = Path(name).suffix.lower()
+    if suffix in _NO_DECODER:
+        return f"{name}: {suffix} files cannot be read here; convert it to wav or flac first"
+    reason = str(getattr(error, "error_string", error)).rstrip(".")
+    if "samplerate" in reason or "samplerate" in str(error):
+        reason = "a file without a header"  # .raw: soundfile asks for the rate
+    return f"{name} is not readable audio ({reason}); give a wav, flac, ogg or mp3 file"
+
+
+def _span(
+    file: soundfile.SoundFile, name: str, start: float | None, end: float | None
+) -> tuple[int, int | None]:
+    """`start` and `end` as sample numbers of the file; None is its end."""
+    rate = file.samplerate
+    for value, what in ((start, "start"), (end, "end")):
+        if value is not None and not (np.isfinite(value) and value >= 0):
+            raise AudioError(f"the {what} time must be 0 or more seconds, not {value}")
+    first = round((start or 0.0) * rate)
+    stop = None if end is None else round(end * rate)
+    if stop is not None and stop <= first:
+        raise AudioError(f"the end time {end} s must be behind the start time {start or 0} s")
+    if first >= file.frames:
+        raise AudioError(
+            f"the start time {start} s is behind the end of {name} ({file.frames / rate:.3f} s)"
+        )
+    return first, stop
+
+
+def _blocks(
+    file: soundfile.SoundFile, name: str, channel: Channel, first: int, stop: int | None
+) -> Iterator[np.ndarray]:
+    """Mono blocks of the samples [first, stop), checked; refuses a file that ends early."""
+    import soundfile
+
+    _check_channel(channel, file.channels, name)
+    promised = file.frames
+    known = promised < _UNKNOWN_FRAMES
+    wanted = promised if stop is None else min(stop, promised)
+    position = first
+    try:
+        if first:
+            file.seek(first)
+        while position < wanted:
+            block = file.read(min(_BLOCK, wanted - position), dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            _check_finite(block, name, position, file.samplerate)
+            position += len(block)
+            yield (
+                block.mean(axis=1)
+                if channel == "mix"
+                else np.ascontiguousarray(block[:, int(channel)])
+            )
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
+        seconds = position / file.samplerate
+        raise AudioError(f"{name} is damaged after {seconds:.3f} s ({reason})") from error
+    if known and position < wanted:
+        raise AudioError(
+            f"{name} cannot be used: it is truncated: its header promises {promised} samples, "
+            f"{position} are there"
+        )
+    if position == first:
+        raise AudioError(f"{name} holds no samples")
+
+
+def _check_channel(channel: Channel, channels: int, name: str) -> None:
+    if channel == "mix":
+        return
+    if isinstance(channel, bool) or not isinstance(channel, int):
+        raise AudioError(f'the channel must be "mix" or a number from 0, not {channel!r}')
+    if not 0 <= channel < channels:
+        last = f"0 to {channels - 1}" if channels > 1 else "only 0"
+        raise AudioError(f"{name} has no channel {channel}; it has {last}")
+
+
+def _check_finite(block: np.ndarray, name: str, position: int, rate: int) -> None:
+    finite = np.isfinite(block)
+    if not finite.all():
+        row = int(np.argmin(finite.all(axis=1)))
+        kind = "NaN" if np.isnan(block[row]).any() else "infinity"
+        raise AudioError(
+            f"{name} cannot be used: it holds {kind} (sample {position + row}, "
+            f"{(position + row) / rate:.3f} s)"
+        )
