@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -206,8 +206,7 @@ def _open(source: AudioSource) -> Iterator[tuple[soundfile.SoundFile, str]]:
             raise AudioError(f"{name} cannot be used: {problem}")
         stream.seek(0)
         try:
-            # A real file goes by its name: libsndfile reads it itself, faster than through Python.
-            file = soundfile.SoundFile(stream if isinstance(stream, io.BytesIO) else stream.name)
+            file = _decoder(stream)
         except (soundfile.LibsndfileError, TypeError) as error:
             raise AudioError(_not_audio(name, error)) from error
         with file:
@@ -215,6 +214,42 @@ def _open(source: AudioSource) -> Iterator[tuple[soundfile.SoundFile, str]]:
             if file.frames == 0:
                 raise AudioError(f"{name} holds no samples")
             yield file, name
+
+
+def _decoder(stream: io.BytesIO | io.BufferedReader) -> soundfile.SoundFile:
+    import soundfile
+
+    start = stream.read(3)
+    stream.seek(0)
+    file: Any = stream
+    if not isinstance(stream, io.BytesIO) and os.name != "nt":
+        # By descriptor libsndfile reads the file itself, faster than through Python, and goes by
+        # its content: by name it would take a text called x.mp3 for mp3.
+        file = os.dup(stream.fileno())
+        os.lseek(file, 0, os.SEEK_SET)
+    if start.startswith(b"ID3") or (len(start) > 1 and start[0] == 0xFF and start[1] >= 0xE0):
+        with _quiet_stderr():
+            return soundfile.SoundFile(file)
+    return soundfile.SoundFile(file)
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """libmpg123 reports a damaged file to descriptor 2 by itself; ours is the one message."""
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, ValueError, AttributeError):
+        yield  # there is no stderr
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _stream(source: AudioSource) -> tuple[io.BytesIO | io.BufferedReader, str]:
@@ -243,10 +278,13 @@ def _not_audio(name: str, error: Exception) -> str:
     suffix = Path(name).suffix.lower()
     if suffix in _NO_DECODER:
         return f"{name}: {suffix} files cannot be read here; convert it to wav or flac first"
-    reason = str(getattr(error, "error_string", error)).rstrip(".")
-    if "samplerate" in reason or "samplerate" in str(error):
-        reason = "a file without a header"  # .raw: soundfile asks for the rate
+    reason = _reason(error)
     return f"{name} is not readable audio ({reason}); give a wav, flac, ogg or mp3 file"
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "error_string", error))
+    return text.removeprefix("Error : ").rstrip(".")
 
 
 def _span(
@@ -294,9 +332,8 @@ def _blocks(
                 else np.ascontiguousarray(block[:, int(channel)])
             )
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = str(getattr(error, "error_string", error)).rstrip(".")
         seconds = position / file.samplerate
-        raise AudioError(f"{name} is damaged after {seconds:.3f} s ({reason})") from error
+        raise AudioError(f"{name} is damaged after {seconds:.3f} s ({_reason(error)})") from error
     if known and position < wanted:
         raise AudioError(
             f"{name} cannot be used: it is truncated: its header promises {promised} samples, "

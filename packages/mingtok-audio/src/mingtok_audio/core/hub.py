@@ -70,6 +70,7 @@ def resolve(
     builtin: Callable[[str], Path | None] | None = None,
     files: Sequence[str] = (),
     known: Sequence[str] = (),
+    weights: bool = True,
 ) -> ResolvedSource:
     """Find a model or component.
 
@@ -81,6 +82,7 @@ def resolve(
         files: further files wanted from a hub beside the config and the weights; one that ends in
             "?" may be missing.
         known: shipped names, for messages.
+        weights: False lets a hub repository have none (a component without parameters).
 
     Raises:
         HubError: nothing of that name, no network, no such revision, not allowed, no safetensors.
@@ -89,7 +91,7 @@ def resolve(
     if not text.strip() or not text.isprintable():
         raise HubError(f"'{text}' is no {kind}: give a name, a folder or hf://org/name")
     if text.startswith("hf://"):
-        return _from_hub(text.removeprefix("hf://"), kind, files)
+        return _from_hub(text.removeprefix("hf://"), kind, files, weights)
     if isinstance(name_or_path, str) and builtin is not None:
         shipped = builtin(text)
         if shipped is not None:
@@ -100,7 +102,7 @@ def resolve(
     if folder.exists():
         raise HubError(f"{text} is a file; give the folder that holds the {kind}'s {CONFIG_NAME}")
     if _REPO.fullmatch(text.partition("@")[0]) and not text.startswith((".", "~")):
-        return _from_hub(text, kind, files)
+        return _from_hub(text, kind, files, weights)
     shipped_names = f" ({', '.join(known)})" if known else ""
     raise HubError(
         f"no {kind} '{text}': it is no shipped name{shipped_names}, no folder, and not of the form "
@@ -108,7 +110,7 @@ def resolve(
     )
 
 
-def _from_hub(text: str, kind: str, files: Sequence[str]) -> ResolvedSource:
+def _from_hub(text: str, kind: str, files: Sequence[str], weights: bool) -> ResolvedSource:
     repo, at, revision = text.partition("@")
     if not _REPO.fullmatch(repo) or ".." in repo:
         raise HubError(f"'{text}' is no repository: write hf://org/name or hf://org/name@revision")
@@ -121,7 +123,7 @@ def _from_hub(text: str, kind: str, files: Sequence[str]) -> ResolvedSource:
             fetcher.want(name.rstrip("?"), MAX_SMALL_BYTES)
         else:
             fetcher.need(name, MAX_SMALL_BYTES)
-    fetcher.weights()
+    fetcher.weights(required=weights)
     return ResolvedSource(folder, f"hf://{repo}", fetcher.revision)
 
 
@@ -141,11 +143,13 @@ class _Fetcher:
             raise HubError(self._not_fetched(name) if self.offline else f"{self} has no {name}")
         return path
 
-    def weights(self) -> None:
+    def weights(self, required: bool) -> None:
         if self.want(WEIGHTS_NAME, MAX_WEIGHT_BYTES) is not None:
             return
         index = self.want(INDEX_NAME, MAX_SMALL_BYTES)
         if index is None:
+            if not required:
+                return
             raise HubError(
                 self._not_fetched(WEIGHTS_NAME)
                 if self.offline

@@ -1,0 +1,87 @@
+"""The tokenizer's plugin host, its built-in components, and components that travel alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mingtok_audio.core.plugins import ComponentSpec, PluginHost, SlotDef
+from mingtok_audio.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from mingtok_audio.core.components import PinnedModel
+    from mingtok_audio.interfaces import Compressor
+
+SLOTS = {
+    "compressor": SlotDef(
+        interface="mingtok_audio.interfaces:Compressor",
+        api_version=1,
+        conformance="mingtok_audio.conformance:check_compressor",
+        summary="unified features at 50 Hz to language-model inputs at 10 Hz",
+    ),
+}
+
+
+@hookimpl
+def register_components() -> list[ComponentSpec]:
+    """The compressors of this package."""
+    return [
+        ComponentSpec(
+            "compressor",
+            "pooling",
+            "mingtok_audio.compressors.pooling:PoolingCompressor",
+            summary="mean of each patch, no parameters (the paper's equation 5)",
+        ),
+        ComponentSpec(
+            "compressor",
+            "cross_attention",
+            "mingtok_audio.compressors.cross_attention:CrossAttentionCompressor",
+            summary="a small transformer gathers each patch into a [CLS] token",
+        ),
+        ComponentSpec(
+            "compressor",
+            "linear_pooling",
+            "mingtok_audio.compressors.linear_pooling:LinearPoolingCompressor",
+            summary="RMS norm, linear, mean: the published checkpoints' compressor",
+        ),
+    ]
+
+
+def make_host() -> PluginHost:
+    """A fresh host (plugins are looked up anew); most callers want `get_host`."""
+    return PluginHost(
+        namespace="mingtok_audio",
+        slots=SLOTS,
+        hookspecs="mingtok_audio.hookspecs",
+        builtins=("mingtok_audio.plugins",),
+        distribution="mingtok-audio",
+    )
+
+
+@cache
+def get_host() -> PluginHost:
+    """The process's host; installed plugins are loaded when it is first asked for something."""
+    return make_host()
+
+
+def create_compressor(name: str, **options: Any) -> Compressor:
+    """A new compressor by name, for example `create_compressor("pooling", in_dim=384)`.
+
+    Raises:
+        PluginError: no such compressor, broken, or options it does not take.
+    """
+    return get_host().create("compressor", name, **options)
+
+
+def load_compressor(
+    source: str | Path, *, expected: Mapping[str, PinnedModel] | None = None
+) -> Compressor:
+    """A trained compressor from a component folder or hub repository; see
+    `mingtok_audio.core.components.load_component`."""
+    from typing import cast
+
+    from mingtok_audio.core.components import load_component
+
+    return cast("Compressor", load_component(get_host(), "compressor", source, expected=expected))
