@@ -1,0 +1,206 @@
+"""Loading a tokenizer: our layout and the published one, streamed into place, every name checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mingtok_audio.config import MingTokConfig
+from mingtok_audio.core.config import from_dict, load_json
+from mingtok_audio.core.errors import ConfigError, FormatError, UserError
+from mingtok_audio.core.hub import load_tensors, resolve, sha256_of_weights
+from mingtok_audio.core.runtime import select_device, select_dtype
+from mingtok_audio.models.reference import (
+    Target,
+    implied_zero_rows,
+    is_published,
+    published_config,
+    target_of,
+)
+
+if TYPE_CHECKING:
+    from mingtok_audio.models.mingtok import MingTok
+
+NEWEST_NANO = "nano-v1"
+_SHOWN = 8
+
+
+def shipped_weights(name: str) -> Path | None:
+    """Folder of weights that ship with the package: "nano" (the newest set) or its version."""
+    if name not in ("nano", NEWEST_NANO):
+        return None
+    folder = Path(str(resources.files("mingtok_audio") / "weights" / "nano"))
+    return folder if (folder / "config.json").is_file() else None
+
+
+def read_config(folder: Path, name: str) -> tuple[MingTokConfig, bool]:
+    """(config, whether the folder is in the published layout)."""
+    path = folder / "config.json"
+    data = load_json(path)
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{path}: expected an object, got {type(data).__name__}")
+    if is_published(data):
+        return published_config(data, name), True
+    if "slot" in data:
+        raise ConfigError(
+            f"{path}: this is a component for slot {data['slot']!r}, not a tokenizer: "
+            "pass it to the option that takes that slot"
+        )
+    return from_dict(MingTokConfig, data, where=str(path)), False
+
+
+def load_model(
+    cls: type[MingTok],
+    name_or_path: str | Path,
+    *,
+    device: str | torch.device,
+    dtype: str | torch.dtype | None,
+    window_keys: int | None = None,
+    window_layers: int | None = None,
+    full_attention: bool = False,
+    max_frames: int | None = None,
+) -> Any:
+    """See `MingTok.from_pretrained`. `dtype` None keeps that of the file."""
+    source = resolve(str(name_or_path), kind="tokenizer", builtin=shipped_weights)
+    config, published = read_config(source.path, source.id)
+    config = override_windows(config, window_keys, window_layers, full_attention)
+    if max_frames is not None:
+        config = dataclasses.replace(config, max_frames=max_frames)
+    place = select_device(str(device))
+    with torch.device("meta"):
+        model = cls(config)
+    if isinstance(dtype, torch.dtype):
+        kind: torch.dtype | None = dtype
+    else:
+        kind = None if dtype is None else select_dtype(dtype, place)
+    fill(model, load_tensors(source.path), published, place, kind)
+    model.model_id = source.id
+    model.model_hash = sha256_of_weights(source.path)
+    return model.eval()
+
+
+def override_windows(
+    config: MingTokConfig, keys: int | None, first_layer: int | None, full: bool
+) -> MingTokConfig:
+    """Change the attention window of the encoder and the decoder (not of the semantic module)."""
+    if full and (keys is not None or first_layer is not None):
+        raise UserError("full attention has no window: leave out its keys and layers")
+    changes: dict[str, Any] = {}
+    if full:
+        changes["window"] = None
+    if keys is not None:
+        changes["window"] = keys
+    if first_layer is not None:
+        changes["first_windowed_layer"] = first_layer
+    if not changes:
+        return config
+    try:
+        return dataclasses.replace(
+            config,
+            encoder=dataclasses.replace(config.encoder, **changes),
+            decoder=dataclasses.replace(config.decoder, **changes),
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def fill(
+    model: MingTok,
+    tensors: Iterable[tuple[str, Tensor]],
+    published: bool,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Copy named tensors into a model made on the meta device, one at a time.
+
+    Raises `FormatError` listing every name that is missing or left over and every shape that does
+    not fit. The published layout's unused parameters are skipped by name.
+    """
+    check = _Check(model, published)
+    ready = False
+    for name, tensor in tensors:
+        target = check.accept(name, tuple(tensor.shape))
+        if target is None:
+            continue
+        if not ready:
+            kind = tensor.dtype if dtype is None else dtype
+            model.to(kind).to_empty(device=device)
+            for rows in check.zero_rows.values():
+                model.get_parameter(rows.name).data[rows.start : rows.stop] = 0
+            ready = True
+        parameter = model.get_parameter(target.name).data
+        parameter[target.start : target.stop].copy_(tensor)
+    check.finish()
+
+
+def check_names(config: MingTokConfig, shapes: Mapping[str, Iterable[int]]) -> None:
+    """Check the published names and shapes against a model on the meta device; see `fill`."""
+    from mingtok_audio.models.mingtok import MingTok
+
+    with torch.device("meta"):
+        model = MingTok(config)
+    check = _Check(model, published=True)
+    for name, shape in shapes.items():
+        check.accept(name, tuple(shape))
+    check.finish()
+
+
+class _Check:
+    """Keeps account of which rows of which parameter have been given."""
+
+    def __init__(self, model: MingTok, published: bool) -> None:
+        self.config = model.config
+        self.published = published
+        self.shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+        self.zero_rows = implied_zero_rows(model.config) if published else {}
+        self.given: dict[str, set[tuple[int, int]]] = {name: set() for name in self.shapes}
+        for name, rows in self.zero_rows.items():
+            self.given[name].add((rows.start, rows.stop or 0))
+        self.unexpected: list[str] = []
+        self.misfits: dict[str, str] = {}
+
+    def accept(self, name: str, shape: tuple[int, ...]) -> Target | None:
+        """The place of a tensor, or None when there is nothing to copy (skipped or refused)."""
+        try:
+            target = target_of(name, self.config) if self.published else Target(name)
+        except KeyError:
+            target = Target("")
+        if target is None:
+            return None
+        full = self.shapes.get(target.name)
+        if full is None:
+            self.unexpected.append(name)
+            return None
+        stop = full[0] if target.stop is None else target.stop
+        expected = (stop - target.start, *full[1:])
+        if shape != expected:
+            self.misfits[target.name] = f"{name} is {list(shape)}, expected {list(expected)}"
+            return None
+        self.given[target.name].add((target.start, stop))
+        return Target(target.name, target.start, stop)
+
+    def finish(self) -> None:
+        missing = [
+            name
+            for name, shape in self.shapes.items()
+            if name not in self.misfits
+            and sum(stop - start for start, stop in self.given[name]) != shape[0]
+        ]
+        problems = [
+            f"{kind}: {', '.join(names[:_SHOWN])}"
+            + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+            for kind, names in (
+                ("shapes that do not fit", list(self.misfits.values())),
+                ("missing", missing),
+                ("not part of this model", self.unexpected),
+            )
+            if names
+        ]
+        if problems:
+            raise FormatError(f"the weights do not fit the config; {'; '.join(problems)}")

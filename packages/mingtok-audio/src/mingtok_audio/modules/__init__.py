@@ -1,0 +1,1 @@
+"""Building blocks of the tokenizer: transformer, caches, posterior, inverse STFT."""
