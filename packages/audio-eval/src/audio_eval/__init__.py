@@ -1,0 +1,48 @@
+"""Score any folder of speech, from anybody's system.
+
+The names below load on first use, so that ``import audio_eval`` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "ComponentInfo": "audio_eval.interfaces",
+    "Item": "audio_eval.interfaces",
+    "ItemResult": "audio_eval.interfaces",
+    "Judge": "audio_eval.interfaces",
+    "Metric": "audio_eval.interfaces",
+    "MetricResult": "audio_eval.interfaces",
+    "MetricSummary": "audio_eval.interfaces",
+    "ScoringContext": "audio_eval.interfaces",
+    "System": "audio_eval.interfaces",
+    "read_manifest": "audio_eval.manifest",
+    "score_suite": "audio_eval.runner",
+    "score_transcripts": "audio_eval.transcripts",
+}
+
+__all__ = [
+    "ComponentInfo",
+    "Item",
+    "ItemResult",
+    "Judge",
+    "Metric",
+    "MetricResult",
+    "MetricSummary",
+    "ScoringContext",
+    "System",
+    "__version__",
+    "read_manifest",
+    "score_suite",
+    "score_transcripts",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
