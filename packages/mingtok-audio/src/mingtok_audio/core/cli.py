@@ -7,36 +7,32 @@ torch are imported where they are used: `--help` answers at once.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
-import math
 import os
 import sys
-import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from mingtok_audio.core.errors import UserError, one_line
 from mingtok_audio.core.files import os_reason
 from mingtok_audio.core.inputs import Item, collect_inputs, output_paths
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from mingtok_audio.core.logs import log_line, setup_logging
+from mingtok_audio.core.output import Bar, emit_json, get_console, jsonable, progress
 
 __all__ = [
     "EXIT_FAILED_ITEMS",
     "EXIT_USAGE",
+    "Bar",
     "Item",
     "collect_inputs",
     "emit_json",
     "fail",
     "get_console",
+    "jsonable",
     "make_app",
+    "make_group",
     "output_paths",
     "progress",
     "run",
@@ -48,7 +44,6 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 _GLOBAL_FLAGS = ("--debug", "--log-json")
-logger = logging.getLogger("mingtok_audio")
 
 
 def make_app(name: str, help: str, distribution: str | None = None) -> typer.Typer:
@@ -77,16 +72,15 @@ def make_app(name: str, help: str, distribution: str | None = None) -> typer.Typ
     @app.callback(invoke_without_command=True)
     def main(
         context: typer.Context,
-        show_version: Annotated[
-            bool,
-            typer.Option(
-                "--version",
-                callback=version,
-                is_eager=True,
-                help="Print the version.",
-                hidden=distribution is None,
-            ),
-        ] = False,
+        # Not Annotated: a local callback is out of reach of annotations that are texts.
+        show_version: bool = typer.Option(
+            False,
+            "--version",
+            callback=version,
+            is_eager=True,
+            help="Print the version.",
+            hidden=distribution is None,
+        ),
         debug: Annotated[
             bool, typer.Option("--debug", help="Show the traceback of an error.")
         ] = False,
@@ -100,6 +94,25 @@ def make_app(name: str, help: str, distribution: str | None = None) -> typer.Typ
 
     main.__doc__ = help
     return app
+
+
+def make_group(name: str, help: str) -> typer.Typer:
+    """A group of subcommands (`mingtok plugins ...`) with the same habits."""
+    group = typer.Typer(
+        name=name,
+        help=help,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @group.callback(invoke_without_command=True)
+    def main(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help(), err=True)
+            raise typer.Exit(EXIT_USAGE)
+
+    main.__doc__ = help
+    return group
 
 
 def run(app: typer.Typer, args: Sequence[str] | None = None) -> NoReturn:
@@ -127,7 +140,7 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> NoReturn:
 
 def _call(app: typer.Typer, args: list[str], debug: bool) -> int:
     try:
-        result = app(args=args, standalone_mode=False)
+        result = app(args=args, prog_name=app.info.name, standalone_mode=False)
         return result if isinstance(result, int) and not isinstance(result, bool) else 0
     except UserError as error:
         if debug:
@@ -137,9 +150,15 @@ def _call(app: typer.Typer, args: list[str], debug: bool) -> int:
         return EXIT_INTERRUPTED
     except typer.Abort:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        return _broken_pipe()
+    except SystemExit as error:
+        # The parser turns a broken pipe into sys.exit(1), which here means something else.
+        if isinstance(error.__context__, BrokenPipeError):
+            return _broken_pipe()
+        raise
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
+            sys.stderr.write(f"{error}\n")
+            return EXIT_USAGE
         if hasattr(error, "format_message"):  # what the parser raises for a wrong command line
             return _report(_usage_message(error))
         if debug:
@@ -169,7 +188,7 @@ def _report(message: str) -> int:
 
 def fail(message: str) -> None:
     """One line on stderr: "error: message"."""
-    _log_line(logging.ERROR, message)
+    log_line(logging.ERROR, message)
 
 
 def _broken_pipe() -> int:
@@ -185,216 +204,7 @@ def _silence_stdout() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
 
 
-# ---------------------------------------------------------------------------------------------
-# output
-
-
-def emit_json(data: Any) -> None:
-    """Print `data` as one line of JSON on stdout, UTF-8.
-
-    Dataclasses, paths, numpy scalars and arrays and 0-d tensors are converted; NaN and infinity
-    become null, because they are no JSON.
-    """
-    text = json.dumps(jsonable(data), ensure_ascii=False, allow_nan=False) + "\n"
-    stream = getattr(sys.stdout, "buffer", None)
-    if stream is None:
-        sys.stdout.write(text)
-    else:
-        sys.stdout.flush()
-        stream.write(text.encode("utf-8", "surrogateescape"))
-        stream.flush()
-
-
-def jsonable(value: Any) -> Any:
-    """`value` made of what JSON has."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [jsonable(item) for item in value]
-    if hasattr(value, "tolist"):  # numpy and torch
-        return jsonable(value.tolist())
-    return str(value)
-
-
-_console: Console | None = None
-
-
-def get_console() -> Console:
-    """The rich console on stderr."""
-    global _console  # noqa: PLW0603 - rich wants one console for all its live displays
-    if _console is None:
-        from rich.console import Console
-
-        _console = Console(stderr=True, highlight=False)
-    return _console
-
-
 def __getattr__(name: str) -> Any:
     if name == "console":
         return get_console()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-class Bar(Protocol):
-    """What `progress` gives."""
-
-    def advance(self, amount: float = 1.0) -> None:
-        """`amount` more is done."""
-        ...
-
-    def describe(self, description: str) -> None:
-        """Show another text, for example the file at hand."""
-        ...
-
-
-@contextmanager
-def progress(
-    description: str, total: float | None = None, unit: str = "", enabled: bool = True
-) -> Iterator[Bar]:
-    """A progress bar on stderr: a live one on a terminal, else a plain line every ten seconds.
-
-    Args:
-        total: how much there is to do, in `unit`s; None where that is not known.
-        enabled: False shows nothing (short jobs, `--quiet`).
-    """
-    if not enabled:
-        yield _PlainBar(description, total, unit, every=math.inf)
-    elif not sys.stderr.isatty() or _state.json_logs:
-        yield _PlainBar(description, total, unit)
-    else:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(unit),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=get_console(), transient=True) as live:
-            task = live.add_task(description, total=total)
-
-            class LiveBar:
-                def advance(self, amount: float = 1.0) -> None:
-                    live.advance(task, amount)
-
-                def describe(self, description: str) -> None:
-                    live.update(task, description=description)
-
-            yield LiveBar()
-
-
-class _PlainBar:
-    def __init__(
-        self, description: str, total: float | None, unit: str, every: float = 10.0
-    ) -> None:
-        self._description, self._total, self._unit = description, total, unit
-        self._done, self._every, self._last = 0.0, every, time.monotonic()
-
-    def advance(self, amount: float = 1.0) -> None:
-        self._done += amount
-        now = time.monotonic()
-        if now - self._last >= self._every:
-            self._last = now
-            of = f"/{self._total:g}" if self._total is not None else ""
-            logger.info("%s: %s%s %s", self._description, f"{self._done:.0f}", of, self._unit)
-
-    def describe(self, description: str) -> None:
-        self._description = description
-
-
-# ---------------------------------------------------------------------------------------------
-# logs
-
-
-@dataclasses.dataclass
-class _State:
-    json_logs: bool = False
-
-
-_state = _State()
-
-
-class _PlainFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        text = one_line(record.getMessage())
-        if record.levelno >= logging.WARNING:
-            text = f"{record.levelname.lower()}: {text}"
-        return (
-            text if record.exc_info is None else f"{text}\n{self.formatException(record.exc_info)}"
-        )
-
-
-class _JsonFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        entry: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info is not None:
-            entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
-
-
-class _StderrHandler(logging.StreamHandler):
-    """Writes to whatever sys.stderr is now, and above a live progress bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            line = self.format(record) + "\n"
-            if _console is not None and _console.is_terminal:
-                _console.out(line, end="", highlight=False)
-            else:
-                sys.stderr.write(line)
-                sys.stderr.flush()
-        except (OSError, ValueError):
-            return  # nobody reads stderr any more; the work goes on
-
-
-def setup_logging(log_json: bool = False, debug: bool = False) -> None:
-    """Send this project's logs and Python's warnings to stderr, one line each.
-
-    Args:
-        log_json: `{"time", "level", "logger", "message"}` a line instead of text.
-        debug: also debug messages.
-    """
-    _state.json_logs = log_json
-    handler = _StderrHandler()
-    handler.setFormatter(_JsonFormatter() if log_json else _PlainFormatter())
-    for name in ("mingtok_audio", "uniaudio_lm", "uniaudio_edit", "audio_eval"):
-        ours = logging.getLogger(name)
-        ours.handlers = [handler]
-        ours.setLevel(logging.DEBUG if debug else logging.INFO)
-        ours.propagate = False
-    warnings.showwarning = _show_warning
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, DeprecationWarning | PendingDeprecationWarning | FutureWarning):
-        return  # for developers of our dependencies, not for whoever runs a command
-    _log_line(logging.WARNING, str(message))
-
-
-def _log_line(level: int, message: str) -> None:
-    if not logger.handlers:
-        setup_logging()
-    logger.log(level, "%s", one_line(message))

@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import re
-import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -107,14 +106,14 @@ def parse_yaml(text: str, where: str) -> Any:
 
 def _yaml_loader() -> type:
     import yaml
+    from yaml.composer import ComposerError
+    from yaml.constructor import ConstructorError
 
     class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers: typing.ClassVar[dict] = {}
-
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
                 event = self.peek_event()
-                raise yaml.composer.ComposerError(
+                raise ComposerError(
                     None, None, "aliases are not used in these files", event.start_mark
                 )
             return super().compose_node(parent, index)
@@ -124,15 +123,18 @@ def _yaml_loader() -> type:
             for key_node, _ in node.value:
                 key = self.construct_object(key_node, deep=True)
                 if not isinstance(key, str | int | float | bool | None):
-                    raise yaml.constructor.ConstructorError(
+                    raise ConstructorError(
                         None, None, "a key must be a text or a number", key_node.start_mark
                     )
                 if key in seen:
-                    raise yaml.constructor.ConstructorError(
+                    raise ConstructorError(
                         None, None, f"the key '{key}' appears twice", key_node.start_mark
                     )
                 seen.add(key)
             return super().construct_mapping(node, deep=deep)
+
+    # Not those of YAML 1.1, to which `no` is false and 1e-4 a text.
+    Loader.yaml_implicit_resolvers = {}
 
     def add(tag: str, pattern: str, first: str) -> None:
         Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json
+from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json, make_group
 from mingtok_audio.core.config import near
 from mingtok_audio.core.errors import PluginError
 from mingtok_audio.core.plugin_specs import (
@@ -29,13 +29,7 @@ def build(host_factory: HostFactory) -> typer.Typer:
         host_factory: makes the host (or the hosts, for a script over several packages); called
             inside a command, so that `--help` loads no plugin.
     """
-    app = typer.Typer(
-        name="plugins",
-        help="List, explain and validate the implementations of every slot.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+    app = make_group("plugins", "List, explain and validate the implementations of every slot.")
 
     def hosts() -> list[PluginHost]:
         made = host_factory()
