@@ -94,20 +94,17 @@ def _tokenizer_run(model: MingTok, io: Tensors, run: str) -> Tensors:
 @torch.no_grad()
 def pooling_outputs(folder: Path, io: Tensors, options: argparse.Namespace) -> Tensors:
     """The published pooling, the stop head's logits, and the merging of patches into a prompt."""
-    from mingtok_audio.plugins import create_component
+    from mingtok_audio.plugins import create_compressor
 
     config = load_json(folder / "config.json")
     weights = dict(load_tensors(folder))
     prefix = "linear_proj_audio."
-    pool = create_component(
-        "compressor",
+    pool = create_compressor(
         "linear_pooling",
-        {
-            "in_dim": config["hidden_size"],
-            "out_dim": config["llm_input_dim"],
-            "patch_size": config["patch_size"],
-            "eps": config.get("rms_norm_eps", 1e-6),
-        },
+        in_dim=config["hidden_size"],
+        out_dim=config["llm_input_dim"],
+        patch_size=config["patch_size"],
+        eps=config.get("rms_norm_eps", 1e-6),
     )
     pool.load_state_dict(
         {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
