@@ -261,6 +261,14 @@ class MtokReader:
         return header
 
 
+def parse_storage(name: str) -> Storage:
+    """`name` as a storage. Raises `FormatError` for an unknown one."""
+    known: dict[str, Storage] = {storage: storage for storage in STORAGES}
+    if name not in known:
+        raise FormatError(f"unknown storage '{name}'; use {', '.join(STORAGES)}")
+    return known[name]
+
+
 def read_header(path: str | os.PathLike[str]) -> MtokHeader:
     """The checked header of a file, without its values. Raises `FormatError`."""
     with MtokReader(path) as reader:
@@ -299,7 +307,8 @@ def _parse_metadata(meta: dict[str, str], table: dict[str, TensorInfo], where: s
             raise bad(f"{key} is {text[:40]!r}, not a whole number up to {limit}")
         return int(text)
 
-    storage = {str(s): s for s in STORAGES}.get(meta.get("storage", ""))
+    known: dict[str, Storage] = {name: name for name in STORAGES}
+    storage = known.get(meta.get("storage", ""))
     if storage is None:
         raise bad(f"unknown storage {meta.get('storage', 'none')[:40]!r}")
     if meta.get("posterior") not in ("mode", "sampled"):

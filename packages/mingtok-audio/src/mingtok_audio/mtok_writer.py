@@ -26,10 +26,10 @@ from mingtok_audio.mtok import (
     DTYPES,
     MAX_COUNT,
     MAX_HEADER,
-    STORAGES,
     MtokHeader,
     count_names,
     count_problem,
+    parse_storage,
 )
 
 _ROWS = 1 << 14  # rows quantised at a time
@@ -51,11 +51,7 @@ class MtokWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], header: MtokHeader) -> None:
-        if header.storage not in STORAGES:
-            raise FormatError(
-                f"unknown storage '{header.storage}'; use {', '.join(STORAGES[:-1])} or "
-                f"{STORAGES[-1]}"
-            )
+        parse_storage(header.storage)
         self.path = Path(path)
         # A path that is no Unicode text is no model name that JSON could hold.
         name = header.model_id.encode("utf-8", "replace").decode("utf-8")

@@ -1,10 +1,9 @@
-"""Loading a tokenizer: our layout and the published one, streamed into place, every name checked."""
+"""Loading a tokenizer, ours or in the published layout: streamed into place, each name checked."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,20 +22,12 @@ from mingtok_audio.models.reference import (
     published_config,
     target_of,
 )
+from mingtok_audio.weights import shipped_weights
 
 if TYPE_CHECKING:
     from mingtok_audio.models.mingtok import MingTok
 
-NEWEST_NANO = "nano-v1"
 _SHOWN = 8
-
-
-def shipped_weights(name: str) -> Path | None:
-    """Folder of weights that ship with the package: "nano" (the newest set) or its version."""
-    if name not in ("nano", NEWEST_NANO):
-        return None
-    folder = Path(str(resources.files("mingtok_audio") / "weights" / "nano"))
-    return folder if (folder / "config.json").is_file() else None
 
 
 def read_config(folder: Path, name: str) -> tuple[MingTokConfig, bool]:
