@@ -127,8 +127,12 @@ def read_manifest(path: Path) -> list[Item]:
 def write_manifest(path: Path, items: Iterable[Item]) -> None:
     """Replaces the manifest in one step, so that a reader always finds a whole one."""
     lines = []
+    seen: set[str] = set()
     for number, item in enumerate(items, 1):
         check_item(item, f"{path.name} line {number}")
+        if item.id in seen:
+            raise ManifestError(f"{path.name} line {number}: id {item.id} appears twice")
+        seen.add(item.id)
         lines.append(item.to_json() + "\n")
     with atomic_path(path) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")

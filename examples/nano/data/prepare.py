@@ -10,8 +10,14 @@ from pathlib import Path
 from .common import ManifestError, read_manifest
 from .packages import PackageError
 
-SOURCES = ("asterisk", "hibari")
-SYNTHESISED = ("hibari",)
+# Source to module; the ones that speak take a number of hours.
+SOURCES = {
+    "asterisk": "asterisk",
+    "recordings": "recordings",
+    "hibari": "speak_hibari",
+    "flite": "speak_flite",
+    "kokoro": "speak_kokoro",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,9 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.source or SOURCES:
         if name not in SOURCES:
             parser.error(f"unknown source {name}: choose from {', '.join(SOURCES)}")
-        module = importlib.import_module(f".{name}", __package__)
+        module = importlib.import_module(f".{SOURCES[name]}", __package__)
         try:
-            if name in SYNTHESISED:
+            if SOURCES[name].startswith("speak_"):
                 manifests = module.prepare(options.out, options.hours)
             else:
                 manifests = module.prepare(options.out)

@@ -1,10 +1,13 @@
-"""English sentences with a licence, split by document, that the synthesisers speak.
+"""Sentences with a licence, split by document, that the synthesisers speak.
 
-Two sources, both from Debian: the usage examples of WordNet 3.0 (WordNet licence, permissive;
+English: the usage examples of WordNet 3.0 (Debian `wordnet-base`, WordNet licence, permissive;
 present-day English; a document is one of its lexicographer files) and five novels of Jane Austen
-(public domain; package r-cran-janeaustenr). "Sense and Sensibility" is left out, because the
-real LibriVox test recordings read it. Test sentences come from other documents than training
-ones, and a training sentence that shares six words in a row with a test one is dropped.
+(Debian `r-cran-janeaustenr`, public domain). "Sense and Sensibility" is left out, because the
+real LibriVox test recordings read it. Chinese: graded learners' sentences (PyPI
+`hsk-sentences-audio`, CC BY-SA 4.0; a document is a topic).
+
+Test sentences come from other documents than training ones, and a training sentence that shares
+six words in a row with a test one is dropped.
 """
 
 from __future__ import annotations
@@ -22,10 +25,16 @@ from .common import assign_split, atomic_path, stable_fraction
 from .packages import debian_package
 
 NGRAM = 6
+# A Chinese character, or a run of letters and digits with apostrophes inside.
+WORD = re.compile(r"[\u4e00-\u9fff]|(?:(?![\u4e00-\u9fff])[^\W_])+(?:'[^\W\u4e00-\u9fff_]+)*")
+SENTENCE_END = re.compile(
+    r"(?:(?<=[.!?])|(?<=[.!?][\"\u201d]))(?<!\bMr\.)(?<!\bMrs\.)(?<!\bDr\.)\s+(?=[\"\u201cA-Z])"
+)
 MIN_WORDS, MAX_WORDS = 5, 24
 
 TRAIN_NOVELS = ("emma", "mansfieldpark", "prideprejudice")
 TEST_NOVELS = ("northangerabbey", "persuasion")
+TEST_TOPICS = frozenset({"food", "transport", "weather_state"})
 # WordNet's lexicographer files that are held out: nouns of feeling, of location and of time,
 # verbs of perception, and the participial adjectives.
 TEST_LEXICOGRAPHER_FILES = frozenset({12, 15, 28, 39, 44})
@@ -44,8 +53,8 @@ class Sentence:
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words of `text` without punctuation."""
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower().replace("\u2019", "'"))
+    """Lower-case words of `text` without punctuation; a Chinese character is a word."""
+    return re.findall(WORD, text.lower().replace("\u2019", "'"))
 
 
 def ngrams(text: str, n: int = NGRAM) -> set[tuple[str, ...]]:
@@ -113,9 +122,10 @@ def wordnet_examples(root: Path) -> Iterator[tuple[str, int, str]]:
                     continue
                 head, _, gloss = line.partition(" | ")
                 offset, lexicographer_file = head.split(" ", 2)[:2]
-                found = re.finditer(r'"([^"]+)"(?!\s*-)', gloss)
-                for number, match in enumerate(found):
-                    yield f"wn-{part}-{offset}-{number}", int(lexicographer_file), match[1]
+                found = re.findall(r'"([^"]+)"(\s*-)?', gloss)
+                examples = [text for text, author in found if not author]
+                for number, text in enumerate(examples):
+                    yield f"wn-{part}-{offset}-{number}", int(lexicographer_file), text
 
 
 def rdb_objects(folder: Path, stem: str = "Rdata") -> dict[str, list[str]]:
@@ -152,9 +162,9 @@ def novel_sentences(lines: list[str]) -> Iterator[str]:
     """Sentences of a novel given as text lines; dialogue loses its quotation marks."""
     for paragraph in re.split(r"\n\s*\n", "\n".join(lines)):
         text = " ".join(paragraph.replace("_", "").split())
-        pieces = re.split(r"(?<!\bMr)(?<!\bMrs)(?<!\bDr)(?<=[.!?])[\"\u201d]?\s+(?=[\"\u201cA-Z])", text)
+        pieces = SENTENCE_END.split(text)
         for piece in pieces:
-            plain = piece.strip("\"\u201c\u201d ")
+            plain = piece.strip('"\u201c\u201d ')
             if plain[-1:] in (".", "!", "?") and plain[:1].isupper():
                 yield plain
 
@@ -182,9 +192,7 @@ def collect(out: Path) -> list[Sentence]:
             if speakable(text):
                 split = assign_split(key, held_out=novel in TEST_NOVELS, valid_fraction=0.02)
                 source = f"Jane Austen, {novel} (Debian r-cran-janeaustenr)"
-                found.append(
-                    Sentence(key, text, f"austen/{novel}", source, "public domain", split)
-                )
+                found.append(Sentence(key, text, f"austen/{novel}", source, "public domain", split))
     return found
 
 
@@ -197,11 +205,28 @@ def build(found: list[Sentence]) -> list[Sentence]:
     return [*train, *valid, *test]
 
 
-def load(out: Path) -> list[Sentence]:
-    """The sentences of `OUT/sentences.jsonl`; built on the first call."""
-    path = out / "sentences.jsonl"
+def collect_chinese() -> list[Sentence]:
+    """The graded sentences of the package hsk-sentences-audio; a document is a topic."""
+    from hsk_sentences_audio import load_sentences
+
+    found = []
+    for card in load_sentences():
+        text = "".join(str(card["chinese"]).split())
+        topic = str(card["topic"])
+        if not re.fullmatch(r"[\u4e00-\u9fff\uff0c\u3002\uff01\uff1f\u3001]{5,40}", text):
+            continue
+        split = assign_split(str(card["id"]), held_out=topic in TEST_TOPICS, valid_fraction=0.02)
+        source = "hsk-sentences-audio 1.0.0"
+        found.append(Sentence(str(card["id"]), text, f"hsk/{topic}", source, "CC-BY-SA-4.0", split))
+    return found
+
+
+def load(out: Path, language: str = "en") -> list[Sentence]:
+    """The sentences of `OUT/sentences-LANGUAGE.jsonl` (en, zh); built on the first call."""
+    path = out / f"sentences-{language}.jsonl"
     if not path.exists():
-        lines = [json.dumps(asdict(s), ensure_ascii=False) + "\n" for s in build(collect(out))]
+        found = collect_chinese() if language == "zh" else collect(out)
+        lines = [json.dumps(asdict(s), ensure_ascii=False) + "\n" for s in build(found)]
         with atomic_path(path) as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
     with path.open(encoding="utf-8") as lines:
