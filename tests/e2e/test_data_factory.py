@@ -407,6 +407,33 @@ def test_driver_refuses_unknown_sources(capsys: pytest.CaptureFixture[str]) -> N
     assert "unknown source radio" in capsys.readouterr().err
 
 
+def test_driver_names_what_fails_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare = module("prepare")
+    packages = module("packages")
+
+    def no_apt(out: Path) -> list[Path]:
+        raise packages.PackageError("apt-get download x: not found")
+
+    def not_installed(out: Path, hours: float | None) -> list[Path]:
+        raise ModuleNotFoundError("No module named 'hibari'")
+
+    def works(out: Path, hours: float | None) -> list[Path]:
+        assert hours == 0.5
+        return [synthesis.synthesise(out / "flite", jobs(2), speak_tone, max_seconds=60)]
+
+    monkeypatch.setattr(module("asterisk"), "prepare", no_apt)
+    monkeypatch.setattr(module("speak_hibari"), "prepare", not_installed)
+    monkeypatch.setattr(module("speak_flite"), "prepare", works)
+    arguments = ["asterisk", "hibari", "flite", "--hours", "0.5", "--out", str(tmp_path)]
+    assert prepare.main(arguments) == 1
+    said = capsys.readouterr()
+    assert "asterisk: apt-get download x: not found" in said.err
+    assert "No module named 'hibari'; run pip install" in said.err
+    assert "flite: 2 items, 0.00 h, 2 speakers" in said.out
+
+
 def test_check_of_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check.main(["--out", str(tmp_path)]) == 2
     assert "no corpus here" in capsys.readouterr().err

