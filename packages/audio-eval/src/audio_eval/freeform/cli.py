@@ -1,0 +1,282 @@
+"""The commands `build` and `baselines`; `audio_eval.cli` mounts them with `register`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `build` and `baselines` to an app."""
+    app.command("build")(build_command)
+    app.command("baselines")(baselines_command)
+
+
+def build_command(
+    manifest: Annotated[
+        Path,
+        typer.Argument(
+            help="Recordings with transcripts: JSONL, Freeform meta, seed-tts list, a LibriSpeech "
+            "or Kaldi folder; a DNS Challenge folder is read in place."
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the set to write.")],
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Counts of the paper: paper-basic, paper-full or paper-acoustic."),
+    ] = None,
+    items: Annotated[int | None, typer.Option(help="So many items, balanced.", min=1)] = None,
+    count: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Count of one group, for example en/deletion/full/index=10 or zh/speed=5."
+        ),
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="With --items: tasks to spread over (default: the three text edits)."),
+    ] = None,
+    wording: Annotated[str, typer.Option(help="With --items: basic, full or both.")] = "both",
+    scale: Annotated[float, typer.Option(help="Multiply the counts of a preset.")] = 1.0,
+    language: Annotated[
+        str | None,
+        typer.Option(help="en or zh: build only this one; also of unlabelled recordings."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
+    per_recording: Annotated[
+        int, typer.Option(help="Items from one recording at most.", min=1)
+    ] = 1,
+    targets: Annotated[
+        str,
+        typer.Option(
+            help="recorded: text edits whose perfect result is the recording (--aligner)."
+        ),
+    ] = "none",
+    aligner: Annotated[
+        str | None, typer.Option(help="Whisper model (CTranslate2 folder) for word times.")
+    ] = None,
+    acoustic_wording: Annotated[
+        str, typer.Option(help="Instructions of acoustic items: basic (published) or full.")
+    ] = "basic",
+    instruction_language: Annotated[
+        str | None, typer.Option(help="en or zh for full wordings; default: the text's language.")
+    ] = None,
+    instruction_prefix: Annotated[
+        str, typer.Option(help="Put before each text-edit instruction.")
+    ] = "",
+    writer: Annotated[
+        str | None, typer.Option(help="Command that rewords an instruction (JSON in, text out).")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Command that says the edited text (JSON in, text out).")
+    ] = None,
+    noise: Annotated[
+        Path | None, typer.Option(help="Folder of noise recordings; default: synthetic noise.")
+    ] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option(help="Hz of the written files; default: each recording's own.")
+    ] = None,
+    min_units: Annotated[int, typer.Option(help="Words or characters at least.", min=2)] = 4,
+    max_seconds: Annotated[float, typer.Option(help="Seconds of a recording at most.")] = 30.0,
+    dns: Annotated[
+        bool, typer.Option("--dns", help="Write denoise items as DNS Challenge folders too.")
+    ] = False,
+    recognition: Annotated[
+        bool,
+        typer.Option("--recognition", help="Write recognition lists by dialect instead of edits."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a set built before.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Build an edit set in the published Freeform layout."""
+    from audio_eval.freeform.acoustic import read_noises
+    from audio_eval.freeform.align import WhisperWords
+    from audio_eval.freeform.builder import BuildOptions, build
+    from audio_eval.freeform.layouts import is_dns
+    from audio_eval.freeform.sources import read_recordings
+    from audio_eval.freeform.writers import CommandSlot
+    from mingtok_audio.core.cli import emit_json
+    from mingtok_audio.core.errors import UserError
+
+    _one_of("--wording", wording, ("basic", "full", "both"))
+    _one_of("--targets", targets, ("none", "recorded"))
+    _one_of("--acoustic-wording", acoustic_wording, ("basic", "full"))
+    _one_of("--language", language, ("en", "zh", None))
+    _one_of("--instruction-language", instruction_language, ("en", "zh", None))
+    if recognition or is_dns(manifest):
+        emit_json(_lists(manifest, out, language or "", recognition, force))
+        return
+    chosen = [
+        name for name, v in (("--preset", preset), ("--items", items), ("--count", count)) if v
+    ]
+    if len(chosen) != 1:
+        raise UserError("give one of --preset, --items and --count")
+    recordings = read_recordings(manifest, language or "")
+    spoken = [x for x in ("en", "zh") if any(r.language == x for r in recordings)]
+    counts = _counts(
+        preset=preset,
+        items=items,
+        count=count,
+        task=task,
+        wording=wording,
+        scale=scale,
+        languages=[language] if language else spoken,
+    )
+    options = BuildOptions(
+        manifest=manifest,
+        out=out,
+        counts=counts,
+        seed=seed,
+        per_recording=per_recording,
+        language=language or "",
+        targets="recorded" if targets == "recorded" else "none",
+        hear=WhisperWords(aligner) if aligner else None,
+        acoustic_wording=acoustic_wording,
+        instruction_language=instruction_language or "",
+        prefix=instruction_prefix,
+        writer=CommandSlot(writer) if writer else None,
+        judge=CommandSlot(judge) if judge else None,
+        noises=read_noises(noise) if noise else {},
+        min_units=min_units,
+        max_seconds=max_seconds,
+        sample_rate=sample_rate,
+        dns=dns,
+        force=force,
+    )
+    report = build(options, _progress("building"))
+    if as_json:
+        emit_json(report.to_dict())
+    else:
+        typer.echo(f"{sum(report.written.values())} items in {out}")
+        for name, number in report.written.items():
+            typer.echo(f"  {name}: {number} of {report.wanted[name]}")
+        turned = report.rejections.counts
+        if turned:
+            said = ", ".join(f"{reason} {n}" for reason, n in turned.most_common())
+            typer.echo(f"turned away: {said}; examples in {out / 'build_report.json'}")
+    if report.missing:
+        lacking = ", ".join(f"{cell} lacks {n}" for cell, n in report.missing.items())
+        typer.echo(f"not enough usable recordings: {lacking}", err=True)
+        raise typer.Exit(1)
+
+
+def baselines_command(
+    manifest: Annotated[
+        Path, typer.Argument(help="An edit set: its folder, items.jsonl or a meta.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder: one folder per baseline in it.")
+    ],
+    aligner: Annotated[
+        str | None,
+        typer.Option(help="Whisper model for the oracle's word times; without: no oracle."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was written as JSON.")
+    ] = False,
+) -> None:
+    """Write the baselines of an edit set as folders of outputs."""
+    from audio_eval.freeform import baselines
+    from audio_eval.freeform.align import WhisperWords
+    from audio_eval.manifest import read_manifest
+    from mingtok_audio.core.cli import emit_json
+    from mingtok_audio.core.errors import UserError
+
+    listing = manifest / "items.jsonl" if (manifest / "items.jsonl").is_file() else manifest
+    items = read_manifest(listing)
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out}: is not empty; give another folder")
+    folders = {
+        "source_unchanged": baselines.source_unchanged(items, out / "source_unchanged"),
+        "ground_truth": baselines.ground_truth(items, out / "ground_truth"),
+    }
+    if aligner:
+        deletions = [item for item in items if item.task == "deletion"]
+        folders["oracle_splice"] = baselines.oracle_splice(
+            deletions, out / "oracle_splice", WhisperWords(aligner), _progress("cutting")
+        )
+    shown = {
+        name: {"path": str(f.path), "written": len(f.written), "skipped": f.skipped}
+        for name, f in folders.items()
+    }
+    if as_json:
+        emit_json(shown)
+        return
+    for name, folder in folders.items():
+        typer.echo(
+            f"{name}: {len(folder.written)} written, {len(folder.skipped)} left out ({folder.path})"
+        )
+
+
+def _one_of(option: str, value: str | None, known: tuple[str | None, ...]) -> None:
+    from mingtok_audio.core.errors import UserError
+
+    if value not in known:
+        named = ", ".join(k for k in known if k)
+        raise UserError(f"{option} {value}: must be one of {named}")
+
+
+def _counts(
+    *,
+    preset: str | None,
+    items: int | None,
+    count: list[str] | None,
+    task: list[str] | None,
+    wording: str,
+    scale: float,
+    languages: list[str],
+) -> dict[Any, int]:
+    from audio_eval.freeform import presets
+    from mingtok_audio.core.errors import UserError
+
+    if preset:
+        return presets.scaled(presets.preset(preset, languages), scale)
+    if count:
+        return presets.parse_counts(count)
+    assert items is not None
+    if not languages:
+        raise UserError("no recording is English or Chinese; say which with --language")
+    known = (*presets.SEMANTIC, *presets.ACOUSTIC)
+    for name in task or ():
+        _one_of("--task", name, known)
+    wordings: Any = ["basic", "full"] if wording == "both" else [wording]
+    return presets.balanced(items, languages, wordings, task or presets.SEMANTIC)  # type: ignore[arg-type]
+
+
+def _lists(
+    manifest: Path, out: Path, language: str, recognition: bool, force: bool
+) -> dict[str, Any]:
+    """Lists over recordings that stay where they are: DNS pairs, or recognition by dialect."""
+    from audio_eval.freeform import layouts
+    from audio_eval.freeform.sources import read_recordings
+    from audio_eval.manifest import write_manifest
+    from mingtok_audio.core.errors import UserError
+
+    if out.exists() and any(out.iterdir()) and not force:
+        raise UserError(f"{out}: is not empty; give another folder, or --force to write into it")
+    out.mkdir(parents=True, exist_ok=True)
+    if recognition:
+        written = layouts.write_recognition(read_recordings(manifest, language), out)
+        return {"recognition": {name: str(path) for name, path in written.items()}}
+    items = layouts.read_dns(manifest, language or "en")
+    write_manifest(out / "items.jsonl", items)
+    return {"denoise": str(out / "items.jsonl"), "items": len(items)}
+
+
+def _progress(what: str) -> Any:
+    """A line on stderr every so often; nothing where nobody reads it."""
+    import sys
+    import time
+
+    last = [0.0]
+
+    def show(done: int, total: int) -> None:
+        now = time.monotonic()
+        if done == total or now - last[0] > 2.0:
+            last[0] = now
+            print(f"{what}: {done}/{total}", file=sys.stderr)
+
+    return show
