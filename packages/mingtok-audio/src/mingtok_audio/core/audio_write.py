@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     import soundfile
 
 # suffix: (libsndfile's format, default subtype)
+# Not opus: libsndfile 1.2 spoils the last milliseconds when it closes such a file.
 _FORMATS = {
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
     ".ogg": ("OGG", "VORBIS"),
     ".oga": ("OGG", "VORBIS"),
-    ".opus": ("OGG", "OPUS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
 WRITABLE_SUFFIXES = tuple(_FORMATS)
@@ -46,7 +46,7 @@ class AudioWriter:
     Use as a context manager. Leaving the block by an exception removes what was written.
 
     Args:
-        path: its suffix picks the format (wav, flac, ogg, oga, opus, mp3).
+        path: its suffix picks the format (wav, flac, ogg, oga, mp3).
         sample_rate: Hz.
         subtype: libsndfile's name of the sample format; default 16 bit, or the codec's own.
 

@@ -40,6 +40,10 @@ class PluginError(UserError):
 
 
 def one_line(text: str, limit: int = 2000) -> str:
-    """`text` on one line without control characters, cut at `limit` characters."""
+    """`text` on one line without control characters. What is longer than `limit` characters loses
+    its middle: a file name may be endless, the reason stands behind it."""
     flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+    if len(flat) <= limit:
+        return flat
+    tail = limit // 3
+    return f"{flat[: limit - tail - 1]}…{flat[-tail:]}"

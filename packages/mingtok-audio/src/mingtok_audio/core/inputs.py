@@ -56,7 +56,7 @@ def collect_inputs(inputs: Sequence[str | os.PathLike[str]], suffixes: Iterable[
             return [Item(None, PurePosixPath("stdin"))]
         path = Path(text)
         try:
-            if path.is_dir():
+            if text and path.is_dir():
                 members = _members(path, wanted)
                 if not members:
                     raise UserError(f"{path} holds no files of the kind {', '.join(wanted)}")
