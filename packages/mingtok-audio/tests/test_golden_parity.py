@@ -30,8 +30,18 @@ def test_tokenizer_outputs_match(golden: Path, tmp_path: Path) -> None:
     folder, written = golden / "tokenizer", tmp_path / "out.safetensors"
     assert check(folder, "-o", str(written)) == 0
     computed, expected = load_file(written), load_file(folder / "io.safetensors")
-    outputs = ("enc_out", "latent", "unified", "unified_five", "unified_odd", "dec_hidden",
-               "decode_full", "wave", "frame_num", "head_out_first2")
+    outputs = (
+        "enc_out",
+        "latent",
+        "unified",
+        "unified_five",
+        "unified_odd",
+        "dec_hidden",
+        "decode_full",
+        "wave",
+        "frame_num",
+        "head_out_first2",
+    )
     wanted = {key for key in expected if key.rpartition(".")[2] in outputs}
     assert wanted <= computed.keys()
 

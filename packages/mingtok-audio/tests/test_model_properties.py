@@ -121,7 +121,9 @@ def test_seeds_and_modes(model: MingTok) -> None:
     wav = noise(9000)
     mean = model.encode(wav, 16000)
     assert torch.equal(mean.values, model.encode_posterior(wav, 16000).mean) and not mean.sampled
-    draws = [model.encode(wav, 16000, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    draws = [
+        model.encode(wav, 16000, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2)
+    ]
     assert draws[0].sampled and torch.equal(draws[0].values, draws[1].values)
     assert not torch.equal(draws[0].values, draws[2].values)
     assert not torch.equal(draws[0].values, mean.values)

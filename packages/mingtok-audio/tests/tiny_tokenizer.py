@@ -9,10 +9,20 @@ from mingtok_audio.config import MingTokConfig, TransformerConfig
 
 def tiny_config(**changes: object) -> MingTokConfig:
     """Two layers of width 32 with a window of 5 frames, and a windowed semantic module."""
-    part = TransformerConfig(dim=32, num_layers=2, num_heads=4, num_kv_heads=2, mlp_dim=48, window=5)
+    part = TransformerConfig(
+        dim=32, num_layers=2, num_heads=4, num_kv_heads=2, mlp_dim=48, window=5
+    )
     semantic = TransformerConfig(
-        dim=24, num_layers=2, num_heads=2, mlp_dim=40, norm="layer", norm_eps=1e-5, mlp="gelu",
-        linear_bias=True, rope_layout="interleaved", window=9,
+        dim=24,
+        num_layers=2,
+        num_heads=2,
+        mlp_dim=40,
+        norm="layer",
+        norm_eps=1e-5,
+        mlp="gelu",
+        linear_bias=True,
+        rope_layout="interleaved",
+        window=9,
     )
     values: dict = {"encoder": part, "decoder": part, "semantic": semantic, "latent_dim": 8}
     return MingTokConfig(**(values | changes))

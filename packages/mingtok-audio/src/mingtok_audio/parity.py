@@ -135,9 +135,7 @@ def pooling_outputs(folder: Path, io: Tensors, options: argparse.Namespace) -> T
         out[f"{run}.mask"] = ((places >= start) & (places < stop)).any(dim=1)
         if bool((lengths < spans[..., 1]).any()):
             continue  # no output exists: refused here, and a crash in the published code
-        out[f"{run}.out"], out[f"{run}.mask"] = merge_patches(
-            embeddings, io[key], lengths, spans
-        )
+        out[f"{run}.out"], out[f"{run}.mask"] = merge_patches(embeddings, io[key], lengths, spans)
     return out
 
 
@@ -184,7 +182,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     arguments.add_argument(
         "--io", type=Path, help="recorded outputs to compare with (default: FOLDER/io.safetensors)"
     )
-    arguments.add_argument("--window-keys", type=int, help="keys that a query sees, itself included")
+    arguments.add_argument(
+        "--window-keys", type=int, help="keys that a query sees, itself included"
+    )
     arguments.add_argument("--window-layers", type=int, help="first layer that has the window")
     arguments.add_argument("--full-attention", action="store_true", help="no window at all")
     return arguments

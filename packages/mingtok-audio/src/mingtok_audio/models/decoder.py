@@ -29,9 +29,7 @@ class Decoder(nn.Module):
     def __init__(self, config: MingTokConfig) -> None:
         super().__init__()
         self.transformer = Transformer(config.decoder)
-        self.head = IstftHead(
-            config.decoder.dim, config.n_fft, config.hop_length, config.head
-        )
+        self.head = IstftHead(config.decoder.dim, config.n_fft, config.hop_length, config.head)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.transformer(x))

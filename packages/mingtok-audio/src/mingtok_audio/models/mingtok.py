@@ -129,7 +129,7 @@ class MingTok(nn.Module):
         return self.encoder(self.encoder.frame(wav))
 
     def features_of(self, values: Tensor, state: TransformerState | None = None) -> Tensor:
-        """latents (B, L, D) -> unified features (B, L, H), whole or as the next part of a stream."""
+        """latents (B, L, D) -> unified features (B, L, H), whole or the next part of a stream."""
         return self._semantic_module()(self.latent_proj(values), state)
 
     def decoder_input_of(self, values: Tensor, state: TransformerState | None = None) -> Tensor:

@@ -75,8 +75,10 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, window: int | None) -> Ten
     return _grouped_sdpa(q, k, v, mask)
 
 
-def _grouped_sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal=False) -> Tensor:
-    """SDPA with shared key/value heads; queries of one group are stacked instead of copying keys."""
+def _grouped_sdpa(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool = False
+) -> Tensor:
+    """SDPA with shared key/value heads: queries of a group are stacked, keys are not copied."""
     groups = q.shape[1] // k.shape[1]
     if groups == 1 or causal:
         return F.scaled_dot_product_attention(
@@ -91,7 +93,7 @@ def _grouped_sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal=F
 
 def _blockwise_attention(q: Tensor, k: Tensor, v: Tensor, window: int, past: int) -> Tensor:
     """Sliding window by blocks: each block of C queries reads C + window - 1 keys."""
-    b, heads, n, e = q.shape
+    b, n = q.shape[0], q.shape[2]
     size = max(_BLOCK, window)
     blocks = math.ceil(n / size)
     span = size + window - 1
@@ -198,14 +200,13 @@ class Transformer(nn.Module):
 
     def init_weights(self, std: float = 0.02) -> None:
         """Normal weights; the two layers that write into the residual stream scaled by depth."""
-        for block in self.blocks:
-            for linear in block.modules():
-                if isinstance(linear, nn.Linear):
-                    nn.init.normal_(linear.weight, std=std)
-                    if linear.bias is not None:
-                        nn.init.zeros_(linear.bias)
-            for linear in (block.attn.out, block.mlp.down):
-                nn.init.normal_(linear.weight, std=std / math.sqrt(2 * self.config.num_layers))
+        for name, linear in self.blocks.named_modules():
+            if isinstance(linear, nn.Linear):
+                residual = name.endswith(("attn.out", "mlp.down"))
+                scale = math.sqrt(2 * self.config.num_layers) if residual else 1.0
+                nn.init.normal_(linear.weight, std=std / scale)
+                if linear.bias is not None:
+                    nn.init.zeros_(linear.bias)
 
     def new_state(self, max_frames: int) -> TransformerState:
         """State of a fresh stream; `max_frames` bounds the layers that see the whole past."""
