@@ -1,0 +1,27 @@
+"""What can be wrong with an instruction, in words a user can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mingtok_audio.core.errors import UserError
+
+
+class InstructionError(UserError):
+    """An instruction that cannot be carried out: not understood, out of range, contradictory."""
+
+
+class AmbiguousInstructionError(InstructionError):
+    """An instruction with more than one reading.
+
+    Attributes:
+        candidates: one line for each reading, in the order of the text; `--which N` picks one.
+    """
+
+    def __init__(self, message: str, candidates: Sequence[str]) -> None:
+        self.candidates = list(candidates)
+        super().__init__(message)
+
+
+class MissingPartError(UserError):
+    """An edit that needs a part (a model, an aligner, a sound) that is not there."""

@@ -1,0 +1,45 @@
+"""The editor's plugin host and its built-in parsers, backends and watermarks."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from mingtok_audio.core.plugins import ComponentSpec, PluginHost, SlotDef
+from uniaudio_edit.hookspecs import hookimpl
+
+SLOTS = {
+    "instruction_parser": SlotDef(
+        "uniaudio_edit.interfaces:InstructionParser",
+        1,
+        summary="an instruction and a transcript to a plan",
+    ),
+    "edit_backend": SlotDef(
+        "uniaudio_edit.interfaces:EditBackend", 1, summary="carries out operations on samples"
+    ),
+    "watermark": SlotDef(
+        "uniaudio_edit.interfaces:Watermark", 1, summary="called on every recording written"
+    ),
+}
+
+
+@hookimpl
+def register_components() -> list[ComponentSpec]:
+    """The components of this package."""
+    return []
+
+
+def make_host() -> PluginHost:
+    """A fresh host (plugins are looked up anew); most callers want `get_host`."""
+    return PluginHost(
+        namespace="uniaudio_edit",
+        slots=SLOTS,
+        hookspecs="uniaudio_edit.hookspecs",
+        builtins=("uniaudio_edit.plugins",),
+        distribution="uniaudio-edit",
+    )
+
+
+@cache
+def get_host() -> PluginHost:
+    """The process's host; installed plugins are loaded when it is first asked for something."""
+    return make_host()
