@@ -12,11 +12,11 @@ from mingtok_audio.interfaces import Compressor, check_features, masked_mean, sp
 
 
 class NormLinear(nn.Module):
-    """RMSNorm (eps 1e-6) and a linear layer, for each frame alone: (..., H) -> (..., D)."""
+    """RMSNorm and a linear layer, for each frame alone: (..., H) -> (..., D)."""
 
-    def __init__(self, in_dim: int, out_dim: int) -> None:
+    def __init__(self, in_dim: int, out_dim: int, eps: float = 1e-6) -> None:
         super().__init__()
-        self.norm_final = nn.RMSNorm(in_dim, eps=1e-6)
+        self.norm_final = nn.RMSNorm(in_dim, eps=eps)
         self.linear = nn.Linear(in_dim, out_dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,6 +33,7 @@ class LinearPoolingCompressor(Compressor):
         patch_size: frames of a patch.
         drop_last: drop a partial last patch (the published behaviour); it is otherwise the mean
             over the frames it has.
+        eps: of the RMS norm; 1e-6 as published.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class LinearPoolingCompressor(Compressor):
         out_dim: int | None = None,
         patch_size: int = 5,
         drop_last: bool = False,
+        eps: float = 1e-6,
     ) -> None:
         super().__init__(in_dim, in_dim if out_dim is None else out_dim, patch_size, drop_last)
-        self.final_layer = NormLinear(self.in_dim, self.out_dim)
+        self.final_layer = NormLinear(self.in_dim, self.out_dim, eps)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `Compressor.forward`."""
