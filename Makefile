@@ -1,0 +1,47 @@
+# Everything that a person or CI does here starts with one of these.
+#   make demo   set up, then turn a real recording into latents and back
+#   make test   set up with the test extras, then run the whole suite
+#   make lint   ruff, pyright and the import contracts
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGES := mingtok-audio uniaudio-lm uniaudio-edit audio-eval
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+EDITABLE := $(foreach p,$(PACKAGES),-e packages/$(p))
+
+.PHONY: demo test test-slow lint wheels clean
+
+demo: $(VENV)/.demo
+	$(BIN)/mingtok reconstruct examples/data/librivox_0880.wav -o out/demo.wav --force
+	$(BIN)/mingtok encode examples/data/librivox_0880.wav -o out/demo.mtok --force
+	$(BIN)/mingtok info out/demo.mtok
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+wheels: $(VENV)/.test
+	$(BIN)/python tests/smoke_wheels.py
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python constraints.txt packages/mingtok-audio/pyproject.toml
+	$(PIP) -e packages/mingtok-audio
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python constraints.txt requirements-dev.txt $(wildcard packages/*/pyproject.toml)
+	$(PIP) $(EDITABLE) -r requirements-dev.txt
+	@touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) out dist
