@@ -11,9 +11,9 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from audio_eval.freeform.units import Language, fold, is_han
+from audio_eval.interfaces import Judge, JudgeUnavailableError
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.errors import UserError
 
@@ -117,48 +117,47 @@ def _in_order(times: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return out
 
 
-class WhisperWords:
-    """Word times from a Whisper model in CTranslate2 format, through faster-whisper.
+class JudgeWords:
+    """Word times from a speech-recognition judge that gives them (role `asr`, `words=True`).
 
     Args:
-        model: a folder, or a model name that faster-whisper knows.
+        judge: for example `whisper_words(folder)`.
     """
 
-    def __init__(self, model: str | Path) -> None:
-        self._name = str(model)
-        self._model: Any = None
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
 
     def __call__(self, path: Path, language: str) -> list[Word]:
         """Words of a recording; empty where nothing was recognised.
 
         Raises:
-            UserError: faster-whisper is not installed, or the model cannot be loaded.
+            UserError: the judge cannot run here, or gives no word times.
         """
-        if self._model is None:
-            self._model = self._load()
-        wav, _ = load_audio(path, sample_rate=16000)
-        segments, _ = self._model.transcribe(
-            wav,
-            language=language or None,
-            beam_size=5,
-            word_timestamps=True,
-            condition_on_previous_text=False,
-        )
-        return [
-            Word(word.word.strip(), word.start, word.end, word.probability)
-            for segment in segments
-            for word in segment.words or ()
-        ]
+        wav, rate = load_audio(path, sample_rate=self._judge.sample_rate)
+        try:
+            self._judge.check()
+            said = self._judge.evaluate(wav, rate, language=language, words=True)
+        except JudgeUnavailableError as error:
+            raise UserError(f"no word times: {error}") from None
+        if "words" not in said:
+            raise UserError(f"the judge {self._judge.info.name} gives no word times")
+        return [Word(w["text"].strip(), w["start"], w["end"]) for w in said["words"]]
 
-    def _load(self) -> Any:
-        try:
-            from faster_whisper import WhisperModel
-        except ImportError:
-            raise UserError("word times need faster-whisper: pip install faster-whisper") from None
-        try:
-            return WhisperModel(self._name, device="cpu", compute_type="float32", cpu_threads=1)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise UserError(f"cannot load the Whisper model {self._name}: {error}") from error
+
+def whisper_words(model: Path) -> JudgeWords:
+    """Word times from a Whisper model in CTranslate2 format (a folder), through faster-whisper.
+
+    Raises:
+        UserError: the folder holds no model.
+    """
+    from audio_eval.judges.whisper_ct2 import WhisperFolder
+
+    if not (model / "model.bin").is_file():
+        raise UserError(
+            f"{model}: holds no model.bin; give a Whisper model in CTranslate2 format, for example "
+            "the one that 'audio-eval judges --assemble' makes"
+        )
+    return JudgeWords(WhisperFolder(str(model)))
 
 
 class TranscriptTimes:

@@ -55,7 +55,7 @@ def oracle_splice(
     """Deletions by cut and splice; items of other tasks are left out.
 
     Args:
-        hear: word times of a recording (`align.WhisperWords`).
+        hear: word times of a recording (`align.whisper_words`).
     """
     times = TranscriptTimes(hear)
 

@@ -40,7 +40,7 @@ class BuildOptions:
         language: of recordings that do not say theirs.
         targets: "recorded" makes text edits whose perfect result is the recording itself
             (needs `hear`); "none" edits the recordings.
-        hear: gives word times (`align.WhisperWords`, or any callable).
+        hear: gives word times (`align.whisper_words`, or any callable).
         acoustic_wording: basic (published) or full instructions for acoustic items.
         instruction_language: of full wordings; "" takes the text's.
         prefix: put before every text-edit instruction (the published checkpoints were trained

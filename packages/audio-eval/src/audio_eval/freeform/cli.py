@@ -93,7 +93,7 @@ def build_command(
 ) -> None:
     """Build an edit set in the published Freeform layout."""
     from audio_eval.freeform.acoustic import read_noises
-    from audio_eval.freeform.align import WhisperWords
+    from audio_eval.freeform.align import whisper_words
     from audio_eval.freeform.builder import BuildOptions, build
     from audio_eval.freeform.layouts import is_dns
     from audio_eval.freeform.sources import read_recordings
@@ -133,7 +133,7 @@ def build_command(
         per_recording=per_recording,
         language=language or "",
         targets="recorded" if targets == "recorded" else "none",
-        hear=WhisperWords(aligner) if aligner else None,
+        hear=whisper_words(Path(aligner)) if aligner else None,
         acoustic_wording=acoustic_wording,
         instruction_language=instruction_language or "",
         prefix=instruction_prefix,
@@ -180,7 +180,7 @@ def baselines_command(
 ) -> None:
     """Write the baselines of an edit set as folders of outputs."""
     from audio_eval.freeform import baselines
-    from audio_eval.freeform.align import WhisperWords
+    from audio_eval.freeform.align import whisper_words
     from audio_eval.manifest import read_manifest
     from mingtok_audio.core.cli import emit_json
     from mingtok_audio.core.errors import UserError
@@ -196,7 +196,7 @@ def baselines_command(
     if aligner:
         deletions = [item for item in items if item.task == "deletion"]
         folders["oracle_splice"] = baselines.oracle_splice(
-            deletions, out / "oracle_splice", WhisperWords(aligner), _progress("cutting")
+            deletions, out / "oracle_splice", whisper_words(Path(aligner)), _progress("cutting")
         )
     shown = {
         name: {"path": str(f.path), "written": len(f.written), "skipped": f.skipped}
