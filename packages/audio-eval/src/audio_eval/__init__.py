@@ -21,7 +21,7 @@ _LAZY = {
     "ScoringContext": "audio_eval.interfaces",
     "System": "audio_eval.interfaces",
     "read_manifest": "audio_eval.manifest",
-    "score_suite": "audio_eval.runner",
+    "score_suite": "audio_eval.scoring",
     "score_transcripts": "audio_eval.transcripts",
 }
 

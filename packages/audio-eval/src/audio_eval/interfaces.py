@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -338,13 +338,20 @@ class Metric(ABC):
         del item, context
         return MetricResult.failed(reason, self.info.failure_value)
 
-    def aggregate(self, results: Sequence[MetricResult]) -> Mapping[str, float | None]:
-        """``value``, ``macro`` and ``micro`` of results that all hold values (ok or failed).
+    def ratio(self, result: MetricResult) -> tuple[float, float] | None:
+        """Numerator and denominator of a result, for metrics with a micro average (errors and
+        reference words); None: only the mean over items exists.
 
-        It is called for each bootstrap sample too, so it must be cheap. By default the mean.
+        Over a set, ``micro`` is ``100 * sum(numerators) / sum(denominators)``, ``macro`` the mean
+        of the values. Both get bootstrap intervals over items.
         """
-        mean = sum(float(r.value or 0.0) for r in results) / len(results)
-        return {"value": mean, "macro": mean, "micro": None}
+        del result
+        return None
+
+    def quoted(self, compat: str) -> Literal["macro", "micro"]:
+        """Which average is the summary's ``value``."""
+        del compat
+        return "macro"
 
 
 class Judge(ABC):
@@ -352,13 +359,15 @@ class Judge(ABC):
 
     Roles and what ``evaluate`` returns for them (JSON values only, they are cached):
 
-    ==========  ======================================================================
-    ``asr``     ``{"text": str}``; request ``language``
-    ``speaker`` ``{"embedding": [float, ...]}``, unit length
-    ``mos``     ``{"<name>": float, ...}``, e.g. ``ovrl sig bak`` or ``mos``
-    ``emotion`` ``{"label": str}``; request ``labels``
-    ``dialect`` ``{"label": str}``; request ``labels``
-    ==========  ======================================================================
+    ============  ====================================================================
+    ``asr``       ``{"text": str}``; request ``language``; with request ``words=True`` also
+                  ``"words": [{"text", "start", "end"}]`` in seconds, where the judge can
+    ``speaker``   ``{"embedding": [float, ...]}``, unit length
+    ``dnsmos``    ``{"ovrl", "sig", "bak", "p808"}``
+    ``distillmos`` ``{"mos"}``
+    ``emotion``   ``{"label": str}``; request ``labels``
+    ``dialect``   ``{"label": str}``; request ``labels``
+    ============  ====================================================================
 
     Constructing a judge must be cheap; weights load on the first ``evaluate``.
     """

@@ -188,6 +188,10 @@ def _json_item(
         if name in values:
             if not isinstance(values[name], str):
                 raise UserError(f"{path}: line {number}: {name!r} must be a path")
+            if Path(values[name]).suffix.lower() not in AUDIO_SUFFIXES and name != "audio":
+                # Data lists call the corpus a recording comes from its "source".
+                parameters[name] = values.pop(name)
+                continue
             values[name] = _resolve(values[name], path, root)
     if "audio" in values and "reference" not in values and "source" not in values:
         # A list of recordings: they are what outputs are compared with.

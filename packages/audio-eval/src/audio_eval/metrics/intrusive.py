@@ -1,0 +1,143 @@
+"""Metrics that compare the output with its reference sample by sample or frame by frame.
+
+Both are taken at 16 kHz. Where the lengths differ (a tokenizer pads to whole frames), the longer
+one is cut; a difference of more than 5 % is kept in ``details`` as ``length_ratio``.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from audio_eval.interfaces import (
+    ComponentInfo,
+    Item,
+    ItemFailedError,
+    Metric,
+    MetricResult,
+    MetricUnavailableError,
+    ScoringContext,
+)
+
+SAMPLE_RATE = 16000
+
+
+def reference_audio(item: Item, context: ScoringContext, sample_rate: int | None) -> np.ndarray:
+    """The reference recording (T,); its faults are not the system's.
+
+    Raises:
+        MetricUnavailableError: there is none, or it is unusable.
+    """
+    if item.reference is None:
+        raise MetricUnavailableError("the item has no reference recording")
+    try:
+        return context.audio(item.reference, sample_rate)[0]
+    except ItemFailedError as error:
+        raise MetricUnavailableError(f"reference: {error}") from error
+
+
+def output_audio(item: Item, context: ScoringContext, sample_rate: int | None) -> np.ndarray:
+    """The system's output (T,).
+
+    Raises:
+        ItemFailedError: there is none, or it is unusable.
+    """
+    if item.audio is None:
+        raise ItemFailedError("no output")
+    return context.audio(item.audio, sample_rate)[0]
+
+
+class _Intrusive(Metric):
+    """Reference and output at 16 kHz, cut to the same length."""
+
+    @abstractmethod
+    def compare(self, reference: np.ndarray, output: np.ndarray) -> float:
+        """The metric of two (T,) arrays of equal length."""
+
+    def score(self, item: Item, context: ScoringContext) -> MetricResult:
+        reference = reference_audio(item, context, SAMPLE_RATE)
+        output = output_audio(item, context, SAMPLE_RATE)
+        length = min(len(reference), len(output))
+        ratio = len(output) / len(reference)
+        details: dict[str, Any] = {"length_ratio": round(ratio, 4)} if abs(ratio - 1) > 0.05 else {}
+        return MetricResult(self.compare(reference[:length], output[:length]), details=details)
+
+
+class Pesq(_Intrusive):
+    """Wide-band PESQ (ITU-T P.862.2) of the whole utterance, by the ``pesq`` package."""
+
+    info = ComponentInfo(
+        name="pesq",
+        summary="PESQ, wide-band, 1.04 to 4.64",
+        needs_reference=True,
+        extra="quality",
+        unit="MOS",
+        higher_is_better=True,
+        # The lowest value that the scale has.
+        failure_value=1.0,
+    )
+
+    def compare(self, reference: np.ndarray, output: np.ndarray) -> float:
+        import pesq
+
+        if len(reference) < SAMPLE_RATE // 4:
+            raise MetricUnavailableError("PESQ needs at least 0.25 s")
+        if not np.any(output):
+            raise ItemFailedError("the output is silence")
+        try:
+            return float(pesq.pesq(SAMPLE_RATE, reference, output, "wb"))
+        except pesq.NoUtterancesError:
+            raise MetricUnavailableError("PESQ finds no speech in it") from None
+
+
+class Stoi(_Intrusive):
+    """Short-time objective intelligibility, by the ``pystoi`` package."""
+
+    info = ComponentInfo(
+        name="stoi",
+        summary="short-time objective intelligibility, 0 to 1",
+        needs_reference=True,
+        extra="quality",
+        higher_is_better=True,
+        failure_value=0.0,
+    )
+
+    def compare(self, reference: np.ndarray, output: np.ndarray) -> float:
+        import warnings
+
+        from pystoi import stoi
+
+        with warnings.catch_warnings():
+            # It warns and returns 1e-5 where nothing is left after its silent frames are cut.
+            warnings.simplefilter("error", RuntimeWarning)
+            try:
+                return float(stoi(reference, output, SAMPLE_RATE, extended=False))
+            except RuntimeWarning:
+                raise MetricUnavailableError("STOI needs 384 ms of speech") from None
+
+
+class MelDistance(_Intrusive):
+    """Mean absolute difference of natural-log mel spectra: 80 bands, 25 ms windows, 10 ms hop."""
+
+    info = ComponentInfo(
+        name="mel_distance",
+        summary="mean absolute log-mel difference",
+        needs_reference=True,
+        unit="nat",
+        higher_is_better=False,
+    )
+
+    def compare(self, reference: np.ndarray, output: np.ndarray) -> float:
+        from audio_eval.dsp import log_mel
+
+        return float(np.mean(np.abs(log_mel(reference) - log_mel(output))))
+
+    def on_failure(self, item: Item, reason: str, context: ScoringContext) -> MetricResult:
+        """As far from the reference as silence is."""
+        try:
+            reference = reference_audio(item, context, SAMPLE_RATE)
+        except MetricUnavailableError as error:
+            return MetricResult.unavailable(str(error))
+        return MetricResult.failed(reason, self.compare(reference, np.zeros_like(reference)))

@@ -1,0 +1,1 @@
+"""Text rules: the published ones (``ming``), ours (``normalize``), and alignment (``align``)."""
