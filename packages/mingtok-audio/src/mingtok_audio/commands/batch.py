@@ -1,42 +1,38 @@
-"""Files, folders and pipes through `encode`, `decode` and `reconstruct`: which results go where,
-what is done already, worker processes, and the report at the end."""
+"""Files, folders and pipes through `encode`, `decode` and `reconstruct`: what is done already,
+worker processes, and the report at the end."""
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mingtok_audio.commands.resume import Entry, Records, file_sha256, is_done, make_entry, make_key
+from mingtok_audio.commands.plan import STDOUT, Task, make_plan
+from mingtok_audio.commands.resume import Records, file_sha256, is_done, make_entry, make_key
 from mingtok_audio.commands.transcode import TRANSCODERS, Settings
-from mingtok_audio.core.audio import AUDIO_SUFFIXES, WRITABLE_SUFFIXES, audio_info
+from mingtok_audio.core.audio import audio_info
 from mingtok_audio.core.cli import (
     EXIT_FAILED_ITEMS,
     EXIT_USAGE,
-    Item,
-    collect_inputs,
     emit_json,
     fail,
-    output_paths,
     progress,
 )
 from mingtok_audio.core.errors import UserError, one_line
 from mingtok_audio.core.files import os_reason
-from mingtok_audio.mtok import MTOK_SUFFIX, read_header
+from mingtok_audio.mtok import read_header
 
 if TYPE_CHECKING:
     from mingtok_audio.models.mingtok import MingTok
@@ -44,19 +40,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("mingtok_audio")
 
 _LONG_SECONDS = 60.0  # a single file longer than this gets a progress bar
-_STDOUT = "-"
-
-
-@dataclass(frozen=True)
-class Task:
-    """One input and where its result goes. `name` and `shown` are for people."""
-
-    name: str
-    source: Path
-    output: Path
-    shown: str
-    resume: bool = False
-    entry: Entry | None = None
 
 
 @dataclass(frozen=True)
@@ -79,8 +62,8 @@ def run_files(
     if workers < 1:
         raise UserError(f"--workers must be at least 1, not {workers}")
     with ExitStack() as stack:
-        tasks, many = _plan(inputs, output, settings, stack)
-        if report.as_json and any(task.shown == _STDOUT for task in tasks):
+        tasks, many = make_plan(inputs, output, settings, stack)
+        if report.as_json and any(task.shown == STDOUT for task in tasks):
             raise UserError("--json and -o - both want standard output; write to a file")
         records = Records()
         if many:
@@ -101,83 +84,6 @@ def run_files(
                 results.append({"index": index, **result})
         results.sort(key=lambda result: result.pop("index"))
         _finish(results, many, report.as_json, tasks)
-
-
-# --- what goes where ------------------------------------------------------------------------------
-
-
-def _plan(
-    inputs: Sequence[str], output: str | None, settings: Settings, stack: ExitStack
-) -> tuple[list[Task], bool]:
-    """The tasks, and whether this is a batch (a folder, or several files)."""
-    reads_latents = settings.command == "decode"
-    items = collect_inputs(inputs, (MTOK_SUFFIX,) if reads_latents else AUDIO_SUFFIXES)
-    from_folder = any(given != _STDOUT and Path(given).is_dir() for given in inputs)
-    many = from_folder or len(items) > 1
-    suffix = MTOK_SUFFIX if settings.command == "encode" else ".wav"
-    suffixes = (MTOK_SUFFIX,) if settings.command == "encode" else WRITABLE_SUFFIXES
-    if output == _STDOUT:
-        if many:
-            raise UserError("-o - takes one result; give a folder for several")
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        outputs, shown = [folder / f"out{suffix}"], [_STDOUT]
-    else:
-        if output is not None and settings.command == "reconstruct":
-            items = _without_results(items, inputs, Path(output))
-        outputs = _outputs(items, output, suffix, suffixes, many)
-        shown = [str(path) for path in outputs]
-    tasks = [
-        Task(item.name, item.path or Path(), path, text)
-        for item, path, text in zip(items, outputs, shown, strict=True)
-    ]
-    if items[0].is_stdin:
-        tasks = [replace(tasks[0], source=_spooled_stdin(stack))]
-    return tasks, many
-
-
-def _outputs(
-    items: Sequence[Item],
-    output: str | None,
-    suffix: str,
-    suffixes: Sequence[str],
-    many: bool,
-) -> list[Path]:
-    if output is None:
-        return output_paths(items, None, suffix)
-    if not output:
-        raise UserError("the output is an empty name")
-    target = Path(output)
-    is_folder = many or target.is_dir() or output.endswith(("/", os.sep)) or not target.suffix
-    if not is_folder and target.suffix.lower() not in suffixes:
-        raise UserError(f"the output {target} must end in {' or '.join(suffixes)}, or be a folder")
-    return output_paths(items, output, suffix, folder=is_folder)
-
-
-def _without_results(items: list[Item], inputs: Sequence[str], output: Path) -> list[Item]:
-    """Leave out what an earlier run wrote into an output folder inside the input folder."""
-    root = output.resolve()
-    if not root.is_dir() or any(Path(given).resolve() == root for given in inputs):
-        return items
-    named = {Path(given).resolve() for given in inputs}
-    return [
-        item
-        for item in items
-        if item.path is None
-        or item.path.resolve() in named
-        or not item.path.resolve().is_relative_to(root)
-    ]
-
-
-def _spooled_stdin(stack: ExitStack) -> Path:
-    """Standard input as a file: it can be long, and audio containers need seeking."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    path = folder / "stdin"
-    try:
-        with path.open("wb") as stream:
-            shutil.copyfileobj(sys.stdin.buffer, stream, 1 << 20)
-    except OSError as error:
-        raise UserError(f"standard input cannot be kept in {folder}: {os_reason(error)}") from error
-    return path
 
 
 # --- doing it -------------------------------------------------------------------------------------
@@ -259,14 +165,14 @@ def _do(
             key = make_key(source, model.model_hash, settings.identity())
             if is_done(task.entry, key, task.output) and task.entry is not None:
                 return _result(task, "skipped", model, began, task.entry["fields"])
-        with _made_folder(task.output.parent):
+        with _made_folder(task.output.parent) if task.into_folder else nullcontext():
             fields = TRANSCODERS[settings.command](
                 model, task.source, task.output, settings, advance
             )
         result = _result(task, "ok", model, began, fields)
         if task.resume:
             result["entry"] = make_entry(key, task.output, fields)
-        if task.shown == _STDOUT:
+        if task.shown == STDOUT:
             _copy_out(task.output)
     except BrokenPipeError:
         raise  # whoever read standard output is gone: nobody to tell
@@ -323,9 +229,9 @@ def _message(error: Exception, task: Task) -> str:
         about = error.filename if error.filename is not None else task.name
         return f"{about}: {os_reason(error)}"
     text = str(error)
-    if task.name == _STDOUT:
+    if task.name == STDOUT:
         text = text.replace(str(task.source), "standard input")
-    if task.shown == _STDOUT:
+    if task.shown == STDOUT:
         text = text.replace(str(task.output), "standard output")
     known = (str(task.source), task.shown, "standard ")
     return text if any(name in text for name in known) else f"{task.name}: {text}"
@@ -397,7 +303,7 @@ def _tell(result: dict[str, Any], many: bool, as_json: bool, said: set[str]) -> 
         if many:
             fail(result["error"])
         return
-    if as_json or result["output"] == _STDOUT:
+    if as_json or result["output"] == STDOUT:
         return
     verb = "unchanged, skipped" if result["status"] == "skipped" else f"{result['seconds']:.2f} s"
     typer.echo(f"{result['input']} -> {result['output']} ({verb})")
