@@ -1,0 +1,52 @@
+"""One speech language model that hears and speaks; every part is a swappable plugin.
+
+    from uniaudio_lm import UniAudio
+    lm = UniAudio.from_pretrained("path/to/model")
+
+Importing this package does not import torch or transformers; the names below do, when they are
+first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mingtok_audio.core.errors import UserError
+    from uniaudio_lm.interfaces import Aligner, Backbone, GenerationHead, StopDetector
+    from uniaudio_lm.models.uniaudio import UniAudio
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Aligner",
+    "Backbone",
+    "GenerationHead",
+    "StopDetector",
+    "UniAudio",
+    "UserError",
+    "__version__",
+]
+
+_LAZY = {
+    "Aligner": "uniaudio_lm.interfaces",
+    "Backbone": "uniaudio_lm.interfaces",
+    "GenerationHead": "uniaudio_lm.interfaces",
+    "StopDetector": "uniaudio_lm.interfaces",
+    "UniAudio": "uniaudio_lm.models.uniaudio",
+    "UserError": "mingtok_audio.core.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

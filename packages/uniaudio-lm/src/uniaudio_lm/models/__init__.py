@@ -1,0 +1,1 @@
+"""The speech language model, its published layout, and how it is loaded."""

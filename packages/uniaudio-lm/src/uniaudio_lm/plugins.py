@@ -1,0 +1,45 @@
+"""The language model's plugin host and its built-in components."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from mingtok_audio.core.plugins import ComponentSpec, PluginHost, SlotDef
+from uniaudio_lm.hookspecs import hookimpl
+
+_INTERFACES = "uniaudio_lm.interfaces"
+SLOTS = {
+    "backbone": SlotDef(f"{_INTERFACES}:Backbone", 1, "", "the causal language model"),
+    "generation_head": SlotDef(
+        f"{_INTERFACES}:GenerationHead", 1, "", "hidden states to audio patches"
+    ),
+    "stop_detector": SlotDef(f"{_INTERFACES}:StopDetector", 1, "", "when speech ends, and why"),
+    "text_normalizer": SlotDef(
+        f"{_INTERFACES}:TextNormalizer", 1, "", "written text to spoken words"
+    ),
+    "aligner": SlotDef(f"{_INTERFACES}:Aligner", 1, "", "words with times"),
+    "phonemizer": SlotDef(f"{_INTERFACES}:Phonemizer", 1, "", "words to phonemes"),
+}
+
+
+@hookimpl
+def register_components() -> list[ComponentSpec]:
+    """The components of this package."""
+    return []
+
+
+def make_host() -> PluginHost:
+    """A fresh host (plugins are looked up anew); most callers want `get_host`."""
+    return PluginHost(
+        namespace="uniaudio_lm",
+        slots=SLOTS,
+        hookspecs="uniaudio_lm.hookspecs",
+        builtins=("uniaudio_lm.plugins",),
+        distribution="uniaudio-lm",
+    )
+
+
+@cache
+def get_host() -> PluginHost:
+    """The process's host; installed plugins are loaded when it is first asked for something."""
+    return make_host()
