@@ -6,7 +6,9 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from mingtok_audio.core.config import apply_overrides, from_dict, load_yaml, to_dict
 from mingtok_audio.core.errors import ConfigError, UserError
@@ -27,6 +29,31 @@ class RunSummary:
     steps: int
     seconds: float
     skipped_files: dict[str, str]
+    model: Path | None
+    """Folder of the averaged weights; None after a dry run."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "output": str(self.folder),
+            "steps": self.steps,
+            "seconds": round(self.seconds, 1),
+            "model": None if self.model is None else str(self.model),
+            "skipped_files": self.skipped_files,
+        }
+
+    def to_text(self) -> str:
+        """One line for a person."""
+        if self.model is None:
+            return "dry run: everything fits; nothing was written"
+        skipped = f", {len(self.skipped_files)} unreadable files" if self.skipped_files else ""
+        return f"{self.steps} steps in {self.seconds:.0f} s{skipped}: {self.model}"
+
+
+def shipped_config(name: str) -> Path:
+    """The file of a shipped configuration ("debug"), or the path as given."""
+    shipped = Path(str(resources.files("mingtok_audio") / "configs" / f"{name}.yaml"))
+    return shipped if name.isidentifier() and shipped.is_file() else Path(name)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> ReconstructionConfig:
@@ -58,7 +85,7 @@ def train(
     if dry_run:
         loss, _ = task.loss(0, trainer.generator)
         logger.info("dry run: loss %.4g", float(loss.detach()))
-        return RunSummary(folder, 0, 0.0, task.sampler.skipped)
+        return RunSummary(folder, 0, 0.0, task.sampler.skipped, None)
     if trainer.checkpoint.exists() and not resume:
         raise UserError(f"{folder} holds a run already: continue it with --resume, or name another")
     if resume and not trainer.resume():
@@ -67,11 +94,11 @@ def train(
     write_json(folder / "run.json", to_dict(config))
     end = None if minutes is None else time.monotonic() + 60 * minutes
     trainer.run(lambda: end is not None and time.monotonic() > end)
-    export(trainer, task, folder / "model")
+    model = export(trainer, task, folder / "model")
     if task.sampler.skipped:
         text = "".join(f"{name}\t{reason}\n" for name, reason in task.sampler.skipped.items())
         atomic_write_text(folder / "skipped.tsv", text)
-    return RunSummary(folder, trainer.step, trainer.seconds, task.sampler.skipped)
+    return RunSummary(folder, trainer.step, trainer.seconds, task.sampler.skipped, model)
 
 
 def export(trainer: Trainer, task: ReconstructionTask, folder: Path) -> Path:
