@@ -215,6 +215,15 @@ def test_a_saved_part_is_the_part(tmp_path: Path, model) -> None:
     torch.testing.assert_close(model.decode(inner), full[:, 20000:20800], atol=1e-5, rtol=0)
 
 
+def test_a_stream_decodes_a_part_as_decode_does(tmp_path: Path, model) -> None:
+    latents = Latents(values(frames=120, dim=8), decoder_warmup_frames=model.decoder_warmup_frames)
+    latents.save(tmp_path / "x.mtok")
+    part = Latents.load(tmp_path / "x.mtok", start=1.01, end=1.9)
+    stream = model.stream_decoder()
+    wav = torch.cat([stream.push(part), stream.finish()], dim=1)
+    torch.testing.assert_close(wav, model.decode(part), atol=1e-5, rtol=0)
+
+
 def test_trim_drops_the_warm_up_and_silences_what_is_beyond_each_clip() -> None:
     latents = Latents(values(2, 3), num_samples=[500, 900], context_samples=50)
     wav = torch.ones(2, 960)

@@ -148,6 +148,7 @@ class StreamDecoder(_Stream):
         self._state = model.new_decoder_state()
         self._expected = 0
         self._emitted = 0
+        self._drop = 0  # warm-up samples of a partial read that are still to come
 
     @torch.no_grad()
     def push(self, values: Latents | Tensor) -> Tensor:
@@ -156,7 +157,9 @@ class StreamDecoder(_Stream):
         frames, _, num_samples = self._model._unpack(values)
         if len(frames) != 1:
             raise UserError(f"a stream decodes one recording, got a batch of {len(frames)}")
-        self._expected += int(num_samples[0])
+        context = values.context_samples if isinstance(values, Latents) else 0
+        self._expected += context + int(num_samples[0])
+        self._drop += context
         parts = [torch.zeros(1, 0, device=self._model.device)]
         for start in range(0, frames.shape[1], BLOCK_FRAMES):
             block = frames[:, start : start + BLOCK_FRAMES]
@@ -174,4 +177,6 @@ class StreamDecoder(_Stream):
     def _emit(self, wav: Tensor) -> Tensor:
         wav = wav[:, : self._expected - self._emitted].float()
         self._emitted += wav.shape[1]
-        return wav
+        drop = min(self._drop, wav.shape[1])
+        self._drop -= drop
+        return wav[:, drop:]
