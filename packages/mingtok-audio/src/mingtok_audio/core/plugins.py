@@ -267,7 +267,9 @@ class PluginHost:
         with contextlib.redirect_stdout(sys.stderr):
             try:
                 specs = self._ask(load(), source)
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # SystemExit and other people's kinds of it too
                 return [replace(source, status="broken", error=reason(error), trace=trace(error))]
         return [self._check_spec(spec, source) for spec in specs]
 
@@ -309,7 +311,9 @@ class PluginHost:
         with contextlib.redirect_stdout(sys.stderr):
             try:
                 found = import_target(loaded.spec.target)
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 raise PluginError(
                     f"{loaded.spec.target} cannot be imported: {reason(error)}"
                 ) from error
