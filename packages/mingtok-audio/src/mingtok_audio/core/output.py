@@ -110,7 +110,11 @@ def progress(
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=get_console(), transient=True) as live:
+        # rich would send what is printed meanwhile to stderr, even where stdout is a file.
+        on_screen = sys.stdout.isatty()
+        with Progress(
+            *columns, console=get_console(), transient=True, redirect_stdout=on_screen
+        ) as live:
             task = live.add_task(description, total=total)
 
             class LiveBar:
