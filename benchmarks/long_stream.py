@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import interleaved, report
 
+from common import interleaved, report
 from mingtok_audio import MingTok, load_audio
 from mingtok_audio.core.audio import AudioWriter
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 
 import torch
-from common import interleaved, mid_size_config, random_model, report
 from torch import nn
 from transformers import DynamicCache, Qwen2Config, Qwen2Model
 
+from common import interleaved, mid_size_config, random_model, report
 from mingtok_audio.core.runtime import cpu_half_dtypes
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 
 import torch
-from common import interleaved, mid_size_config, random_model, report, with_semantic
 
+from common import interleaved, mid_size_config, random_model, report, with_semantic
 from mingtok_audio import MingTok
 from mingtok_audio.core.runtime import cpu_half_dtypes
 
