@@ -25,7 +25,14 @@ SLOTS = {
 @hookimpl
 def register_components() -> list[ComponentSpec]:
     """The components of this package."""
-    return []
+    return [
+        ComponentSpec(
+            "instruction_parser",
+            "grammar",
+            "uniaudio_edit.parsers.grammar:GrammarParser",
+            summary="rules for English and Chinese; refuses what it would have to guess",
+        ),
+    ]
 
 
 def make_host() -> PluginHost:

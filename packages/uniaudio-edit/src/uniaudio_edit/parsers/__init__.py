@@ -1,0 +1,1 @@
+"""Instruction parsers: `grammar` (rules, English and Chinese)."""

@@ -1,0 +1,267 @@
+"""What an instruction counts: words, or characters where the writing is Chinese."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ffff〇"
+_CJK = re.compile(f"[{CJK}]")
+_UNIT = re.compile(
+    rf"[{CJK}]"  # one character
+    rf"|[$€£¥]?[^\W_{CJK}]+(?:['’.,\-‐‑@&/][^\W_{CJK}]+)*['’]?%?"  # a word
+)
+_STRONG = re.compile(r"[.!?。！？…]")
+_PUNCTUATION = re.compile(r"[^\w\s]")
+
+# Words that begin a sentence with a capital only because they begin it.
+_LOWERED = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "to",
+        "in",
+        "on",
+        "at",
+        "of",
+        "for",
+        "from",
+        "by",
+        "with",
+        "as",
+        "if",
+        "it",
+        "its",
+        "is",
+        "are",
+        "was",
+        "were",
+        "he",
+        "she",
+        "we",
+        "you",
+        "they",
+        "his",
+        "her",
+        "our",
+        "your",
+        "their",
+        "my",
+        "this",
+        "that",
+        "these",
+        "those",
+        "there",
+        "here",
+        "and",
+        "but",
+        "or",
+        "so",
+        "not",
+        "no",
+        "please",
+        "what",
+        "when",
+        "where",
+        "why",
+        "how",
+        "who",
+        "which",
+        "do",
+        "does",
+        "did",
+        "can",
+        "could",
+        "will",
+        "would",
+        "shall",
+        "should",
+        "may",
+        "might",
+        "must",
+        "have",
+        "has",
+        "had",
+        "be",
+        "been",
+        "all",
+        "some",
+        "any",
+        "each",
+        "every",
+        "then",
+        "now",
+        "after",
+        "before",
+        "because",
+        "while",
+        "although",
+        "let",
+    ]
+)
+
+
+def has_cjk(text: str) -> bool:
+    """Whether there is a Chinese character in `text`."""
+    return _CJK.search(text) is not None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A word or a character; `key` is what is compared."""
+
+    text: str
+    start: int
+    end: int
+    key: str
+
+
+def make_key(text: str) -> str:
+    """`text` without case, accents of quoting and edge punctuation."""
+    return text.casefold().replace("’", "'").strip("'.,-")
+
+
+class Text:
+    """A transcript and its units.
+
+    Attributes:
+        raw: as given.
+        units: in order; punctuation is in none of them.
+        language: "zh" where most units are Chinese characters, else "en".
+    """
+
+    def __init__(self, raw: str) -> None:
+        self.raw = raw
+        self.units = [
+            Unit(m.group(), m.start(), m.end(), make_key(m.group())) for m in _UNIT.finditer(raw)
+        ]
+        chinese = sum(1 for unit in self.units if _CJK.match(unit.text))
+        self.language = "zh" if chinese * 2 >= len(self.units) and chinese else "en"
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def slice(self, start: int, end: int) -> str:
+        """The writing of the units [start, end), punctuation between them included."""
+        if start >= end:
+            return ""
+        return self.raw[self.units[start].start : self.units[end - 1].end]
+
+    def find(self, content: str) -> list[tuple[int, int]]:
+        """The spans of units that say `content`, in order, not overlapping.
+
+        Case, punctuation and spaces do not matter: where no span has the same units, one whose
+        letters are the same counts ("hot dog" finds "hotdog").
+        """
+        wanted = [make_key(m.group()) for m in _UNIT.finditer(content)]
+        wanted = [key for key in wanted if key]
+        if not wanted:
+            return []
+        keys = [unit.key for unit in self.units]
+        size = len(wanted)
+        found = [(i, i + size) for i in range(len(keys) - size + 1) if keys[i : i + size] == wanted]
+        if not found:
+            found = self._find_letters("".join(wanted))
+        spans: list[tuple[int, int]] = []
+        for span in found:
+            if not spans or span[0] >= spans[-1][1]:
+                spans.append(span)
+        return spans
+
+    def _find_letters(self, wanted: str) -> list[tuple[int, int]]:
+        def letters(text: str) -> str:
+            return re.sub(r"[\W_]", "", text)
+
+        target = letters(wanted)
+        found = []
+        for i in range(len(self.units)):
+            joined = ""
+            for j in range(i, len(self.units)):
+                joined += letters(self.units[j].key)
+                if joined == target:
+                    found.append((i, j + 1))
+                if len(joined) >= len(target):
+                    break
+        return found if len(target) > 1 else []
+
+
+@dataclass(frozen=True)
+class TextEdit:
+    """Units [start, end) become `new`. An insertion has start == end; `leans` says whether it
+    belongs to the unit before it ("after") or behind it ("before"), for punctuation."""
+
+    start: int
+    end: int
+    new: str
+    leans: str = "after"
+
+
+def apply_edits(text: Text, edits: Sequence[TextEdit]) -> str:
+    """The text after `edits` (sorted, not overlapping)."""
+    pieces = [unit.text for unit in text.units]
+    ends = [0, *(unit.end for unit in text.units)]
+    starts = [*(unit.start for unit in text.units), len(text.raw)]
+    gaps = [text.raw[a:b] for a, b in zip(ends, starts, strict=True)]  # gaps[i] is before unit i
+    for edit in reversed(edits):
+        i, j = edit.start, edit.end
+        new = edit.new.strip()
+        if not new:
+            merged = _merged_gap(gaps[i], gaps[j], i == 0, j == len(pieces))
+            pieces[i:j] = []
+            gaps[i : j + 1] = [merged]
+        elif i < j:
+            pieces[i:j] = [_without_double_mark(new, gaps[j])]
+            gaps[i : j + 1] = [gaps[i], gaps[j]]
+        else:
+            _insert(pieces, gaps, i, new, leans=edit.leans, language=text.language)
+    out = [gaps[0]]
+    for piece, gap in zip(pieces, gaps[1:], strict=True):
+        out += [piece, gap]
+    return "".join(out).strip()
+
+
+def _insert(
+    pieces: list[str], gaps: list[str], i: int, new: str, *, leans: str, language: str
+) -> None:
+    before = pieces[i - 1] if i else ""
+    after = pieces[i] if i < len(pieces) else ""
+    left, right = _separator(before, new, language), _separator(new, after, language)
+    gap = gaps[i]
+    if i == 0:
+        left = gap
+        if after.lower() in _LOWERED and not _STRONG.search(new[-1]):
+            pieces[0] = after.lower()
+    elif i == len(pieces):
+        right = gap
+    elif _PUNCTUATION.search(gap):
+        left, right = (left, gap) if leans == "after" else (gap, right)
+    pieces.insert(i, _without_double_mark(new, right))
+    gaps[i : i + 1] = [left, right]
+
+
+def _separator(left: str, right: str, language: str) -> str:
+    if not left or not right:
+        return ""
+    if language == "zh" and (has_cjk(left[-1]) or has_cjk(right[0]) or has_cjk(left + right)):
+        return ""
+    return " "
+
+
+def _without_double_mark(new: str, gap: str) -> str:
+    """`new` without its last mark where the text goes on with a mark anyway."""
+    return new[:-1] if gap[:1] and gap[0] == new[-1] and _PUNCTUATION.match(gap[0]) else new
+
+
+def _merged_gap(left: str, right: str, at_start: bool, at_end: bool) -> str:
+    """What stays between the neighbours of deleted units."""
+    if at_start:
+        return left
+    if at_end:
+        return right
+    for mark in (_STRONG, _PUNCTUATION):
+        for gap in (left, right):
+            if mark.search(gap):
+                return gap
+    return left if left.strip() or not right else (left or right)
