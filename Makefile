@@ -12,6 +12,7 @@ EDITABLE := $(foreach p,$(PACKAGES),-e packages/$(p))
 .PHONY: demo test test-slow lint wheels clean
 
 demo: $(VENV)/.demo
+	mkdir -p out
 	@mkdir -p out
 	$(BIN)/mingtok reconstruct examples/data/librivox_0880.wav -o out/demo.wav --force
 	$(BIN)/mingtok encode examples/data/librivox_0880.wav -o out/demo.mtok --force

@@ -37,12 +37,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     folder = Path(tempfile.gettempdir()) if special else target.parent
     temporary = folder / f".{target.stem[:80]}.{secrets.token_hex(6)}{target.suffix}"
     try:
+        # Made here for its mode: some writers would make it readable by the owner alone.
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
         yield temporary
         if special:
             with temporary.open("rb") as source, target.open("wb") as device:
                 shutil.copyfileobj(source, device)
         else:
-            _commit(temporary, target)
+            _commit(temporary, target, mode)
     except OSError as error:
         # An error about another file (an input read inside the block) is not about the output.
         if error.filename is not None and Path(os.fsdecode(error.filename)) not in {
@@ -69,12 +72,11 @@ def _check_target(target: Path) -> None:
         raise UserError(f"cannot write {target}: {os_reason(error)}") from error
 
 
-def _commit(temporary: Path, target: Path) -> None:
+def _commit(temporary: Path, target: Path, mode: int) -> None:
     # Some writers hide a full disk until the data has to reach it.
     with temporary.open("rb+") as written:
         os.fsync(written.fileno())
-    if target.exists():
-        temporary.chmod(target.stat().st_mode & 0o7777)
+    temporary.chmod((target.stat().st_mode if target.exists() else mode) & 0o7777)
     temporary.replace(target)
 
 

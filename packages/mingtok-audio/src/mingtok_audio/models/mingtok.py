@@ -5,7 +5,6 @@ Paper section 3.1. Axes: B batch, T samples, L frames, D latent dimensions, H fe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -18,7 +17,7 @@ from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.audio import resample
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import AudioError, UserError
-from mingtok_audio.core.files import atomic_write
+from mingtok_audio.core.hub import CONFIG_NAME, WEIGHTS_NAME, save_tensors, write_json
 from mingtok_audio.latents import Latents
 from mingtok_audio.models.decoder import Decoder, DecoderState
 from mingtok_audio.models.encoder import Encoder
@@ -94,15 +93,10 @@ class MingTok(nn.Module):
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write `config.json` and `model.safetensors` into a folder, atomically each."""
-        from safetensors.torch import save_file
-
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        with atomic_write(folder / "model.safetensors") as temporary:
-            save_file(tensors, temporary, metadata={"format": "pt"})
-        with atomic_write(folder / "config.json") as temporary:
-            temporary.write_text(json.dumps(to_dict(self.config), indent=2) + "\n")
+        save_tensors(folder / WEIGHTS_NAME, self.state_dict(), {"format": "pt"})
+        write_json(folder / CONFIG_NAME, to_dict(self.config))
         return folder
 
     @property
