@@ -40,25 +40,24 @@ def unit_times(
     """Times of `units` (words or characters of the transcript), from what a recogniser heard.
 
     Raises:
-        UserError: less than 60 % of the units were recognised.
+        UserError: less than 60 % of the transcript's letters were recognised.
     """
     tokens = _tokens(heard, language)
     wanted = [_bare(unit) for unit in units]
     said = [_bare(text) for text, _, _ in tokens]
+    share = _recognised("".join(wanted), "".join(said))
+    if share < _MIN_SHARE:
+        raise UserError(f"only {share:.0%} of the transcript was recognised")
     times: list[tuple[float, float] | None] = [None] * len(units)
     matcher = difflib.SequenceMatcher(None, wanted, said, autojunk=False)
-    matched = 0
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal":
-            matched += b - a
             for k in range(b - a):
                 times[a + k] = tokens[c + k][1:]
         elif tag == "replace" and b > a and d > c:
             # "log on" heard as "logon": share out the time by length.
             begin, end = tokens[c][1], tokens[d - 1][2]
             _share(times, a, [max(1, len(w)) for w in wanted[a:b]], begin, end)
-    if matched < _MIN_SHARE * len(units):
-        raise UserError(f"only {matched} of {len(units)} words of the transcript were recognised")
     _fill_gaps(times, wanted, seconds)
     return _in_order([t for t in times if t is not None])
 
@@ -80,6 +79,12 @@ def _tokens(heard: Sequence[Word], language: Language) -> list[tuple[str, float,
 
 def _bare(text: str) -> str:
     return "".join(c for c in fold(text) if c.isalnum())
+
+
+def _recognised(wanted: str, said: str) -> float:
+    """The share of the transcript's letters that were heard, in order."""
+    matcher = difflib.SequenceMatcher(None, wanted, said, autojunk=False)
+    return sum(block.size for block in matcher.get_matching_blocks()) / max(1, len(wanted))
 
 
 def _share(

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-import difflib
+import math
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -93,13 +93,45 @@ def deleted_spans(item: Item, text: SourceText) -> list[tuple[int, int]]:
         after = [fold(core) for core in parse_text(item.text or "", text.language).cores()]
     except TextRejectedError as error:
         raise UserError(f"edited text: {error}") from None
-    spans = []
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    for tag, a, b, c, d in matcher.get_opcodes():
-        if d > c and tag != "equal":
-            raise UserError("the edited text has words that the original has not")
-        if tag == "delete":
-            spans.append((a, b))
+    return _fewest_gaps(before, after)
+
+
+def _fewest_gaps(before: list[str], after: list[str]) -> list[tuple[int, int]]:
+    """Spans of `before` to take out so that `after` stays, as few as possible.
+
+    difflib is no help: it aligns the longest block, which may leave words over on both sides.
+    """
+    rows, columns = len(before), len(after)
+    best = [[math.inf] * (columns + 1) for _ in range(rows + 1)]  # gaps needed from (i, j) on
+    for j in range(columns + 1):
+        best[rows][j] = 0 if j == columns else math.inf
+    # A gap may begin anywhere and must run on to where the texts agree again.
+    run = [[math.inf] * (columns + 1) for _ in range(rows + 2)]
+    for i in range(rows, -1, -1):
+        for j in range(columns, -1, -1):
+            if i < rows:
+                keep = math.inf
+                if j < columns and before[i] == after[j]:
+                    keep = best[i + 1][j + 1]
+                run[i][j] = min(keep, run[i + 1][j])
+                best[i][j] = min(keep, 1 + run[i + 1][j])
+            else:
+                run[i][j] = best[i][j]
+    if math.isinf(best[0][0]):
+        raise UserError("the edited text is not the original with something taken out")
+    spans, i, j = [], 0, 0
+    while i < rows:
+        agrees = j < columns and before[i] == after[j]
+        if agrees and best[i + 1][j + 1] == best[i][j]:
+            i, j = i + 1, j + 1
+            continue
+        stop = i + 1
+        while stop < rows and not (
+            j < columns and before[stop] == after[j] and best[stop + 1][j + 1] == best[i][j] - 1
+        ):
+            stop += 1
+        spans.append((i, stop))
+        i = stop
     return spans
 
 

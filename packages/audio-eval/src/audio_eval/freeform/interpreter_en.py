@@ -2,7 +2,7 @@
 
 An instruction is reduced to a line of symbols (`DEL O2 Q0`, `SUB U N3 TO N5 WITH Q0`), and the
 line is matched whole. `Q0` quoted words, `N3` a number, `O2` an ordinal (`O-1` the last), `U` word
-or character, the rest are the upper-case words of `_PHRASES`.
+or character, the rest are the upper-case words of the tables below.
 """
 
 from __future__ import annotations
@@ -29,8 +29,13 @@ _RANKS = {
 _PLACES = "after|following|before|ahead|in|between|START|END"
 _WHOLE = "(sentence|recording|clip|audio|text)"
 
-# Longest first where one is the start of another. Upper-case results are symbols.
-_PHRASES: tuple[tuple[str, str], ...] = (
+
+def _compiled(*table: tuple[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), symbol) for pattern, symbol in table)
+
+
+# Whole phrases that hold a number word or a word with another meaning elsewhere ("in", "from").
+_BEFORE_NUMBERS = _compiled(
     (rf"\b(in front of|before) (the )?(whole |entire )?{_WHOLE}\b", "START"),
     (rf"\bappend (.+?) to the {_WHOLE}\b", r"INS \1 END"),
     (rf"\b(start|begin|open) (the {_WHOLE}|it) with\b", "STARTWITH"),
@@ -40,6 +45,9 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (rf"\bat the (very )?(beginning|start)( of the {_WHOLE})?\b", "START"),
     (rf"\bat the (very )?end( of the {_WHOLE})?\b", "END"),
     (rf"\b(from|in|of) the {_WHOLE}\b", ""),
+)  # fmt: skip
+# Longest first where one is the start of another. Upper-case results are symbols.
+_AFTER_NUMBERS = _compiled(
     (r"\b(can|could|would) you\b", ""),
     (r"\bi'd like you to\b", ""),
     (r"\b(make|have) the speaker\b", ""),
@@ -132,13 +140,13 @@ def reduce(plain: str) -> str:
     line = re.sub(r"[.,?!;:]+", " ", line)
     line = re.sub(r"(?<=[a-z])-(?=[a-z])", " ", line, flags=re.I)
     line = " ".join(w if re.fullmatch(r"Q\d+", w) else w.lower() for w in line.split())
-    for pattern, symbol in _PHRASES[:9]:
-        line = re.sub(pattern, symbol, line)
+    for pattern, symbol in _BEFORE_NUMBERS:
+        line = pattern.sub(symbol, line)
     line = _numbers(" ".join(line.split()))
     line = re.sub(r"\bO(\d+) to O-1\b", lambda m: f"O-{m[1]}", line)
     line = re.sub(r"\bO(\d+) O-1\b", lambda m: f"O-{m[1]}", line)
-    for pattern, symbol in _PHRASES[9:]:
-        line = " ".join(re.sub(pattern, symbol, line).split())
+    for pattern, symbol in _AFTER_NUMBERS:
+        line = " ".join(pattern.sub(symbol, line).split())
     line = re.sub(r"\bO(\d+) U FROMEND\b", lambda m: f"O-{m[1]} U", line)
     return " ".join(line.split())
 

@@ -1,6 +1,6 @@
 """Reading Chinese instructions, in the manner of `interpreter_en.py`: reduced to symbols, matched
 whole. Symbols: `Q0` quoted words, `N3` a number, `O2` 第二 (`O-1` 最后一), `B` counted from the
-end, `U` 字 or 词, `<` in front of, `>` behind, and the upper-case words of `_PHRASES`."""
+end, `U` 字 or 词, `<` in front of, `>` behind, and the upper-case words of `_PATTERNS`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audio_eval.freeform.interpreter import Action, Target, UnreadableError
 _DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"两": 2}
 _NUMBER = r"(?:\d+|[零一二两三四五六七八九]?十[一二三四五六七八九]?|[零一二两三四五六七八九])"
 
-_PHRASES: tuple[tuple[str, str], ...] = (
+_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"其中的|句子里的|紧跟在|紧挨在(?=Q)", ""),
     (r"(?:请|麻烦)?你?帮我|麻烦你?|请", ""),
     (r"我想|我要", ""),
@@ -44,6 +44,7 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"和|与", "AND"),
     (r"吧|一下|[(（）)]", ""),
 )  # fmt: skip
+_PHRASES = tuple((re.compile(pattern), symbol) for pattern, symbol in _PATTERNS)
 
 
 def number(text: str) -> int:
@@ -60,7 +61,7 @@ def reduce(plain: str) -> str:
     """The instruction as a line of symbols without spaces."""
     line = re.sub(r"[\s。，,.!！?？]+", "", plain)
     for pattern, symbol in _PHRASES:
-        line = re.sub(pattern, symbol, line)
+        line = pattern.sub(symbol, line)
     return line
 
 

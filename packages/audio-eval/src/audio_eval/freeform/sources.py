@@ -58,9 +58,9 @@ def read_recordings(path: Path, language: str = "") -> list[Recording]:
 
 
 def guess_language(text: str) -> Language:
-    """ "zh" where Han characters outnumber Latin letters, else "en"."""
+    """ "zh" where there are more Han characters than half the Latin letters, else "en"."""
     han = sum(map(is_han, text))
-    return "zh" if han > sum(c.isascii() and c.isalpha() for c in text) else "en"
+    return "zh" if 2 * han > sum(c.isascii() and c.isalpha() for c in text) else "en"
 
 
 def _from_items(items: Iterable[Item]) -> list[Recording]:
