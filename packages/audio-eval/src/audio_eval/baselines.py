@@ -47,8 +47,9 @@ def _own(item: Item) -> dict[str, object]:
 
 def _spliced(item: Item, context: ScoringContext, folder: Path) -> Item:
     from audio_eval.splice import splice_deletion
+    from audio_eval.systems import file_name
 
-    target = folder / f"{item.id.replace('/', '__')}.wav"
+    target = folder / f"{file_name(item.id)}.wav"
     try:
         changed = splice_deletion(item, context, target)
     except (ItemFailedError, JudgeUnavailableError):

@@ -12,9 +12,10 @@ from mingtok_audio.core.errors import PluginError
 #: A module of each extra whose absence means that the extra is not installed.
 EXTRA_MODULES = {
     "quality": ("pesq", "pystoi"),
-    "asr": ("faster_whisper",),
+    "asr": ("faster_whisper", "transformers"),
     "speaker": ("transformers",),
     "mos": ("speechmos", "librosa"),
+    "paraformer": ("funasr",),
 }
 
 
@@ -37,6 +38,8 @@ def catalog(slot: str) -> list[dict[str, Any]]:
                 row |= info | {"name": loaded.spec.name, "missing": missing_modules(info["extra"])}
                 if issubclass(found, Judge):
                     row["role"] = found.role
+                    absent = [m for m in found.modules if importlib.util.find_spec(m) is None]
+                    row["missing"] = absent
             except PluginError as error:
                 row |= {"status": "broken", "error": str(error)}
         rows.append(row)
@@ -67,7 +70,8 @@ def _about(row: dict[str, Any]) -> str:
     needs = [kind for kind in kinds if row[f"needs_{kind}"]]
     parts.append("needs " + ", ".join(needs) if needs else "")
     if row["missing"]:
-        parts.append(f"NOT INSTALLED: pip install 'audio-eval[{row['extra']}]'")
+        how = f" (pip install 'audio-eval[{row['extra']}]')" if row["extra"] else ""
+        parts.append(f"NOT INSTALLED: {', '.join(row['missing'])}{how}")
     if row["distribution"] != "audio-eval":
         parts.append(f"from {row['distribution']}")
     return "; ".join(part for part in parts if part)

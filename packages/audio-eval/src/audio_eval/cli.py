@@ -7,8 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from audio_eval.freeform.cli import register as register_build
+from audio_eval.report.cli import register as register_reports
 from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json, make_app, make_group, run
+from mingtok_audio.core.doctor import add_doctor
 from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.plugins import plugins_app
 
 _HELP = "Score any folder of speech, from anybody's system."
 _JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
@@ -20,12 +24,19 @@ app = make_app("audio-eval", _HELP, "audio-eval")
 @app.command()
 def score(
     suite: Annotated[str, typer.Argument(help="Name of a suite, or a YAML file.")],
+    *,
     refs: Annotated[
         Path, typer.Option("--refs", help="Manifest, or folder of reference recordings.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder (or .json file) to write.")],
     hyps: Annotated[
         Path | None, typer.Option("--hyps", help="Folder of outputs, named <id>.wav; or texts.")
+    ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--system", help="Make the outputs: folder:DIR, command:LINE or python:mod:func."
+        ),
     ] = None,
     compat: Annotated[
         str, typer.Option("--compat", help="'ming' reproduces the published scripts.")
@@ -57,35 +68,65 @@ def score(
     as_json: _JSON = False,
 ) -> None:
     """Score outputs against references."""
+    from audio_eval.commands import judge_choices, make_system, name_list, results_table
     from audio_eval.scoring import score_suite
 
+    if (hyps is None) == (system is None):
+        raise UserError("give one of --hyps and --system")
     results = score_suite(
         suite,
         refs,
         hyps,
         out,
+        system=make_system(system) if system else None,
         compat=compat,
-        metrics=_names(metrics),
-        judges=_judges(judge or []),
+        metrics=name_list(metrics),
+        judges=judge_choices(judge or []),
         judges_dir=judges,
         language=language,
         resume=resume,
         cache=cache,
         workers=workers,
         seed=seed,
-        baselines=None if baselines is None else _names(baselines, none="none"),
+        baselines=None if baselines is None else name_list(baselines, none="none"),
         show_progress=True,
     )
     if as_json:
         emit_json(results)
     else:
-        typer.echo(_table(results))
+        typer.echo(results_table(results))
     for failure in results["failures"][:_SHOWN_FAILURES]:
         typer.echo(f"failed: {failure['id']}: {failure['reason']}", err=True)
     if len(results["failures"]) > _SHOWN_FAILURES:
         typer.echo(f"... {len(results['failures'])} failed in all", err=True)
     if results["failed"]:
         raise typer.Exit(EXIT_FAILED_ITEMS)
+
+
+@app.command("score-transcripts")
+def score_transcripts_command(
+    cases: Annotated[Path, typer.Argument(help="Cases as .jsonl, or the golden .json.")],
+    compat: Annotated[
+        str, typer.Option("--compat", help="'ming' reproduces the published scripts.")
+    ] = "none",
+    per_item: Annotated[
+        bool, typer.Option("--per-item", help="Add the utterances' own figures.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap intervals.")] = 0,
+    as_json: _JSON = False,
+) -> None:
+    """Score edits that have been recognised already."""
+    from audio_eval.transcripts import score_transcripts
+
+    rows = score_transcripts(cases, compat=compat, per_item=per_item, seed=seed)
+    if as_json:
+        emit_json(rows)
+        return
+    names = ("wer_macro_percent", "wer_micro_percent", "acc_percent", "no_edit_wer_percent")
+    typer.echo("group" + "".join(f"\t{n.removesuffix('_percent')}" for n in names) + "\tn")
+    for key, row in rows.items():
+        cells = "".join(f"\t{'-' if row[n] is None else format(row[n], '.3f')}" for n in names)
+        typer.echo(f"{key}{cells}\t{row['n']}")
 
 
 @app.command()
@@ -131,50 +172,48 @@ def _list_components(slot: str, as_json: bool) -> None:
         typer.echo(catalog_text(rows))
 
 
-def _names(text: str, none: str = "") -> list[str]:
-    return [n.strip() for n in text.split(",") if n.strip() and n.strip() != none]
+@app.command()
+def systems(as_json: _JSON = False) -> None:
+    """List what can be scored: folders, command lines, Python functions, plugins."""
+    _list_components("system", as_json)
 
 
-def _judges(given: list[str]) -> dict[str, Any]:
-    from audio_eval.context import JudgeChoice
+@app.command()
+def info(
+    what: Annotated[
+        str | None, typer.Argument(help="A suite, a scored run, a manifest or a recording.")
+    ] = None,
+    as_json: _JSON = False,
+) -> None:
+    """Describe the package, a suite, a scored run, a manifest or a recording."""
+    from audio_eval.commands import describe, results_table
 
-    out = {}
-    for text in given:
-        role, equals, rest = text.partition("=")
-        name, *options = rest.split(",")
-        if not equals or not role or not name:
-            raise UserError(f"--judge {text}: expected ROLE=NAME or ROLE=NAME,option=value")
-        pairs = {}
-        for option in options:
-            key, equals, value = option.partition("=")
-            if not equals:
-                raise UserError(f"--judge {text}: {option!r} is not option=value")
-            pairs[key.strip()] = int(value) if value.lstrip("-").isdigit() else value
-        out[role.strip()] = JudgeChoice(name.strip(), pairs)
-    return out
-
-
-def _table(results: dict[str, Any]) -> str:
-    lines = [f"{results['suite']}: {results['items']} items, {results['failed']} failed"]
-    columns = {"system": results["metrics"], **results["baselines"]}
-    width = max(len(name) for name in results["metrics"])
-    for name in results["metrics"]:
-        cells = [f"{column} {_cell(table.get(name))}" for column, table in columns.items()]
-        lines.append(f"  {name.ljust(width)}  " + "   ".join(cells))
-    lines.append(f"details: {results['per_item']}")
-    return "\n".join(lines)
+    found = describe(what)
+    if as_json:
+        emit_json(found)
+    elif found["kind"] == "results":
+        typer.echo(results_table(found))
+    else:
+        for key, value in found.items():
+            typer.echo(f"{key}: {value}")
 
 
-def _cell(summary: dict[str, Any] | None) -> str:
-    if summary is None:
-        return "-"
-    if summary["value"] is None:
-        return f"unavailable ({summary['reason']})"
-    low, high = summary["ci95"]
-    note = f", {summary['reason']}" if summary["reason"] else ""
-    unit = f" {summary['unit']}" if summary["unit"] else ""
-    return f"{summary['value']:.3f}{unit} [{low:.3f}, {high:.3f}] n={summary['n']}{note}"
+def _doctor() -> dict[str, Any]:
+    from audio_eval.commands import doctor
 
+    return doctor()
+
+
+def _host() -> Any:
+    from audio_eval.plugins import get_host
+
+    return get_host()
+
+
+add_doctor(app, _doctor)
+app.add_typer(plugins_app(_host), name="plugins", help="List, explain and validate plugins.")
+register_build(app)
+register_reports(app)
 
 uniaudio_app = make_group("uniaudio-eval", "Evaluation.")
 uniaudio_app.add_typer(app, name="eval", help=_HELP)

@@ -376,6 +376,8 @@ class Judge(ABC):
     role: ClassVar[str]
     #: Rate of the audio that ``evaluate`` wants, in Hz; None takes the file's own.
     sample_rate: ClassVar[int | None] = 16000
+    #: Modules that it imports; what of them is missing is listed without loading anything.
+    modules: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def check(self) -> None:

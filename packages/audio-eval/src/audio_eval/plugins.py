@@ -48,6 +48,7 @@ _METRICS = {
     "preservation": ("locality:Preservation", "share of samples outside the edit left as is"),
     "outside_lsd": ("locality:OutsideDistance", "log-spectral distance outside the edit"),
     "boundary_click": ("locality:BoundaryClick", "jump at the edges of the edit"),
+    "receipt": ("receipt:ReceiptCheck", "share of outputs whose edit receipt is true"),
     "emotion_acc": ("labels:EmotionAccuracy", "share of outputs that the judge hears as asked"),
     "dialect_acc": ("labels:DialectAccuracy", "share of outputs that the judge hears as asked"),
 }

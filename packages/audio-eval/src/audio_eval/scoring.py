@@ -12,12 +12,13 @@ from audio_eval.baselines import NAMES as BASELINES
 from audio_eval.baselines import make_baseline
 from audio_eval.cache import JsonlCache
 from audio_eval.context import Context, JudgeChoice, JudgePool
-from audio_eval.interfaces import Item, ItemResult, Judge, Metric
+from audio_eval.interfaces import Item, ItemResult, Judge, Metric, System
 from audio_eval.judges.offline import offline_judges
 from audio_eval.manifest import attach_outputs, check_unique, read_manifest
 from audio_eval.plugins import create_metric, get_host
 from audio_eval.runner import SYSTEM, Outputs, Run, report, write_results
 from audio_eval.suites import MetricEntry, Suite, load_suite
+from audio_eval.systems import produce_outputs
 from mingtok_audio.core.config import near
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
@@ -31,6 +32,7 @@ def score_suite(
     hyps: Path | str | None,
     out: Path | str,
     *,
+    system: System | None = None,
     compat: str = "none",
     metrics: Sequence[str] = (),
     judges: Mapping[str, JudgeChoice | Judge] | None = None,
@@ -51,6 +53,7 @@ def score_suite(
             is None).
         hyps: folder of outputs (or a text file, for recognition suites).
         out: a folder, or a ``.json`` file (its per-item file then lies beside it).
+        system: makes the outputs, under ``out/outputs``, instead of ``hyps``.
         metrics: replaces the suite's metrics.
         judges: by role, before ``judges_dir`` and the suite's own.
         judges_dir: a folder that ``audio-eval judges --assemble`` made.
@@ -74,7 +77,12 @@ def score_suite(
             raise UserError(f"there is no baseline '{name}'{near(name, BASELINES)}")
     outputs = Outputs.at(Path(out), cache)
     outputs.folder.mkdir(parents=True, exist_ok=True)
-    _check_run(outputs, resume, {"suite": suite.name, "compat": compat, "seed": seed})
+    settings = {"suite": suite.name, "compat": compat, "seed": seed}
+    if system is not None:
+        settings["system"] = system.identity()
+    _check_run(outputs, resume, settings)
+    if system is not None:
+        items = produce_outputs(system, items, outputs, resume=resume, show=show_progress)
     pool = JudgePool({**suite.judges, **offline_judges(judges_dir), **(judges or {})})
     judged = JsonlCache(outputs.cache / "judges.jsonl")
     scored = JsonlCache(outputs.cache / "metrics.jsonl")

@@ -39,3 +39,43 @@ def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+#: Beside config and weights; "?" marks what a repository may lack.
+_HUB_FILES = (
+    "preprocessor_config.json?",
+    "generation_config.json?",
+    "tokenizer.json?",
+    "tokenizer_config.json?",
+    "vocab.json?",
+    "merges.txt?",
+    "normalizer.json?",
+    "added_tokens.json?",
+    "special_tokens_map.json?",
+)
+
+
+@cache
+def hub_folder(name: str) -> Path:
+    """The folder of a model by folder, hub id or ``hf://`` reference (safetensors only).
+
+    Raises:
+        JudgeUnavailableError: not found, no hub, or not safe weights; in words.
+    """
+    from mingtok_audio.core.errors import UserError
+    from mingtok_audio.core.hub import resolve
+
+    try:
+        return resolve(
+            name,
+            kind="judge model",
+            files=_HUB_FILES,
+        ).path
+    except UserError as error:
+        raise JudgeUnavailableError(str(error)) from None
+
+
+def weights_id(folder: Path) -> str:
+    """Short hash of a folder's safetensors files."""
+    parts = [sha256_of(path) for path in sorted(folder.glob("*.safetensors"))]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]

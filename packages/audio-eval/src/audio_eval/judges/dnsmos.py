@@ -23,9 +23,10 @@ class Dnsmos(Judge):
     )
     role = "dnsmos"
     sample_rate = 16000
+    modules = ("speechmos", "librosa", "onnxruntime")
 
     def check(self) -> None:
-        for module in ("speechmos", "librosa", "onnxruntime"):
+        for module in self.modules:
             need(module, "mos")
 
     def identity(self) -> str:

@@ -129,7 +129,7 @@ def find_folder(given: Path | None = None) -> Path | None:
     if named is not None:
         if not (named / INDEX).is_file():
             raise UserError(
-                f"{named}: holds no {INDEX}; make it with 'audio-eval judges --assemble --out {named}'"
+                f"{named}: holds no {INDEX}; make it: audio-eval judges --assemble --out {named}"
             )
         return named
     here = Path.cwd()

@@ -22,16 +22,16 @@ class Resemblyzer(Judge):
         name="resemblyzer",
         version="1",
         summary="GE2E speaker encoder, weights inside the package",
-        extra="speaker",
     )
     role = "speaker"
     sample_rate = 16000
+    modules = ("resemblyzer", "librosa", "webrtcvad")
 
     def __init__(self) -> None:
         self._encoder: Any = None
 
     def check(self) -> None:
-        for module in ("resemblyzer", "librosa", "webrtcvad"):
+        for module in self.modules:
             need(module, install="-r requirements-judges.txt")
 
     def identity(self) -> str:

@@ -37,6 +37,7 @@ class WhisperFolder(Judge):
     )
     role = "asr"
     sample_rate = 16000
+    modules = ("faster_whisper",)
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class WhisperFolder(Judge):
         need("faster_whisper", "asr")
         if not (self.path / "model.bin").is_file():
             raise JudgeUnavailableError(
-                f"{self.path} holds no model.bin (audio-eval judges --assemble makes the offline ones)"
+                f"{self.path} holds no model.bin (see audio-eval judges --assemble)"
             )
 
     def identity(self) -> str:

@@ -36,6 +36,7 @@ class _Region:
 
 
 def judge_edit(
+    *,
     task: str,
     language: str,
     mode: str,
