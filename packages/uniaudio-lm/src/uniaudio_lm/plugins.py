@@ -22,10 +22,53 @@ SLOTS = {
 }
 
 
+_BUILTINS = (
+    (
+        "backbone",
+        "bailing_moe",
+        "backbones.bailing_moe:BailingMoe",
+        "the published mixture of experts with a router for each kind of token",
+    ),
+    (
+        "backbone",
+        "hf_causal_lm",
+        "backbones.hf_causal_lm:HfCausalLm",
+        "any causal language model of transformers, built from its config",
+    ),
+    (
+        "generation_head",
+        "dit",
+        "heads.dit:DitHead",
+        "flow matching with a small transformer: the published checkpoints' head",
+    ),
+    (
+        "generation_head",
+        "mlp",
+        "heads.mlp:MlpHead",
+        "flow matching with residual blocks over the flat patch: faster",
+    ),
+    (
+        "stop_detector",
+        "linear",
+        "stop.linear:LinearStop",
+        "a linear layer and a threshold: the published rule",
+    ),
+    (
+        "stop_detector",
+        "guarded",
+        "stop.guarded:GuardedStop",
+        "the linear layer, with bounds from the text, silence and loop detection",
+    ),
+)
+
+
 @hookimpl
 def register_components() -> list[ComponentSpec]:
     """The components of this package."""
-    return []
+    return [
+        ComponentSpec(slot, name, f"uniaudio_lm.{target}", summary=summary)
+        for slot, name, target, summary in _BUILTINS
+    ]
 
 
 def make_host() -> PluginHost:

@@ -1,0 +1,99 @@
+"""Preallocated key/value caches of a language model, for batches padded on the left.
+
+Axes: B batch, G key/value heads, S slots, E head size. Keys are stored rotated.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from uniaudio_lm.interfaces import BackboneState
+
+_MIN_SLOTS = 64
+
+
+class CachedState(BackboneState):
+    """Keys and values of all layers in buffers that double when they are full.
+
+    Attributes:
+        valid: (B, S) bool, or None while no item has padding.
+        next_position: (B,) int64, where each item's next token stands.
+    """
+
+    def __init__(self, layers: int, batch: int, capacity: int) -> None:
+        self.batch = batch
+        self.capacity = max(_MIN_SLOTS, capacity)
+        self.key: list[Tensor | None] = [None] * layers
+        self.value: list[Tensor | None] = [None] * layers
+        self.valid: Tensor | None = None
+        self.next_position: Tensor | None = None
+        self._length = 0
+
+    @property
+    def length(self) -> int:
+        """Slots filled in every row."""
+        return self._length
+
+    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add keys and values (B, G, n, E) of one layer; all of its keys and values so far."""
+        end = self._length + key.shape[2]
+        held_key, held_value = self.key[layer], self.value[layer]
+        if held_key is None or held_value is None or end > held_key.shape[2]:
+            slots = max(self.capacity, end if held_key is None else 2 * end)
+            self.key[layer] = held_key = _grown(held_key, key, self._length, slots)
+            self.value[layer] = held_value = _grown(held_value, value, self._length, slots)
+        held_key[:, :, self._length : end] = key
+        held_value[:, :, self._length : end] = value
+        return held_key[:, :, :end], held_value[:, :, :end]
+
+    def advance(self, count: int) -> None:
+        """Every layer has appended `count` tokens."""
+        self._length += count
+
+    def select(self, rows: Tensor) -> CachedState:
+        """See `BackboneState.select`."""
+        out = CachedState(len(self.key), len(rows), self.capacity)
+        out._length = self._length
+        for i, (key, value) in enumerate(zip(self.key, self.value, strict=True)):
+            out.key[i] = None if key is None else key[rows.to(key.device)]
+            out.value[i] = None if value is None else value[rows.to(value.device)]
+        if self.valid is not None:
+            valid = self.valid[rows.to(self.valid.device)]
+            out.valid = None if bool(valid.all()) else valid
+        if self.next_position is not None:
+            out.next_position = self.next_position[rows.to(self.next_position.device)]
+        return out
+
+
+def _grown(old: Tensor | None, new: Tensor, used: int, slots: int) -> Tensor:
+    out = new.new_empty(new.shape[0], new.shape[1], slots, new.shape[3])
+    if old is not None:
+        out[:, :, :used] = old[:, :, :used]
+    return out
+
+
+def causal_mask(
+    batch: int,
+    count: int,
+    past: int,
+    valid: Tensor | None,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Tensor | None:
+    """What queries `past` .. `past + count` may see, for `scaled_dot_product_attention`.
+
+    (1, 1, count, past + count) bool without padding, or None where a single token sees all. With
+    `valid` (B, past + count): (B, 1, count, past + count), added to the scores. There a padding
+    query, which may see nothing, gets the mean of all values: a number, as in the published code.
+    """
+    if count == 1 and valid is None:
+        return None
+    columns = torch.arange(past + count, device=device)
+    rows = torch.arange(past, past + count, device=device)[:, None]
+    mask = (columns <= rows)[None, None]
+    if valid is None:
+        return mask
+    mask = mask & valid[:, None, None, :]
+    zeros = torch.zeros(batch, 1, count, past + count, dtype=dtype, device=device)
+    return zeros.masked_fill(~mask, torch.finfo(dtype).min)

@@ -1,0 +1,69 @@
+"""Configuration of the speech language model: plain dataclasses, free of torch.
+
+A model folder holds `config.json` (this, as JSON), `model.safetensors` with everything but the
+tokenizer, `tokenizer.json` (text), and the folder `tokenizer/` (speech).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mingtok_audio.core.components import PinnedModel
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PartConfig:
+    """One part: the name of a plugin in the part's slot, and its own options.
+
+    What follows from other parts (widths, patch size) is not repeated here.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class UniAudioConfig:
+    """A speech language model.
+
+    Attributes:
+        latent_mean, latent_std: per latent dimension; the head works on (latent - mean) / std.
+            None: on the latents as they are (published).
+        patch_size: frames of a patch.
+        num_steps, cfg_scale, temperature: what the head samples with by default.
+        context_patches: most audio patches that recognition takes at once.
+        tokenizer: the speech tokenizer that it was trained with.
+    """
+
+    backbone: PartConfig
+    generation_head: PartConfig
+    stop_detector: PartConfig
+    compressor: PartConfig
+    tokenizer: PinnedModel | None = None
+    patch_size: int = 5
+    latent_mean: list[float] | None = None
+    latent_std: list[float] | None = None
+    num_steps: int = 10
+    cfg_scale: float = 2.0
+    temperature: float = 0.0
+    name: str = "uniaudio"
+    model_type: Literal["uniaudio"] = "uniaudio"
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if self.format_version != FORMAT_VERSION:
+            raise ValueError(
+                f"format_version {self.format_version} is not known (this release reads "
+                f"{FORMAT_VERSION}); upgrade uniaudio-lm"
+            )
+        if self.patch_size < 1 or self.num_steps < 1:
+            raise ValueError("patch_size and num_steps must be at least 1")
+        if self.temperature < 0:
+            raise ValueError("temperature cannot be negative")
+        if (self.latent_mean is None) != (self.latent_std is None):
+            raise ValueError("latent_mean and latent_std go together")
+        if self.latent_std is not None and min(self.latent_std) <= 0:
+            raise ValueError("latent_std must be positive")
