@@ -6,6 +6,7 @@ Hidden states are (B, L, D), channels last. Attention runs on (B, heads, L, E).
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field
 
@@ -64,15 +65,23 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, window: int | None) -> Ten
     n, past = q.shape[2], k.shape[2] - q.shape[2]
     if window is not None and n > 2 * max(_BLOCK, window):
         return _blockwise_attention(q, k, v, window, past)
-    rows = torch.arange(past, past + n, device=q.device)[:, None]
-    columns = torch.arange(past + n, device=q.device)[None, :]
-    if window is None or past + n <= window:
-        if past == 0 and n > 1:
-            return _grouped_sdpa(q, k, v, None, causal=True)
-        mask = None if n == 1 else columns <= rows
-    else:
-        mask = (columns <= rows) & (columns > rows - window)
+    if past == 0 and n > 1 and (window is None or n <= window):
+        return _grouped_sdpa(q, k, v, None, causal=True)
+    mask = (
+        None if n == 1 and (window is None or past < window) else _mask(past, n, window, q.device)
+    )
     return _grouped_sdpa(q, k, v, mask)
+
+
+@functools.lru_cache(maxsize=8)
+def _mask(past: int, n: int, window: int | None, device: torch.device) -> Tensor:
+    """(n, past + n), True where a query may look; all layers of a step share one."""
+    # Not an inference tensor, whoever asks first: training may use it later.
+    with torch.inference_mode(False):
+        rows = torch.arange(past, past + n, device=device)[:, None]
+        columns = torch.arange(past + n, device=device)[None, :]
+        mask = columns <= rows
+        return mask if window is None else mask & (columns > rows - window)
 
 
 def _grouped_sdpa(
