@@ -64,7 +64,7 @@ class Lexicon:
             forms = inside.get(key)
             lexicon.shown[key] = max((n, form) for form, n in forms.items())[1] if forms else key
         capital = {key for key, forms in inside.items() if all(f[:1].isupper() for f in forms)}
-        always = {w for name in ("day", "month") for w in EN_CLASSES[name]} - {"may", "march"}
+        always = {w for name in ("day", "month") for w in EN_CLASSES[name]}
         lexicon.proper = frozenset(capital | always)
         for key in sorted(lexicon.words):
             lexicon._by_class.setdefault(lexicon.word_class(key), []).append(key)
@@ -125,10 +125,12 @@ class Lexicon:
         for option in options:
             left, right = self.pairs[before, option], self.pairs[option, after]
             fit = left + right
-            # The same ending alone is no reason ("morning" for "running"), and a Chinese word of
-            # the same length even less.
-            seen = (left and right) if self.language == "zh" else fit
+            # The same ending alone is no reason ("morning" for "running"); no ending at all, or a
+            # Chinese word of the same length, is even less of one.
+            seen = (left and right) if self.language == "zh" or not kind else fit
             if option not in in_class and not seen:
+                continue
+            if (option in self.proper) != (word in self.proper):
                 continue
             bonus = 1.0 if option in in_class else 0.0
             scored.append((-(bonus + math.log1p(fit)) + rng.random(), option))

@@ -13,9 +13,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 EN_CLASSES: dict[str, tuple[str, ...]] = {
     "day": _words("monday tuesday wednesday thursday friday saturday sunday"),
-    "month": _words(
-        "january february march april may june july august september october november december"
-    ),
+    "month": _words("january february april june july august september october november december"),
     "number": _words("two three four five six seven eight nine ten eleven twelve twenty"),
     "ordinal": _words("first second third fourth fifth sixth seventh"),
     "when": _words("today tomorrow tonight now later soon yesterday"),
@@ -46,12 +44,13 @@ EN_CLASSES: dict[str, tuple[str, ...]] = {
 # reads badly, so spans avoid them.
 EN_OPENERS = frozenset(
     _words(
-        "a about after am an and any are as at be because been before between but by can could "
-        "did do does during each even every for from had has have he her his i if in into is it "
-        "its just may might more most must my no nor not of on only onto or our over please "
-        "shall she should so some such than that the their there these they this those through "
-        "to too under until upon very was we were what when where which while who whose will "
-        "with within without would you your"
+        "a about after almost am an and another any are as at be because been before between "
+        "but by can could did do does during each even every for from had has have he her "
+        "herself him himself his i if in into is it its itself just may me might more most "
+        "must my myself no nor not of oh on one only onto or other our over please quite "
+        "rather shall she should so some such than that the their them themselves there these "
+        "they this those through to too under until upon us very was we well were what when "
+        "where which while who whose will with within without would yes you your yourself"
     )
 )
 EN_DETERMINERS = frozenset(

@@ -177,9 +177,11 @@ def _new_words(
             fitting = [w for w in data.EN_ADJECTIVES if (w[0] in "aeiou") == (before == "an")]
             if before not in {"a", "an"}:
                 fitting = list(data.EN_ADJECTIVES)
+            learned = [w for w in learned if fold(w) not in data.EN_ADVERBS]
             return (learned + rng.sample(fitting, min(2, len(fitting))))[:2]
         if (before in data.EN_SUBJECTS or before in data.EN_AUXILIARIES) and (
-            after not in data.EN_DETERMINERS and not source.units[position - 1].trail
+            after not in data.EN_DETERMINERS | data.EN_AUXILIARIES
+            and not source.units[position - 1].trail
         ):
             return (learned + rng.sample(data.EN_ADVERBS, 2))[:2]
         return learned[:2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import ModuleType
 from typing import Literal
 
 from audio_eval.freeform import wording_en, wording_zh
@@ -41,21 +42,36 @@ def write_instruction(
     if key == "quote" and instruction_language == text_language == "en":
         alone = locator.quotes[0].isalpha() and change.task == "deletion"
         key = "bare" if alone and rng.random() < 0.1 else key
-    phrases = grammar.REFERENCES if change.task != "insertion" else grammar.PLACES
-    whole = change.task == "insertion" and grammar.FULL_WHOLE.get(locator.name)
-    if whole and rng.random() < 0.4:
-        sentence = expand(rng.choice(whole), rng)
-    elif key in phrases:
-        slot = "{place}" if change.task == "insertion" else "{ref}"
-        sentence = expand(rng.choice(grammar.FULL[change.task]), rng)
-        sentence = sentence.replace(slot, expand(rng.choice(phrases[key]), rng))
-    else:
+    sentence = _sentence(change, locator, key, grammar, rng)
+    while sentence is not None and _clumsy(sentence):
+        sentence = _sentence(change, locator, key, grammar, rng)
+    if sentence is None:
         return None
     values = _values(change, locator, text_language, instruction_language, rng)
     if instruction_language == "en":
         return _finish_english(sentence, values, rng)
     end = rng.choice(("", "", "", "。"))
     return _fill(sentence, values) + end
+
+
+def _sentence(
+    change: Change, locator: Locator, key: str, grammar: ModuleType, rng: random.Random
+) -> str | None:
+    """One sentence of the grammar with its places still open; None where it has none."""
+    phrases = grammar.REFERENCES if change.task != "insertion" else grammar.PLACES
+    whole = grammar.FULL_WHOLE.get(locator.name) if change.task == "insertion" else None
+    if whole and rng.random() < 0.4:
+        return expand(rng.choice(whole), rng)
+    if key not in phrases:
+        return None
+    slot = "{place}" if change.task == "insertion" else "{ref}"
+    sentence = expand(rng.choice(grammar.FULL[change.task]), rng)
+    return sentence.replace(slot, expand(rng.choice(phrases[key]), rng))
+
+
+def _clumsy(sentence: str) -> bool:
+    """Nobody says "please ..., please" or "slip it in in front of"."""
+    return sentence.lower().count("please") > 1 or " in in " in sentence
 
 
 def _basic(change: Change, locator: Locator, rng: random.Random) -> str | None:
