@@ -8,24 +8,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from uniaudio_edit.editor import Edited, Editor
     from uniaudio_edit.errors import AmbiguousInstructionError, InstructionError
+    from uniaudio_edit.interfaces import Word
     from uniaudio_edit.plan import Operation, Plan
+    from uniaudio_edit.receipt import Receipt, read_receipt
 
 __version__ = "0.1.0"
 
 _NAMES = {
     "AmbiguousInstructionError": "uniaudio_edit.errors",
+    "Edited": "uniaudio_edit.editor",
+    "Editor": "uniaudio_edit.editor",
     "InstructionError": "uniaudio_edit.errors",
     "Operation": "uniaudio_edit.plan",
     "Plan": "uniaudio_edit.plan",
+    "Receipt": "uniaudio_edit.receipt",
+    "Word": "uniaudio_edit.interfaces",
+    "read_receipt": "uniaudio_edit.receipt",
 }
 
 __all__ = [
     "AmbiguousInstructionError",
+    "Edited",
+    "Editor",
     "InstructionError",
     "Operation",
     "Plan",
+    "Receipt",
+    "Word",
     "__version__",
+    "read_receipt",
 ]
 
 

@@ -32,6 +32,18 @@ def register_components() -> list[ComponentSpec]:
             "uniaudio_edit.parsers.grammar:GrammarParser",
             summary="rules for English and Chinese; refuses what it would have to guess",
         ),
+        ComponentSpec(
+            "edit_backend",
+            "splice",
+            "uniaudio_edit.backends.splice:SpliceBackend",
+            summary="cuts words out; every other sample stays as it is",
+        ),
+        ComponentSpec(
+            "edit_backend",
+            "dsp",
+            "uniaudio_edit.backends.dsp:DspBackend",
+            summary="speed, pitch, volume, noise, fades, background sound",
+        ),
     ]
 
 

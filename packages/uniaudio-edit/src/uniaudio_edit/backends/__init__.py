@@ -1,0 +1,1 @@
+"""Edit backends: `splice` (cuts), `dsp` (sound)."""

@@ -1,0 +1,196 @@
+"""Recordings in their own number type: what is not edited must come out as it went in.
+
+Axes: T samples, C channels; PCM is (T, C). Integer files are read as integers: 16 bits and less
+as int16, 24 and 32 bits as int32 (24-bit samples in the upper three bytes), without any scaling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mingtok_audio.core.audio import audio_info
+from mingtok_audio.core.errors import AudioError, UserError
+from mingtok_audio.core.files import atomic_write
+
+# libsndfile's subtype: (numpy type, subtype that keeps such samples in a wav, bits)
+_Kind = Literal["int16", "int32", "float32", "float64"]
+_TYPES: dict[str, tuple[_Kind, str, int]] = {
+    "PCM_S8": ("int16", "PCM_16", 8),
+    "PCM_U8": ("int16", "PCM_U8", 8),
+    "PCM_16": ("int16", "PCM_16", 16),
+    "PCM_24": ("int32", "PCM_24", 24),
+    "PCM_32": ("int32", "PCM_32", 32),
+    "ULAW": ("int16", "PCM_16", 16),
+    "ALAW": ("int16", "PCM_16", 16),
+    "FLOAT": ("float32", "FLOAT", 32),
+    "DOUBLE": ("float64", "DOUBLE", 64),
+}
+_FLAC_SUBTYPES = {"PCM_16": "PCM_16", "PCM_24": "PCM_24", "PCM_U8": "PCM_16"}
+OUTPUT_SUFFIXES = (".wav", ".flac")
+_LONGEST_WAV = (1 << 32) - 4096
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A decoded file.
+
+    Attributes:
+        pcm: (T, C).
+        sample_rate: Hz.
+        subtype: how the samples are kept in a wav ("PCM_16", "PCM_24", "FLOAT", ...).
+        bits: that are used of an integer sample.
+        format: of the file it was read from ("WAV", "FLAC", ...).
+        sha256: of that file's bytes; "" for samples that came from no file.
+    """
+
+    pcm: np.ndarray
+    sample_rate: int
+    subtype: str
+    bits: int
+    format: str = "WAV"
+    sha256: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return len(self.pcm) / self.sample_rate
+
+    def describe(self) -> dict[str, Any]:
+        """As in a receipt."""
+        return {
+            "sha256": self.sha256,
+            "pcm_sha256": pcm_sha256(self.pcm),
+            "sample_rate": self.sample_rate,
+            "channels": self.pcm.shape[1],
+            "num_samples": len(self.pcm),
+            "subtype": self.subtype,
+        }
+
+
+def pcm_sha256(pcm: np.ndarray) -> str:
+    """SHA-256 of samples (T, C) as little-endian bytes, frame after frame."""
+    little = pcm.astype(pcm.dtype.newbyteorder("<"), copy=False)
+    return hashlib.sha256(np.ascontiguousarray(little).tobytes()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Decode a file without changing a sample.
+
+    Compressed files (mp3, ogg) are decoded to float32 and kept so.
+
+    Raises:
+        AudioError: not audio, empty, damaged, or with NaN or infinity.
+    """
+    import soundfile
+
+    file = Path(path)
+    info = audio_info(file)
+    kind, subtype, bits = _TYPES.get(info.subtype, ("float32", "FLOAT", 32))
+    try:
+        pcm, rate = soundfile.read(file, dtype=kind, always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(f"{file} is damaged ({error})") from error
+    if len(pcm) < info.num_samples:
+        raise AudioError(
+            f"{file} cannot be used: it is truncated: its header promises {info.num_samples} "
+            f"samples, {len(pcm)} are there"
+        )
+    if pcm.dtype.kind == "f" and not np.isfinite(pcm).all():
+        raise AudioError(f"{file} cannot be used: it holds NaN or infinity")
+    return Recording(pcm, rate, subtype, bits, info.format, file_sha256(file))
+
+
+def from_array(wav: Any, sample_rate: int) -> Recording:
+    """Samples (T,) or (C, T), array or tensor, as a recording.
+
+    Raises:
+        AudioError: another shape or type, no samples, NaN or infinity.
+    """
+    array = np.asarray(wav.detach().cpu().numpy() if hasattr(wav, "detach") else wav)
+    if array.ndim not in (1, 2) or not array.size:
+        raise AudioError(f"audio must be (T,) or (C, T) with samples, not {array.shape}")
+    subtypes = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT", "float64": "DOUBLE"}
+    if array.dtype.name not in subtypes:
+        raise AudioError(f"samples of type {array.dtype} are not audio")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise AudioError("the audio holds NaN or infinity")
+    subtype = subtypes[array.dtype.name]
+    pcm = np.ascontiguousarray(array[:, None] if array.ndim == 1 else array.T)
+    return Recording(pcm, sample_rate, subtype, _TYPES[subtype][2])
+
+
+def check_output(path: str | Path, source: Recording) -> str:
+    """The subtype in which `path` keeps every sample of an edit of `source`.
+
+    Raises:
+        AudioError: a format that loses samples.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".wav":
+        return source.subtype
+    if suffix == ".flac":
+        if source.subtype not in _FLAC_SUBTYPES:
+            raise AudioError(
+                f"cannot write {path}: flac cannot hold {source.subtype} samples unchanged; "
+                "give a .wav name"
+            )
+        return _FLAC_SUBTYPES[source.subtype]
+    raise AudioError(
+        f"cannot write {path}: samples stay as they are only in {' or '.join(OUTPUT_SUFFIXES)} "
+        "files; convert afterwards if need be"
+    )
+
+
+def write_pcm(path: str | Path, pcm: np.ndarray, source: Recording) -> str:
+    """Write samples (T, C) of the type of `source` atomically; returns the file's SHA-256.
+
+    Raises:
+        AudioError: a format that loses samples, no samples, too long for a wav.
+        UserError: the file system refuses.
+    """
+    import soundfile
+
+    subtype = check_output(path, source)
+    if not len(pcm):
+        raise AudioError(f"cannot write {path}: there are no samples")
+    if pcm.nbytes > _LONGEST_WAV:
+        raise AudioError(f"cannot write {path}: {pcm.nbytes} bytes are too many for one file")
+    container = "FLAC" if Path(path).suffix.lower() == ".flac" else "WAV"
+    with atomic_write(path) as temporary:
+        try:
+            soundfile.write(temporary, pcm, source.sample_rate, subtype=subtype, format=container)
+            held = soundfile.info(str(temporary)).frames
+        except soundfile.LibsndfileError as error:
+            raise UserError(f"cannot write {path}: {error}") from error
+        if held != len(pcm):
+            raise UserError(f"cannot write {path}: not all samples reached the disk (is it full?)")
+        return file_sha256(temporary)
+
+
+def to_float(pcm: np.ndarray) -> np.ndarray:
+    """Samples of any type as float64 in [-1, 1)."""
+    if pcm.dtype.kind == "i":
+        return pcm / -float(np.iinfo(pcm.dtype).min)
+    return pcm.astype(np.float64)
+
+
+def from_float(wav: np.ndarray, dtype: np.dtype, bits: int) -> tuple[np.ndarray, int]:
+    """float64 (T, C) as `dtype` with `bits` used bits, and how many samples clipped."""
+    if dtype.kind == "f":
+        return wav.astype(dtype), 0
+    width = np.iinfo(dtype).bits
+    full = float(1 << (bits - 1))
+    scaled = np.rint(wav * full)
+    clipped = int(np.count_nonzero((scaled < -full) | (scaled > full - 1)))
+    return np.clip(scaled, -full, full - 1).astype(dtype) << (width - bits), clipped

@@ -1,0 +1,297 @@
+"""Receipts: what was done to a recording, exactly enough to repeat it and to undo it.
+
+A receipt is JSON beside the output (`out.receipt.json`); the samples that were taken away and the
+ones that were put in are in a sidecar (`out.undo.safetensors`). Both together give the source back
+bit for bit, and the output again from the source, on any machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mingtok_audio.core.config import from_dict, load_json
+from mingtok_audio.core.errors import FormatError, UserError
+from mingtok_audio.core.files import atomic_write, atomic_write_bytes, atomic_write_text
+from uniaudio_edit.interfaces import Change
+from uniaudio_edit.pcm import Recording, file_sha256, pcm_sha256, read_recording, write_pcm
+
+FORMAT_VERSION = 1
+_MAX_RECEIPT = 64 << 20
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The JSON object of `contract.md`, and what undoing needs to know.
+
+    Attributes:
+        plan: of the edit, with times and backends.
+        source, output: `{path, sha256, pcm_sha256, sample_rate, channels, num_samples, subtype}`;
+            `path` is relative to the receipt.
+        changed: `[{source: [a, b], output: [c, d], operation}]` in samples; `operation` is the
+            number of an operation of the plan, or a list of numbers.
+        check: `{text, match}` of a recognition of the output; null where nobody listened.
+        undo: the sidecar's name.
+        previous: `{receipt, sha256}` of the receipt of the source, where it has one.
+        key: of everything that the output depends on; for runs that are taken up again.
+    """
+
+    plan: dict[str, Any]
+    source: dict[str, Any]
+    output: dict[str, Any]
+    changed: list[dict[str, Any]]
+    check: dict[str, Any]
+    seed: int
+    models: dict[str, Any]
+    warnings: list[str]
+    undo: str
+    previous: dict[str, Any] | None = None
+    key: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {"format_version": data.pop("format_version"), **data}
+
+
+@dataclass(frozen=True)
+class Names:
+    """Where the parts of a result go."""
+
+    output: Path
+    receipt: Path = field(default_factory=Path)
+    undo: Path = field(default_factory=Path)
+
+    @classmethod
+    def of(cls, output: str | Path, receipt: str | Path | None = None) -> Names:
+        """The receipt beside the output, or where it is asked for; the sidecar beside it."""
+        out = Path(output)
+        place = Path(receipt) if receipt is not None else out.with_suffix(".receipt.json")
+        stem = place.name.removesuffix(".json").removesuffix(".receipt")
+        return cls(out, place, place.with_name(f"{stem}.undo.safetensors"))
+
+
+def read_receipt(path: str | Path) -> Receipt:
+    """A receipt from its file.
+
+    Raises:
+        ConfigError, FormatError: no receipt, damaged, or of an unknown version.
+    """
+    data = load_json(path, _MAX_RECEIPT)
+    if not isinstance(data, dict) or "changed" not in data:
+        raise FormatError(f"{path} is not a receipt of an edit")
+    if data.get("format_version") != FORMAT_VERSION:
+        raise FormatError(
+            f"{path}: format_version {data.get('format_version')!r} is unknown; this package reads "
+            f"{FORMAT_VERSION}"
+        )
+    receipt = from_dict(Receipt, data, str(path))
+    _check_spans(receipt, path)
+    return receipt
+
+
+def _check_spans(receipt: Receipt, path: str | Path) -> None:
+    place = [0, 0]
+    for item in receipt.changed:
+        for n, name in enumerate(("source", "output")):
+            span = item.get(name)
+            total = getattr(receipt, name).get("num_samples")
+            if (
+                not isinstance(span, list)
+                or len(span) != 2
+                or not all(type(x) is int for x in span)
+                or type(total) is not int
+                or not place[n] <= span[0] <= span[1] <= total
+            ):
+                raise FormatError(f"{path}: the changed spans of the {name} are damaged")
+            place[n] = span[1]
+    for name in ("pcm_sha256", "sha256", "sample_rate", "channels", "subtype", "path"):
+        if name not in receipt.source or name not in receipt.output:
+            raise FormatError(f"{path}: '{name}' of the source or output is missing")
+
+
+def write_undo(
+    path: Path, source: np.ndarray, output: np.ndarray, changes: Sequence[Change], shell: bytes
+) -> None:
+    """The sidecar: removed and added samples (T, C), and the source file's bytes around its
+    samples (`shell`, see `file_shell`)."""
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, np.ndarray] = {}
+    for n, change in enumerate(changes):
+        tensors[f"removed.{n}"] = np.ascontiguousarray(source[slice(*change.source)])
+        tensors[f"added.{n}"] = np.ascontiguousarray(output[slice(*change.output)])
+    if shell:
+        tensors["shell"] = np.frombuffer(shell, np.uint8)
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, {"format": "uniaudio-edit undo", "format_version": "1"})
+
+
+def read_undo(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a sidecar.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    if not path.is_file():
+        raise UserError(f"{path} is missing: without it this edit cannot be repeated or undone")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path} is damaged: {error}") from error
+
+
+def save_receipt(path: Path, receipt: Receipt) -> None:
+    """Write a receipt atomically."""
+    atomic_write_text(path, json.dumps(receipt.to_dict(), ensure_ascii=False, indent=1) + "\n")
+
+
+def _swapped(
+    pcm: np.ndarray, receipt: Receipt, parts: dict[str, np.ndarray], *, back: bool
+) -> np.ndarray:
+    """`pcm` with the changed spans put in (`back`: taken back)."""
+    here, kind = ("output", "removed") if back else ("source", "added")
+    pieces, position = [], 0
+    for n, item in enumerate(receipt.changed):
+        part = parts.get(f"{kind}.{n}")
+        if part is None or part.dtype != pcm.dtype or part.ndim != 2:
+            raise FormatError(f"the sidecar {receipt.undo} does not fit its receipt")
+        begin, end = item[here]
+        pieces += [pcm[position:begin], part]
+        position = end
+    pieces.append(pcm[position:])
+    if any(p.shape[1] != pcm.shape[1] for p in pieces):
+        raise FormatError(f"the sidecar {receipt.undo} does not fit its receipt")
+    return np.concatenate(pieces)
+
+
+def _checked_input(path: Path, wanted: dict[str, Any], what: str) -> Recording:
+    recording = read_recording(path)
+    if pcm_sha256(recording.pcm) != wanted["pcm_sha256"]:
+        raise UserError(f"{path} is not the {what} of this receipt: its samples are different")
+    return recording
+
+
+def apply_receipt(receipt_path: Path, source: Path | None, output: Path | None) -> dict[str, Any]:
+    """Make the output of a receipt again from its source.
+
+    Raises:
+        UserError: another source, a missing or damaged sidecar.
+    """
+    receipt = read_receipt(receipt_path)
+    folder = receipt_path.parent
+    origin = source or folder / receipt.source["path"]
+    target = output or folder / receipt.output["path"]
+    recording = _checked_input(origin, receipt.source, "source")
+    pcm = _swapped(recording.pcm, receipt, read_undo(folder / receipt.undo), back=False)
+    if pcm_sha256(pcm) != receipt.output["pcm_sha256"]:
+        raise FormatError(f"{receipt_path}: the sidecar does not give the output of the receipt")
+    sha256 = write_pcm(target, pcm, recording)
+    return {
+        "input": str(origin), "output": str(target), "status": "applied", "sha256": sha256,
+        "same_file": sha256 == receipt.output["sha256"],
+    }  # fmt: skip
+
+
+def undo_receipt(receipt_path: Path, edited: Path | None, output: Path | None) -> dict[str, Any]:
+    """Make the source of a receipt again from its output.
+
+    A wav comes back byte for byte (chunks around its samples too), other formats sample for sample.
+
+    Raises:
+        UserError: another recording, a missing or damaged sidecar.
+    """
+    receipt = read_receipt(receipt_path)
+    folder = receipt_path.parent
+    origin = edited or folder / receipt.output["path"]
+    name = Path(receipt.source["path"])
+    target = output or receipt_path.with_name(f"{name.stem}.restored{name.suffix}")
+    recording = _checked_input(origin, receipt.output, "output")
+    parts = read_undo(folder / receipt.undo)
+    pcm = _swapped(recording.pcm, receipt, parts, back=True)
+    if pcm_sha256(pcm) != receipt.source["pcm_sha256"]:
+        raise FormatError(f"{receipt_path}: the sidecar does not give the source of the receipt")
+    shell = parts.get("shell")
+    whole = unshelled(shell.tobytes(), pcm, receipt.source) if shell is not None else None
+    if whole is not None and target.suffix.lower() == ".wav":
+        atomic_write_bytes(target, whole)
+        sha256 = receipt.source["sha256"]
+    else:
+        if target.suffix.lower() not in (".wav", ".flac"):
+            target = target.with_suffix(".wav")
+        sha256 = write_pcm(target, pcm, recording)
+    return {
+        "input": str(origin), "output": str(target), "status": "undone", "sha256": sha256,
+        "same_file": sha256 == receipt.source["sha256"],
+    }  # fmt: skip
+
+
+# --- the bytes of a wav around its samples --------------------------------------------------------
+
+_MAX_SHELL = 16 << 20
+
+
+def file_shell(path: Path, recording: Recording) -> bytes:
+    """What surrounds the samples in a wav file: 8 bytes with the length of what comes before, and
+    then what comes before and behind them. b"" where the file is no plain wav."""
+    data = path.read_bytes()
+    raw = _raw_samples(recording.pcm, recording.subtype)
+    if raw is None or data[:4] != b"RIFF":
+        return b""
+    begin = data.find(b"data")
+    while begin >= 0:
+        start = begin + 8
+        if data[start : start + len(raw)] == raw:
+            head, tail = data[:start], data[start + len(raw) :]
+            if len(head) + len(tail) <= _MAX_SHELL:
+                return len(head).to_bytes(8, "little") + head + tail
+            return b""
+        begin = data.find(b"data", begin + 1)
+    return b""
+
+
+def unshelled(shell: bytes, pcm: np.ndarray, source: dict[str, Any]) -> bytes | None:
+    """The whole file again, or None where it does not come out as it was."""
+    import hashlib
+
+    raw = _raw_samples(pcm, str(source["subtype"]))
+    if raw is None or len(shell) < 8:
+        return None
+    length = int.from_bytes(shell[:8], "little")
+    whole = shell[8 : 8 + length] + raw + shell[8 + length :]
+    return whole if hashlib.sha256(whole).hexdigest() == source["sha256"] else None
+
+
+def _raw_samples(pcm: np.ndarray, subtype: str) -> bytes | None:
+    """Samples as a wav file keeps them."""
+    flat = np.ascontiguousarray(pcm)
+    if subtype == "PCM_24":
+        little = (flat >> 8).astype("<i4").reshape(-1, 1).view(np.uint8)
+        return little.reshape(-1, 4)[:, :3].tobytes()
+    if subtype == "PCM_U8":
+        return ((flat >> 8) + 128).astype(np.uint8).tobytes()
+    types = {"PCM_16": "<i2", "PCM_32": "<i4", "FLOAT": "<f4", "DOUBLE": "<f8"}
+    return flat.astype(types[subtype]).tobytes() if subtype in types else None
+
+
+def previous_receipt(source: Path, sha256: str) -> dict[str, Any] | None:
+    """The receipt that made `source`, where it lies beside it: edits chain."""
+    place = Names.of(source).receipt
+    if not place.is_file():
+        return None
+    try:
+        earlier = read_receipt(place)
+    except UserError:
+        return None
+    if earlier.output.get("sha256") != sha256:
+        return None
+    return {"receipt": place.name, "sha256": file_sha256(place)}

@@ -1,0 +1,145 @@
+"""When each unit of a transcript is spoken: from a file, or from an aligner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mingtok_audio.core.config import load_json
+from mingtok_audio.core.errors import FormatError, UserError
+from uniaudio_edit.errors import MissingPartError
+from uniaudio_edit.interfaces import Word
+from uniaudio_edit.parsers.units import Text
+from uniaudio_edit.pcm import Recording
+
+_MAX_BYTES = 64 << 20
+
+
+def read_words(path: str | Path) -> list[Word]:
+    """Words with times from JSON: `[{"text", "start", "end"}]`, or `{"words": [...]}` as
+    `uniaudio asr --format json` prints it.
+
+    Raises:
+        UserError: unreadable, or not of this form.
+    """
+    data = load_json(path, _MAX_BYTES)
+    return parse_words(data, str(path))
+
+
+def parse_words(data: Any, where: str) -> list[Word]:
+    """As `read_words`, from decoded JSON.
+
+    Raises:
+        FormatError: says which word is wrong, and how.
+    """
+    if isinstance(data, dict):
+        data = data.get("words")
+    if not isinstance(data, list) or not data:
+        raise FormatError(f'{where} has no words; it must be [{{"text", "start", "end"}}, ...]')
+    words: list[Word] = []
+    for index, item in enumerate(data):
+        if not isinstance(item, dict):
+            raise FormatError(f"{where}: word {index + 1} is not an object")
+        text = item.get("text", item.get("word"))
+        start, end = item.get("start"), item.get("end")
+        if not isinstance(text, str) or not all(
+            isinstance(t, int | float) and not isinstance(t, bool) and math.isfinite(t)
+            for t in (start, end)
+        ):
+            raise FormatError(f"{where}: word {index + 1} needs a text and its start and end in s")
+        assert start is not None and end is not None
+        if not 0 <= start < end:
+            raise FormatError(f"{where}: '{text}' is from {start:g} to {end:g} s, which is no span")
+        if words and start < words[-1].start:
+            raise FormatError(f"{where}: '{text}' begins before the word in front of it")
+        words.append(Word(text, float(start), float(end)))
+    return words
+
+
+def words_to_text(words: Sequence[Word]) -> str:
+    """The transcript that the words make."""
+    from uniaudio_edit.parsers.units import has_cjk
+
+    out = ""
+    for word in words:
+        text = word.text.strip()
+        glue = "" if not out or has_cjk(out[-1]) or has_cjk(text[:1]) else " "
+        out += glue + text
+    return out
+
+
+def unit_times(words: Sequence[Word], text: Text, seconds: float) -> tuple[list[Word], list[str]]:
+    """One word for each unit of `text`.
+
+    A word of several units (今天) is shared out evenly, which a warning says.
+
+    Returns:
+        The units with times, and warnings.
+
+    Raises:
+        UserError: the words are not those of the text, or lie outside the recording.
+    """
+    out: list[Word] = []
+    notes: list[str] = []
+    position = 0
+    for word in words:
+        parts = Text(word.text).units
+        for index, part in enumerate(parts):
+            if position >= len(text) or text.units[position].key != part.key:
+                found = text.units[position].text if position < len(text) else "the end of the text"
+                raise UserError(
+                    f"the word times do not match the text: '{word.text}' ({word.start:g} s) "
+                    f"stands where the text has '{found}'"
+                )
+            share = (word.end - word.start) / len(parts)
+            begin = word.start + index * share
+            out.append(Word(text.units[position].text, begin, begin + share))
+            position += 1
+        if len(parts) > 1 and not notes:
+            notes.append(f"'{word.text}' has one time for several units: shared out evenly")
+    if position < len(text):
+        raise UserError(
+            f"the word times end before '{text.units[position].text}': the text has {len(text)} "
+            f"units, the times {position}"
+        )
+    if out and out[-1].end > seconds + 0.5:
+        raise UserError(
+            f"the word times reach {out[-1].end:.2f} s, the recording ends at {seconds:.2f} s: "
+            "they belong to another recording"
+        )
+    return out, notes
+
+
+def align(recording: Recording, text: Text, aligner: str = "") -> tuple[list[Word], list[str]]:
+    """Word times by an aligner of uniaudio-lm.
+
+    Args:
+        aligner: its name; "" takes the only one there is, or the first by name.
+
+    Raises:
+        MissingPartError: there is none.
+    """
+    from mingtok_audio.core.resample import resample
+    from uniaudio_edit.pcm import to_float
+
+    try:
+        from uniaudio_lm.plugins import get_host
+    except ImportError as error:
+        raise MissingPartError(
+            "word times need an aligner, and uniaudio-lm is not installed; give them with --words"
+        ) from error
+    host = get_host()
+    names = host.names("aligner")
+    if not aligner and not names:
+        raise MissingPartError(
+            "it is not known when each word is spoken: no aligner is installed; give the times "
+            'with --words FILE ([{"text", "start", "end"}, ...] in seconds)'
+        )
+    made: Any = host.create("aligner", aligner or names[0])
+    mono = to_float(recording.pcm).mean(axis=1).astype("float32")
+    wav = resample(mono, recording.sample_rate, 16000)
+    found = made.align(wav, text.raw, text.language)
+    words = [Word(w.text, float(w.start), float(w.end)) for w in found]
+    return unit_times(words, text, recording.seconds)
