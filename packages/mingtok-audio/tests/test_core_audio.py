@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -250,6 +251,16 @@ def test_truncated_files_are_refused(tmp_path: Path, suffix: str, keep: float) -
         list(iter_audio_blocks(path, 0.5))
 
 
+@pytest.mark.parametrize("kind", ["RF64", "AIFF", "AU", "WAVEX", "CAF"])
+def test_truncated_files_of_other_kinds(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(1.0), RATE, format=kind, subtype="PCM_16")
+    assert len(load_audio(path)[0]) == RATE
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    refused(path, "truncated")
+
+
 def test_a_cut_wav_is_refused_even_for_its_first_second(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     data = wav_bytes(tone(3.0), RATE)
@@ -406,6 +417,50 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, suffix: str) -> None:
     assert done.returncode == 0, done.stderr
     assert str(path) in done.stdout and "cannot write" in done.stdout
     assert not names(tmp_path)
+
+
+def test_a_damaged_mp3_is_read_with_a_warning(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.mp3"
+    save_audio(path, np.random.default_rng(0).uniform(-0.3, 0.3, 40_000), RATE)
+    data = bytearray(path.read_bytes())
+    for place in range(2000, 4000, 60):
+        data[place] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match=r"a\.mp3 is damaged in \d+ place"):
+        load_audio(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    originals = []
+    for kind, subtype in (
+        ("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"),
+        ("AIFF", "PCM_16"), ("AU", "PCM_16"), ("WAV", "MS_ADPCM"),
+    ):  # fmt: skip
+        buffer = io.BytesIO()
+        soundfile.write(buffer, tone(0.2), RATE, format=kind, subtype=subtype)
+        originals.append(buffer.getvalue())
+    path = tmp_path / "a.wav"
+    read = 0
+    for _ in range(400):
+        data = bytearray(rng.choice(originals))
+        reach = len(data) if rng.random() < 0.4 else min(len(data), 100)
+        for _ in range(rng.randint(1, 6)):
+            data[rng.randrange(reach)] = rng.randrange(256)
+        if rng.random() < 0.2:
+            del data[rng.randrange(len(data)) :]
+        path.write_bytes(data)
+        try:
+            wav, _ = load_audio(path)
+        except AudioError as error:
+            assert "\n" not in str(error)
+        else:
+            read += 1
+            assert len(wav) and np.isfinite(wav).all()
+    assert 20 < read < 380
 
 
 def test_damaged_mp3_is_one_message(tmp_path: Path) -> None:

@@ -182,6 +182,32 @@ def test_a_full_disk_behind_stdout(script: Path) -> None:
     assert done.returncode == 2 and "no space left" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of a Unix process")
+def test_a_terminated_command_leaves_no_temporary_file(tmp_path: Path) -> None:
+    code = """
+import sys, time
+from mingtok_audio.core.cli import make_app, run
+from mingtok_audio.core.files import atomic_write
+app = make_app("demo", "A demonstration.")
+@app.command()
+def wait(path: str):
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(b"half")
+        print("ready", flush=True)
+        time.sleep(60)
+run(app)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "wait", str(tmp_path / "a.bin")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    assert len(names(tmp_path)) == 1
+    process.terminate()
+    assert process.wait(timeout=30) == 143
+    assert names(tmp_path) == [] and process.communicate()[1] == ""
+
+
 def test_emit_json_converts(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     @dataclass
     class Row:
@@ -265,8 +291,11 @@ def test_atomic_write_keeps_the_old_file_when_it_fails(tmp_path: Path) -> None:
     with pytest.raises(KeyError), atomic_write(path) as temporary:
         temporary.write_bytes(b"new")
         raise KeyError("x")
-    with pytest.raises(UserError, match=r"cannot write .*a.bin: no such file"), atomic_write(path):
-        pass  # nothing was written
+    with (
+        pytest.raises(UserError, match=r"cannot write .*a.bin: no such file"),
+        atomic_write(path) as temporary,
+    ):
+        temporary.unlink()
     with pytest.raises(FileNotFoundError), atomic_write(path) as temporary:
         temporary.write_bytes(b"new")
         Path(tmp_path / "input").read_bytes()  # not about the output

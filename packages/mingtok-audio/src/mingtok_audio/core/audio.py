@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from mingtok_audio.core.audio_write import (
 )
 from mingtok_audio.core.errors import AudioError
 from mingtok_audio.core.files import os_reason
+from mingtok_audio.core.native_stderr import captured_stderr
 from mingtok_audio.core.resample import (
     MAX_SAMPLE_RATE,
     MIN_SAMPLE_RATE,
@@ -67,6 +69,8 @@ __all__ = [
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 _BLOCK = 1 << 16  # samples per read
 _UNKNOWN_FRAMES = 1 << 60  # libsndfile's count for a stream whose header leaves it open
+# libmpg123 reports a damaged file to descriptor 2 by itself; ours is the one message.
+_MPG123 = ("[src/libmpg123", "Note: ")
 _NO_DECODER = (".m4a", ".mp4", ".aac", ".wma", ".webm", ".amr")
 
 AudioSource = str | os.PathLike[str] | bytes | BinaryIO
@@ -228,28 +232,9 @@ def _decoder(stream: io.BytesIO | io.BufferedReader) -> soundfile.SoundFile:
         file = os.dup(stream.fileno())
         os.lseek(file, 0, os.SEEK_SET)
     if start.startswith(b"ID3") or (len(start) > 1 and start[0] == 0xFF and start[1] >= 0xE0):
-        with _quiet_stderr():
+        with captured_stderr(_MPG123):
             return soundfile.SoundFile(file)
     return soundfile.SoundFile(file)
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """libmpg123 reports a damaged file to descriptor 2 by itself; ours is the one message."""
-    try:
-        sys.stderr.flush()
-        kept = os.dup(2)
-    except (OSError, ValueError, AttributeError):
-        yield  # there is no stderr
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _stream(source: AudioSource) -> tuple[io.BytesIO | io.BufferedReader, str]:
@@ -257,6 +242,8 @@ def _stream(source: AudioSource) -> tuple[io.BytesIO | io.BufferedReader, str]:
         return io.BytesIO(source), "the audio given as bytes"
     if isinstance(source, str | os.PathLike):
         if os.fspath(source) == "-":
+            if sys.stdin is None:
+                raise AudioError("standard input is closed")
             return io.BytesIO(sys.stdin.buffer.read()), "standard input"
         path = Path(source)
         try:
@@ -317,11 +304,12 @@ def _blocks(
     known = promised < _UNKNOWN_FRAMES
     wanted = promised if stop is None else min(stop, promised)
     position = first
+    complaints: list[str] = []
     try:
         if first:
             file.seek(first)
         while position < wanted:
-            block = file.read(min(_BLOCK, wanted - position), dtype="float32", always_2d=True)
+            block = _read(file, min(_BLOCK, wanted - position), complaints)
             if not len(block):
                 break
             _check_finite(block, name, position, file.samplerate)
@@ -341,6 +329,18 @@ def _blocks(
         )
     if position == first:
         raise AudioError(f"{name} holds no samples")
+    if complaints:
+        warnings.warn(f"{name} is damaged in {len(complaints)} place(s)", stacklevel=2)
+
+
+def _read(file: soundfile.SoundFile, count: int, complaints: list[str]) -> np.ndarray:
+    """The next samples (n, C); what the mp3 decoder had to make up is noted in `complaints`."""
+    if file.format != "MP3":
+        return file.read(count, dtype="float32", always_2d=True)
+    with captured_stderr(_MPG123) as said:
+        block = file.read(count, dtype="float32", always_2d=True)
+    complaints += [line for line in said if "error" in line]
+    return block
 
 
 def _check_channel(channel: Channel, channels: int, name: str) -> None:

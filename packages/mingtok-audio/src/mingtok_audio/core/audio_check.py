@@ -17,8 +17,8 @@ _UNKNOWN_SIZE = 0x7FFFF000
 def find_truncation(stream: BinaryIO) -> str | None:
     """Why the file cannot be complete, or None. The stream is seekable; its place is kept.
 
-    Covers wav (RIFF), ogg pages and mp3 with a length tag. FLAC has no lengths in its container:
-    there the reader compares decoded samples with the header's count.
+    Covers wav (RIFF and RF64), aiff, au, ogg pages and mp3 with a length tag. FLAC has no lengths
+    in its container: there the reader compares decoded samples with the header's count.
     """
     place = stream.tell()
     try:
@@ -26,8 +26,13 @@ def find_truncation(stream: BinaryIO) -> str | None:
         size = stream.tell()
         stream.seek(0)
         magic = stream.read(12)
-        if len(magic) == 12 and magic[:4] in (b"RIFF", b"RIFX") and magic[8:] == b"WAVE":
-            return _wav(stream, size, "<" if magic[:4] == b"RIFF" else ">")
+        if magic[:4] in (b"RIFF", b"RIFX", b"RF64") and magic[8:] == b"WAVE":
+            return _chunks(stream, size, ">" if magic[:4] == b"RIFX" else "<", b"data")
+        if magic[:4] == b"FORM" and magic[8:] in (b"AIFF", b"AIFC"):
+            return _chunks(stream, size, ">", b"SSND")
+        if magic[:4] in (b".snd", b"dns.") and len(magic) == 12:
+            begin, length = struct.unpack(">II" if magic[:4] == b".snd" else "<II", magic[4:])
+            return _compare(length, size - begin)
         if magic[:4] == b"OggS":
             return _ogg(stream, size)
         if magic[:3] == b"ID3" or (len(magic) > 1 and magic[0] == 0xFF and magic[1] >= 0xE0):
@@ -37,19 +42,30 @@ def find_truncation(stream: BinaryIO) -> str | None:
         stream.seek(place)
 
 
+def _compare(promised: int, held: int) -> str | None:
+    if promised >= _UNKNOWN_SIZE or promised <= held:
+        return None
+    return _missing(promised, held)
+
+
 def _missing(promised: int, held: int) -> str:
     return f"it is truncated: its header promises {promised} bytes of audio, it holds {held}"
 
 
-def _wav(stream: BinaryIO, size: int, order: str) -> str | None:
+def _chunks(stream: BinaryIO, size: int, order: str, audio: bytes) -> str | None:
+    """Walk the chunks of a RIFF or IFF file to the one with the samples."""
     position = 12
+    long_size: int | None = None  # RF64 keeps the real size in a chunk of its own
     while position + 8 <= size:
         stream.seek(position)
         name, length = struct.unpack(f"{order}4sI", stream.read(8))
-        if name == b"data":
-            held = size - position - 8
-            unknown = length >= _UNKNOWN_SIZE
-            return None if unknown or length <= held else _missing(length, held)
+        held = size - position - 8
+        if name == b"ds64" and held >= 16:
+            long_size = struct.unpack("<8xQ", stream.read(16))[0]
+        if name == audio:
+            if length == 0xFFFFFFFF and long_size is not None:
+                return None if long_size <= held else _missing(long_size, held)
+            return _compare(length, held)
         position += 8 + length + (length & 1)
     return "it is truncated: it ends before its audio data"
 

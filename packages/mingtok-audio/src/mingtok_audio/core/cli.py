@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
@@ -43,6 +45,7 @@ EXIT_FAILED_ITEMS = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+EXIT_TERMINATED = 143
 _GLOBAL_FLAGS = ("--debug", "--log-json")
 
 
@@ -126,6 +129,7 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> NoReturn:
     log_json = "--log-json" in given[:cut]
     rest = [a for a in given[:cut] if a not in _GLOBAL_FLAGS] + given[cut:]
     setup_logging(log_json=log_json, debug=debug)
+    _end_by_exception_on_sigterm()
     try:
         code = _call(app, rest, debug)
         # Output that cannot be written shows when the buffer is emptied: here, not at shutdown.
@@ -136,6 +140,16 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> NoReturn:
         code = _report(f"cannot write to standard output: {os_reason(error)}")
         _silence_stdout()
     sys.exit(code)
+
+
+def _end_by_exception_on_sigterm() -> None:
+    """A terminated command removes its half-written files as one that fails does."""
+
+    def stop(*_: Any) -> NoReturn:
+        sys.exit(EXIT_TERMINATED)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
 
 
 def _call(app: typer.Typer, args: list[str], debug: bool) -> int:

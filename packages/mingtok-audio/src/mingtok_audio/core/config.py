@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -88,11 +89,16 @@ def _join(path: str, key: object) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
 def _dataclass(cls: type[T], data: Any, where: str, path: str) -> T:
     if not isinstance(data, Mapping):
         raise _fail(where, path, f"expected a table of keys, found {_shown(data)}")
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     for key in data:
         if key not in fields:
             raise _fail(where, _join(path, key), "unknown key" + near(str(key), fields))

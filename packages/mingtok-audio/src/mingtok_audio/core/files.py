@@ -35,7 +35,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = shown.resolve()
     special = target.exists() and not target.is_file()
     folder = Path(tempfile.gettempdir()) if special else target.parent
-    temporary = folder / f".{target.stem[:80]}.{secrets.token_hex(6)}{target.suffix}"
+    temporary = folder / f".{target.stem[:40]}.{secrets.token_hex(6)}{target.suffix}"
     try:
         # Made here for its mode: some writers would make it readable by the owner alone.
         temporary.touch(exist_ok=False)

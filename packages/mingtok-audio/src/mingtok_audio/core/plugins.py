@@ -237,7 +237,21 @@ class PluginHost:
     def _load_all(self) -> list[LoadedSpec]:
         import pluggy
 
-        self._manager = pluggy.PluginManager(self.namespace)
+        class Manager(pluggy.PluginManager):
+            """Takes a plain function called like the hook for the hook: a forgotten (or another
+            project's) marker is no reason to refuse a plugin."""
+
+            def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
+                options = super().parse_hookimpl_opts(plugin, name)
+                plain = name == HOOK_NAME and inspect.isroutine(getattr(plugin, name, None))
+                if options is None and plain:
+                    return pluggy.HookimplOpts(
+                            wrapper=False, hookwrapper=False, optionalhook=False, tryfirst=False,
+                            trylast=False, specname=None,
+                        )  # fmt: skip
+                return options
+
+        self._manager = Manager(self.namespace)
         self._manager.add_hookspecs(importlib.import_module(self._hookspecs))
         version = version_of(self.distribution)
         loaded: list[LoadedSpec] = []
@@ -283,7 +297,9 @@ class PluginHost:
             manager.unregister(name=name)
             if unknown:
                 raise PluginError(f"it has an unknown hook '{unknown[0]}'; the hook is {HOOK_NAME}")
-            raise PluginError(f"it has no hook: mark {HOOK_NAME}() with {self._hookspecs}.hookimpl")
+            raise PluginError(
+                f"it has no hook: define {HOOK_NAME}() with {self._hookspecs}.hookimpl"
+            )
         specs: list[ComponentSpec] = []
         for caller in callers:
             for implementation in caller.get_hookimpls():

@@ -12,7 +12,6 @@ import os
 import re
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -233,14 +232,13 @@ def load_tensors(folder: str | os.PathLike[str]) -> Iterator[tuple[str, torch.Te
                 raise HubError(f"{file} lacks the tensor '{missing[0]}' that the index puts there")
             names = mapped
         wanted[file] = names
-    with ExitStack() as stack:
-        for file, names in wanted.items():
-            try:
-                opened = stack.enter_context(safe_open(str(file), framework="pt"))
+    for file, names in wanted.items():
+        try:
+            with safe_open(str(file), framework="pt") as opened:
                 for name in names:
                     yield name, opened.get_tensor(name)
-            except (SafetensorError, OSError) as error:
-                raise FormatError(f"{file} cannot be read: {error}") from error
+        except (SafetensorError, OSError) as error:
+            raise FormatError(f"{file} cannot be read: {error}") from error
 
 
 def sha256_of_weights(folder: str | os.PathLike[str]) -> str:
