@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from cli_helpers import Cli, results, tree, write_wav
+from cli_helpers import Cli, environment, results, script, tree, write_wav
 
 NAMES = ["a.wav", "deep/b.flac", "deep/er/c.wav"]
 
@@ -200,6 +204,30 @@ def test_workers_give_the_same_bytes(cli: Cli, tiny: Path, corpus: Path, tmp_pat
     assert results(tmp_path / "one", ".mtok") == results(tmp_path / "two", ".mtok")
     done = cli("encode", corpus, "-o", tmp_path / "two", "-m", tiny, "--json")
     assert [row["status"] for row in done.json] == ["skipped", "failed", "skipped", "skipped"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs process groups")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_leaves_nothing_unfinished(tiny: Path, tmp_path: Path, workers: int) -> None:
+    first = write_wav(tmp_path / "in" / "0.wav", 600.0, 8000)
+    for number in range(1, 4):
+        os.link(first, first.with_name(f"{number}.wav"))
+    out = tmp_path / "out"
+    args = ["encode", tmp_path / "in", "-o", out, "-m", tiny, "--workers", workers]
+    process = subprocess.Popen(
+        script(args), env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not any(path.suffix == ".mtok" for path in out.rglob(".*")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not any(path.suffix == ".mtok" for path in out.rglob(".*"))
 
 
 def test_logs_in_json(cli: Cli, tiny: Path, other: Path, corpus: Path, tmp_path: Path) -> None:

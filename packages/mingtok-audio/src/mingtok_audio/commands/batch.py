@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import shutil
 import signal
 import sys
@@ -143,7 +144,12 @@ def _start_worker(settings: Settings) -> None:
 
 
 def _do_in_worker(task: Task) -> dict[str, Any]:
-    return _do(task, _worker["settings"], _worker["model"], _nothing)
+    try:
+        return _do(task, _worker["settings"], _worker["model"], _nothing)
+    except SystemExit:
+        # The unfinished file is gone by now. The pool would take the exception for a result and
+        # hand out the next file.
+        os._exit(1)
 
 
 def _nothing(_: float) -> None:
