@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from mingtok_audio.core.errors import FormatError
 from uniaudio_lm import parity
+from uniaudio_lm.models.filling import check_names
+from uniaudio_lm.models.loading import tokenizer_zeros
+from uniaudio_lm.models.reference import model_place, published_config
+from uniaudio_lm.models.uniaudio import UniAudio
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden"
 WANTED = {
     "head": ("out", "trajectory", "out_masked", "time_emb", "pred", "loss"),
     "llm": ("hidden", "logits", "router_logits", "router_topk", "hidden_last"),
     "pooling": (),
+    "unified": ("z_diff", "stop_logits", "latents", "wave", "generated_ids", "input_ids"),
 }
 
 
@@ -26,6 +33,29 @@ def test_golden_outputs_match(kind: str, tmp_path: Path) -> None:
     wanted = {k for k in expected if k.rpartition(".")[2] in WANTED[kind]} - {"attn0.out"}
     assert wanted <= computed.keys()
     assert {k for k in expected if k.startswith("timesteps")} <= computed.keys()
+
+
+def test_full_size_model_accepts_every_published_name_and_shape() -> None:
+    names = json.loads((GOLDEN / "names" / "unified_names.json").read_text())
+    assumed = json.loads((GOLDEN / "names" / "assumed_config.json").read_text())
+    config, tokenizer = published_config(assumed)
+    with torch.device("meta"):
+        model = UniAudio(config, tokenizer)
+    zeros = tokenizer_zeros(tokenizer)
+
+    def check(shapes: dict[str, list[int]]) -> None:
+        check_names(model, shapes, lambda name: model_place(name, config, tokenizer), zeros)
+
+    check(names)
+    gone = "model.model.layers.27.mlp.experts.63.up_proj.weight"
+    with pytest.raises(FormatError, match=r"missing: backbone\.blocks\.27\.mlp\.gate_up"):
+        check({k: v for k, v in names.items() if k != gone})
+    with pytest.raises(FormatError, match=r"not part of this model: model\.surplus"):
+        check({**names, "model.surplus": [1]})
+    with pytest.raises(FormatError, match=r"expected \[1408, 2048\]"):
+        check({**names, gone: [1408, 2047]})
+    experts = sum(p.numel() for p in model.backbone.parameters())
+    assert experts == 16_809_314_304
 
 
 def test_wrong_numbers_do_not_match(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from mingtok_audio.core.config import load_json
 from mingtok_audio.core.hub import load_tensors
 from mingtok_audio.parity import Compute, Tensors, load_io, pooling_outputs, run
 from uniaudio_lm.backbones.bailing_moe import BailingMoe
+from uniaudio_lm.backbones.moe import Router
 from uniaudio_lm.heads.dit import DitHead
 from uniaudio_lm.heads.flow_matching import SIGMA, flow_error, sinusoids, solver_times
 from uniaudio_lm.models.filling import fill
@@ -108,7 +109,7 @@ def _dit_outputs(folder: Path, head: DitHead, io: Tensors) -> Tensors:
     return out
 
 
-def _solver_run(
+def _solver_run(  # noqa: PLR0917
     head: DitHead, io: Tensors, name: str, prefix: str | None, scale: float, temp: float, steps: int
 ) -> Tensors:
     lead = "" if prefix is None else f"{prefix}."
@@ -198,7 +199,8 @@ def _llm_run(model: BailingMoe, io: Tensors, group: str, name: str) -> Tensors:
     mask = io.get(f"{group}.audio_mask") if name == "audio" else None
     state = model.new_state(len(embeds), embeds.shape[1])
     routed: list[tuple[Tensor, Tensor]] = []
-    hooks = [_record_routing(block.mlp.router, routed) for block in model.blocks]
+    routers = [part for part in model.modules() if isinstance(part, Router)]
+    hooks = [_record_routing(router, routed) for router in routers]
     layers = model.layers(embeds, state, positions=io[f"{group}.position_ids"], audio_mask=mask)
     for hook in hooks:
         hook.remove()
@@ -228,7 +230,7 @@ def _llm_run(model: BailingMoe, io: Tensors, group: str, name: str) -> Tensors:
     return {f"{run_name}.{key}": tensor for key, tensor in out.items()}
 
 
-def _record_routing(router: Any, routed: list[tuple[Tensor, Tensor]]) -> Any:
+def _record_routing(router: Router, routed: list[tuple[Tensor, Tensor]]) -> Any:
     def hook(module: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         routed.append((module.logits(*inputs), output[0]))
 

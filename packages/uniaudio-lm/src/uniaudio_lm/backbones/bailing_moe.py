@@ -21,7 +21,7 @@ from uniaudio_lm.interfaces import Backbone, BackboneState
 class BailingAttention(nn.Module):
     """Grouped-query attention, query, key and value in one product: rows q | k | v."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self, dim: int, heads: int, kv_heads: int, head_dim: int, qkv_bias: bool, bias: bool
     ) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class BailingAttention(nn.Module):
         self.qkv = nn.Linear(dim, (heads + 2 * kv_heads) * head_dim, bias=qkv_bias)
         self.out = nn.Linear(heads * head_dim, dim, bias=bias)
 
-    def forward(
+    def forward(  # noqa: PLR0917
         self,
         x: Tensor,
         cos: Tensor,
@@ -70,7 +70,7 @@ class BailingBlock(nn.Module):
         self.mlp_norm = nn.RMSNorm(dim, eps=eps)
         self.mlp = moe
 
-    def forward(
+    def forward(  # noqa: PLR0917
         self,
         x: Tensor,
         cos: Tensor,
@@ -103,7 +103,7 @@ class BailingMoe(Backbone):
         qkv_bias, bias: of the attention's products.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         vocab_size: int,
         dim: int,
@@ -223,7 +223,7 @@ class BailingMoe(Backbone):
         return self._head_norm[1]
 
     @staticmethod
-    def _account(
+    def _account(  # noqa: PLR0917
         state: CachedState | None,
         valid: Tensor | None,
         batch: int,
@@ -244,7 +244,7 @@ class BailingMoe(Backbone):
         return seen
 
     @staticmethod
-    def _positions(
+    def _positions(  # noqa: PLR0917
         state: CachedState | None,
         valid: Tensor | None,
         batch: int,

@@ -61,6 +61,15 @@ class HfCausalLm(Backbone):
         self.dim = int(parsed.hidden_size)
         self.vocab_size = int(parsed.vocab_size)
 
+    def restore_unsaved(self, device: torch.device) -> None:
+        """Compute the rotary tables again and share tied weights: a model made on the meta device
+        has neither."""
+        for name, module in list(self.model.named_modules()):
+            if any(b.is_meta for b in module.buffers(recurse=False)):
+                with device:
+                    self.model.set_submodule(name, type(module)(self.model.config))
+        self.model.tie_weights()
+
     def embed(self, ids: Tensor) -> Tensor:
         """See `Backbone.embed`."""
         return self.model.get_input_embeddings()(ids)

@@ -73,7 +73,7 @@ def _grown(old: Tensor | None, new: Tensor, used: int, slots: int) -> Tensor:
     return out
 
 
-def causal_mask(
+def causal_mask(  # noqa: PLR0917
     batch: int,
     count: int,
     past: int,

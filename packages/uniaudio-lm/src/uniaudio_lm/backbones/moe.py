@@ -59,7 +59,7 @@ class Router(nn.Module):
 class SparseMoe(nn.Module):
     """Routed experts, and one shared expert that every token passes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         dim: int,
         width: int,

@@ -53,7 +53,7 @@ class DitAttention(nn.Module):
 class DitBlock(nn.Module):
     """Pre-norm attention and a tanh-GELU layer. Time enters only through the first token."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self, dim: int, heads: int, rotary_heads: int, mlp_dim: int, qk_norm: bool, dropout: float
     ) -> None:
         super().__init__()

@@ -63,7 +63,7 @@ class FlowHead(GenerationHead):
             weight on the middle of the path, where it is hardest.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         cond_dim: int,
         latent_dim: int,
@@ -136,7 +136,7 @@ class FlowHead(GenerationHead):
             cond = cond * keep.to(cond)[:, None]
         return self.path_loss(cond, target, history, x0, t.to(target))
 
-    def path_loss(
+    def path_loss(  # noqa: PLR0917
         self,
         cond: Tensor,
         x1: Tensor,

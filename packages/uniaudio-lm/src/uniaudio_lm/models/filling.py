@@ -29,8 +29,8 @@ class Account:
         self._place = place
         self._elsewhere = tuple(f"{prefix}." for prefix in given)
         self.shapes = {
-            name: tuple(p.shape)
-            for name, p in module.named_parameters()
+            name: tuple(tensor.shape)
+            for name, tensor in module.state_dict().items()
             if not name.startswith(self._elsewhere or ("\0",))
         }
         self.elements = dict.fromkeys(self.shapes, 0)
@@ -101,9 +101,12 @@ def fill(
 ) -> None:
     """Give a module on the meta device its weights, one tensor at a time.
 
+    Submodules with what no file holds (computed tables, shared weights) have a method
+    `restore_unsaved(device)`, which is called at the end.
+
     Args:
         place, given: see `Account`.
-        dtype: of the parameters; None takes that of the first tensor.
+        dtype: of the weights; None takes that of the first tensor.
         zeros: rows that no tensor holds.
 
     Raises:
@@ -112,7 +115,7 @@ def fill(
     account = Account(module, place, given)
     zeros = list(zeros)
     account.zeros(zeros)
-    parameters = dict(module.named_parameters())
+    wanted = module.state_dict()
     made: dict[str, Tensor] = {}
     for name, tensor in tensors:
         at = account.accept(name, tuple(tensor.shape))
@@ -121,7 +124,8 @@ def fill(
         dtype = tensor.dtype if dtype is None else dtype
         home = made.get(at.name)
         if home is None:
-            home = torch.empty(parameters[at.name].shape, dtype=dtype, device=device)
+            kind = dtype if tensor.is_floating_point() else tensor.dtype
+            home = torch.empty(wanted[at.name].shape, dtype=kind, device=device)
             made[at.name] = home
         if at.expert is not None:
             home = home[at.expert]
@@ -133,7 +137,14 @@ def fill(
     for name, tensor in made.items():
         owner, _, leaf = name.rpartition(".")
         holder = module.get_submodule(owner)
-        holder.register_parameter(leaf, nn.Parameter(tensor, requires_grad=True))
+        if leaf in holder._parameters:
+            holder.register_parameter(leaf, nn.Parameter(tensor, tensor.is_floating_point()))
+        else:
+            holder.register_buffer(leaf, tensor)
+    for part in module.modules():
+        restore = getattr(part, "restore_unsaved", None)
+        if restore is not None:
+            restore(torch.device(device))
 
 
 def check_names(

@@ -21,7 +21,7 @@ from uniaudio_lm.config import PartConfig, UniAudioConfig
 logger = logging.getLogger("uniaudio_lm.reference")
 
 PATCH_SIZE = 5
-# The published generation: 10 steps, guidance 2, step noise of temperature 1.5; at least 18 patches.
+# The published generation: step noise of temperature 1.5, at least 18 patches.
 STEPS, GUIDANCE, TEMPERATURE, MIN_PATCHES = 10, 2.0, 1.5, 18
 
 

@@ -94,7 +94,7 @@ class GuardedStop(LinearStop):
         assert isinstance(state, GuardedState)
         learned = super().update(state, hidden, patch, step)
         frames = patch.detach().float().cpu()
-        reasons = [
+        reasons: list[StopReason] = [
             self._guard(state, i, learned.reason[i], frames[i], step)
             for i in range(len(learned.reason))
         ]

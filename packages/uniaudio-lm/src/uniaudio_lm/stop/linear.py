@@ -106,7 +106,9 @@ class LinearStop(StopDetector):
         probability = self.logits(hidden).float().softmax(dim=-1)[:, 1].cpu()
         # Untrained or broken weights may give NaN; that is no stop, and the bounds still hold.
         fired = (probability.nan_to_num() > self.threshold).tolist()
-        reasons = [self._reason(state.info[i], fired[i], step) for i in range(len(fired))]
+        reasons: list[StopReason] = [
+            self._reason(state.info[i], fired[i], step) for i in range(len(fired))
+        ]
         return decision(reasons, probability)
 
     def _reason(self, info: TextInfo, fired: bool, step: int) -> StopReason:
@@ -117,6 +119,6 @@ class LinearStop(StopDetector):
         return "max_length" if most is not None and step >= most else ""
 
 
-def decision(reasons: list[StopReason], probability: Tensor) -> StopDecision:
+def decision(reasons: Sequence[StopReason], probability: Tensor) -> StopDecision:
     """A `StopDecision` from its reasons."""
-    return StopDecision(torch.tensor([bool(r) for r in reasons]), reasons, probability)
+    return StopDecision(torch.tensor([bool(r) for r in reasons]), list(reasons), probability)

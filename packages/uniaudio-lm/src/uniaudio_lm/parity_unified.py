@@ -1,0 +1,178 @@
+"""Parity of the whole model: recognition, voice-prompted speech, editing. See `parity`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mingtok_audio.core.config import load_json
+from mingtok_audio.core.errors import UserError
+from mingtok_audio.parity import Tensors
+from uniaudio_lm import prompts
+from uniaudio_lm.generation import Item, RecordedNoise, Sampling, Step, generate
+from uniaudio_lm.interfaces import TextInfo
+from uniaudio_lm.models.uniaudio import UniAudio
+from uniaudio_lm.stop.linear import LinearStop
+
+NEW_TOKENS = 16
+# The published edit asks one patch less than speech; its step limit follows from the prompt.
+EDIT_MIN_PATCHES, EDIT_STEPS_PER_TOKEN, EDIT_MIN_STEPS = 17, 2.5, 100
+
+
+@torch.no_grad()
+def unified_outputs(folder: Path, io: Tensors, options: argparse.Namespace) -> Tensors:
+    """Every run of `layout.json` whose inputs are recorded."""
+    model = UniAudio.from_pretrained(folder)
+    runs = load_json(folder / "layout.json")["runs"]
+    out: Tensors = {}
+    for name, run in runs.items():
+        if not isinstance(run, Mapping) or f"{name}.enc_noise_bdt" not in io:
+            continue
+        inputs = {k[len(name) + 1 :]: v for k, v in io.items() if k.startswith(f"{name}.")}
+        wav = inputs.get("waveform", io.get("prompt_wav"))
+        if wav is None:
+            raise UserError(f"{folder}: run {name!r} has no waveform")
+        inputs["waveform"] = wav.view(1, -1)
+        detector = model.stop_detector
+        assert isinstance(detector, LinearStop)
+        kept = detector.stop_head.bias.clone()
+        if "stop_bias" in run:
+            detector.stop_head.bias.copy_(torch.tensor(run["stop_bias"]))
+        if "init_noise_bct" not in inputs:
+            found = _recognition(model, run, inputs)
+        elif "use_cot" in run:
+            found = _edit(model, run, inputs)
+        else:
+            found = _speech(model, run, inputs)
+        detector.stop_head.bias.copy_(kept)
+        out |= {f"{name}.{key}": tensor for key, tensor in found.items()}
+    return {key: value for key, value in out.items() if key in io}
+
+
+def _audio_input(model: UniAudio, inputs: Tensors) -> tuple[Tensor, Tensor, Any]:
+    """The recording's latents (1, L, d), cut to whole patches; its patches (P, D); the stream."""
+    posterior = model.tokenizer.posterior_of(inputs["waveform"])
+    noise = inputs["enc_noise_bdt"].transpose(1, 2)  # (B, d, L) -> (B, L, d)
+    latents = posterior.sample(noise=noise)
+    size = model.config.patch_size
+    latents = latents[:, : latents.shape[1] // size * size]
+    state = model.new_feature_state()
+    return latents, model.embed_audio(latents, state)[0], state
+
+
+def _recognition(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Tensors:
+    _, patches, _ = _audio_input(model, inputs)
+    text = model.text_tokenizer
+    prompt = prompts.encode(text, prompts.chat(run["messages"], [len(patches)]))
+    prompt.ids += prompts.language_hint(text, run.get("lang"))
+    embeds, mask = model.embed_prompt(prompt, [patches])
+    end = frozenset(run.get("eos", [text.special(prompts.END_OF_TEXT)]))
+    item = Item(embeds[0], "text", audio_mask=mask[0], max_steps=NEW_TOKENS, end_tokens=end)
+    new = [step.tokens[0] for step in generate(model, [item], Sampling())]
+    ids = torch.tensor([prompt.ids])
+    start, count = prompt.spans[0]
+    positions = torch.arange(ids.shape[1]).expand(3, 1, -1)
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "audio_mask": mask,
+        "audio_placeholder_loc_lens": torch.tensor([[[start, count]]]),
+        "first_position_ids": positions.clone(),
+        "second_position_ids": torch.full((3, 1, 1), ids.shape[1]),
+        "llm_prompt_embeds": embeds,
+        "generated_ids": torch.cat((ids, torch.tensor([new])), dim=1),
+    }
+
+
+def _recorded(model: UniAudio, inputs: Tensors) -> tuple[RecordedNoise, Sampling]:
+    initial = inputs["init_noise_bct"][:, 0].transpose(1, 2)  # (P, d, p) -> (P, p, d)
+    config = model.config
+    sampling = Sampling(config.num_steps, config.cfg_scale, config.temperature)
+    return RecordedNoise(initial, inputs["step_noise"][:, :, 0]), sampling
+
+
+def _audio_outputs(model: UniAudio, steps: list[Step], folder_steps: Tensors) -> Tensors:
+    """What the audio steps made: hidden states, stop logits, latents, and every input."""
+    spoken = [step for step in steps if step.items]
+    latents = torch.cat([s.patches for s in spoken if s.patches is not None], dim=0)
+    hidden = torch.cat([s.hidden for s in spoken if s.hidden is not None], dim=0)
+    detector = model.stop_detector
+    assert isinstance(detector, LinearStop)
+    fed = [step.inputs[0] for step in steps if 0 in step.inputs]
+    return {
+        "z_diff": hidden[None],
+        "stop_logits": detector.logits(hidden)[None],
+        "latents": latents.flatten(0, 1)[None],
+        "llm_step_embeds": torch.stack(fed)[None] if fed else hidden[None, :0],
+    }
+
+
+def _speech(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Tensors:
+    latents, patches, state = _audio_input(model, inputs)
+    segments = prompts.speech(run["text"], run["prompt_text"], len(patches))
+    prompt = prompts.encode(model.text_tokenizer, segments, join=False)
+    embeds, _ = model.embed_prompt(prompt, [patches])
+    noise, sampling = _recorded(model, inputs)
+    text = str(run["text"])
+    units = len(text) if run.get("lang", "zh") == "zh" else len(text.split())
+    limit = units // 3 * 25
+    item = Item(
+        embeds[0], "audio", history=latents[0, -model.config.patch_size :], features=state,
+        noise=noise, info=TextInfo(max_patches=limit), max_steps=limit,
+    )  # fmt: skip
+    steps = list(generate(model, [item], sampling))
+    out = _audio_outputs(model, steps, inputs)
+    wav = model.tokenizer.wav_of(out["latents"])
+    if steps[-1].finished[0] != "stop":
+        # The published loop never flushes its decoder when the limit ends it.
+        wav = wav[:, : wav.shape[1] - model.tokenizer.decoder.head.pad]
+    ids = torch.tensor(prompt.ids)
+    positions = torch.arange(len(ids)).expand(3, 1, -1)
+    return out | {
+        "input_ids": ids,
+        "llm_prompt_embeds": embeds,
+        "first_position_ids": positions.clone(),
+        "second_position_ids": torch.full((3, 1, 1), len(ids)),
+        "wave": wav,
+    }
+
+
+_INSTRUCTION = re.compile(r"<prompt>(.*)\n</prompt>", re.DOTALL)
+
+
+def _edit(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Tensors:
+    _, patches, state = _audio_input(model, inputs)
+    text = model.text_tokenizer
+    instruction = _INSTRUCTION.search(str(run["text"]))
+    if instruction is None:
+        raise UserError("layout.json: an edit's text has no <prompt>...</prompt>")
+    segments = prompts.edit(instruction[1], len(patches), bool(run["use_cot"]))
+    prompt = prompts.encode(text, segments)
+    embeds, _ = model.embed_prompt(prompt, [patches])
+    noise, sampling = _recorded(model, inputs)
+    limit = max(math.floor(EDIT_STEPS_PER_TOKEN * len(prompt.ids)), EDIT_MIN_STEPS)
+    item = Item(
+        embeds[0], "text", features=state, noise=noise, max_steps=limit,
+        info=TextInfo(min_patches=EDIT_MIN_PATCHES, max_patches=limit),
+        audio_token=text.special(prompts.GENERATE_AUDIO),
+    )  # fmt: skip
+    steps = list(generate(model, [item], sampling))
+    if not any(step.items for step in steps):
+        return {}
+    out = _audio_outputs(model, steps, inputs)
+    ids = torch.tensor([prompt.ids])
+    start, count = prompt.spans[0]
+    return out | {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "audio_placeholder_loc_lens": torch.tensor([[[start, count]]]),
+        "llm_prompt_embeds": embeds,
+        "wave": model.tokenizer.wav_of(out["latents"])[:, None],
+    }
