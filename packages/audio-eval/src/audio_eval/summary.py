@@ -37,7 +37,8 @@ def summarize(
     notes = [_times(text, count, len(results)) for text, count in reasons.most_common(3)]
     if no_value:
         notes.append(f"{no_value} failed outputs have no value and are not in it")
-    if not valued:
+    # Failed outputs alone say nothing about a metric that could not be computed on the others.
+    if not valued or (counts["unavailable"] and not counts["ok"]):
         reason = "; ".join(notes) or "it applies to no item here"
         return MetricSummary(None, **common, status="unavailable", reason=reason)
     values = np.array([float(r.value or 0.0) for r in valued])

@@ -41,8 +41,12 @@ class Counts:
 Pair = tuple[int | None, int | None]
 
 
-def distances(reference: Sequence[str], hypothesis: Sequence[str]) -> np.ndarray:
+def distances(
+    reference: Sequence[str], hypothesis: Sequence[str], substitution: int = 1
+) -> np.ndarray:
     """Edit distances (N + 1, M + 1) int32 of all prefixes; one row is one vector operation.
+
+    ``substitution`` is what replacing a token costs: with 2, as many tokens as possible match.
 
     Within a row, the insertions chain: ``d[j] = min over k <= j of (best[k] + j - k)``, which is
     a running minimum of ``best[k] - k``.
@@ -55,19 +59,20 @@ def distances(reference: Sequence[str], hypothesis: Sequence[str]) -> np.ndarray
     table[0] = steps
     for i in range(1, len(ref) + 1):
         best = table[i - 1] + 1
-        np.minimum(best[1:], table[i - 1, :-1] + (hyp != ref[i - 1]), out=best[1:])
+        np.minimum(best[1:], table[i - 1, :-1] + substitution * (hyp != ref[i - 1]), out=best[1:])
         table[i] = np.minimum.accumulate(best - steps) + steps
     return table
 
 
-def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Pair]:
+def align(reference: Sequence[str], hypothesis: Sequence[str], substitution: int = 1) -> list[Pair]:
     """An optimal alignment. Ties, read from the end: pair the tokens, then delete, then insert."""
-    table = distances(reference, hypothesis)
+    table = distances(reference, hypothesis, substitution)
     i, j = len(reference), len(hypothesis)
     out: list[Pair] = []
     while i or j:
         here = table[i, j]
-        if i and j and here == table[i - 1, j - 1] + (reference[i - 1] != hypothesis[j - 1]):
+        cost = substitution * (reference[i - 1] != hypothesis[j - 1]) if i and j else 0
+        if i and j and here == table[i - 1, j - 1] + cost:
             i, j = i - 1, j - 1
             out.append((i, j))
         elif i and here == table[i - 1, j] + 1:

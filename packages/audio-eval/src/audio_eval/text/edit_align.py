@@ -42,12 +42,13 @@ class EditScore:
 
 
 def edit_spans(original: Sequence[str], edited: Sequence[str]) -> list[Span]:
-    """Where two token lists differ, in order; neighbouring differences are one span."""
+    """Where two token lists differ, in order: what remains when as many tokens as possible are
+    matched; neighbouring differences are one span."""
     spans: list[Span] = []
     start = end = 0
     old: list[str] = []
     open_ = False
-    for i, j in align(original, edited):
+    for i, j in align(original, edited, substitution=2):
         if i is not None and j is not None and original[i] == edited[j]:
             if open_:
                 spans.append(Span(start, end, tuple(old)))

@@ -44,8 +44,8 @@ def micro_tokens(text: str) -> list[str]:
     """Tokens of the corpus-wise error rate, upper-cased.
 
     Letters without case (Chinese characters) are tokens by themselves. Anything else runs to the
-    next space or non-ASCII character, whatever punctuation it holds; what starts with ``<`` runs
-    to its ``>`` and falls out as a tag.
+    next space or non-ASCII character, whatever punctuation it holds; what starts with ``<`` ends
+    behind its ``>`` and falls out as a tag.
     """
     out = []
     i = 0

@@ -1,0 +1,304 @@
+"""The runner: cache, resume after a kill, failures that count, judges behind the cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audio_eval.cache import JsonlCache
+from audio_eval.context import Context, JudgePool
+from audio_eval.interfaces import (
+    ComponentInfo,
+    Item,
+    Judge,
+    JudgeUnavailableError,
+    Metric,
+    MetricResult,
+    ScoringContext,
+)
+from audio_eval.runner import read_per_item, run_metric
+from audio_eval.scoring import score_suite
+from audio_eval.suites import MetricEntry, Suite, load_suite, names
+from audio_eval.summary import summarize
+from mingtok_audio.core.audio import save_audio
+from mingtok_audio.core.errors import UserError
+
+RATE = 16000
+
+
+class FileNameJudge(Judge):
+    """Hears the number of samples; counts how often it is asked."""
+
+    info = ComponentInfo(name="counting", version="1")
+    role = "asr"
+
+    def __init__(self, name: str = "one") -> None:
+        self.name = name
+        self.calls = 0
+
+    def check(self) -> None:
+        return
+
+    def identity(self) -> str:
+        return f"counting/{self.name}"
+
+    def evaluate(self, wav: np.ndarray, sample_rate: int, **request: Any) -> Mapping[str, Any]:
+        self.calls += 1
+        return {"text": f"one two {len(wav)}"}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three references with texts, outputs for two of them."""
+    refs, hyps = tmp_path / "refs", tmp_path / "hyps"
+    for folder in (refs, hyps):
+        folder.mkdir()
+    for k, name in enumerate("abc"):
+        wav = np.random.default_rng(k).normal(0, 0.1, 8000 + k).astype(np.float32)
+        save_audio(refs / f"{name}.wav", wav, RATE)
+        (refs / f"{name}.txt").write_text(f"one two {8000 + k}")
+        if name != "c":
+            save_audio(hyps / f"{name}.wav", wav, RATE)
+    return refs, hyps, tmp_path / "out"
+
+
+SUITE = Suite("small", "", (MetricEntry("wer"), MetricEntry("mel_distance")), task="reconstruction")
+
+
+def score(folders, judge: Judge | None = None, **more: Any) -> dict[str, Any]:
+    refs, hyps, out = folders
+    return score_suite(
+        SUITE, refs, hyps, out, judges={"asr": judge or FileNameJudge()}, language="en", **more
+    )
+
+
+def test_results_have_the_contract_fields(folders):
+    results = score(folders)
+    for key in ("suite", "compat", "items", "failed", "metrics", "baselines", "per_item"):
+        assert key in results
+    assert (results["items"], results["failed"]) == (3, 1)
+    wer = results["metrics"]["wer"]
+    assert set(wer) >= {"value", "unit", "higher_is_better", "ci95", "n", "macro", "micro"}
+    assert wer["n"] == 3
+    assert wer["micro"] == pytest.approx(100 / 3)
+    assert results["failures"] == [{"id": "c", "reason": "no output"}]
+    assert results["metrics"]["mel_distance"]["n"] == 3
+    written = json.loads((folders[2] / "results.json").read_text())
+    assert written == json.loads(json.dumps(results))
+    rows = read_per_item(Path(results["per_item"]))
+    assert [r.item.id for r in rows] == ["a", "b", "c"]
+    assert rows[2].metrics["wer"].status == "failed"
+
+
+def test_a_rerun_asks_no_judge_and_a_changed_wav_is_scored_again(folders):
+    refs, hyps, out = folders
+    judge = FileNameJudge()
+    first = score(folders, judge)
+    assert judge.calls == 2
+    assert score(folders, judge) == first
+    assert judge.calls == 2
+    save_audio(hyps / "b.wav", np.full(9000, 0.1, np.float32), RATE)
+    changed = score(folders, judge)
+    assert judge.calls == 3
+    assert changed["metrics"]["wer"]["value"] > first["metrics"]["wer"]["value"]
+    other = FileNameJudge("another version")
+    score(folders, other)
+    assert other.calls == 2
+
+
+def test_workers_give_the_same(folders):
+    one = score(folders)
+    many = score_suite(
+        SUITE, folders[0], folders[1], folders[2].with_name("out4"), workers=4,
+        judges={"asr": FileNameJudge()}, language="en",
+    )  # fmt: skip
+    assert many["metrics"] == one["metrics"]
+
+
+def test_resume_refuses_another_run(folders):
+    score(folders)
+    score(folders, resume=True)
+    with pytest.raises(UserError, match="cannot resume"):
+        score(folders, resume=True, seed=7)
+
+
+def test_json_file_as_output(folders):
+    refs, hyps, out = folders
+    results = score_suite(
+        SUITE, refs, hyps, out.with_suffix(".json"), judges={"asr": FileNameJudge()}, language="en"
+    )
+    assert out.with_suffix(".json").is_file()
+    assert results["per_item"] == str(out.parent / "out.items.jsonl")
+
+
+def test_an_unreadable_output_fails_with_its_reason(folders):
+    (folders[1] / "b.wav").write_bytes(b"RIFF, but no more")
+    results = score(folders)
+    assert {f["id"] for f in results["failures"]} == {"b", "c"}
+    assert any("b.wav" in f["reason"] for f in results["failures"])
+    assert results["metrics"]["wer"]["n"] == 3
+
+
+def test_an_unavailable_judge_is_named_and_nothing_shrinks(folders):
+    results = score_suite(SUITE, folders[0], folders[1], folders[2], judges_dir=None,
+                          judges={"asr": _Absent()}, language="en")  # fmt: skip
+    wer = results["metrics"]["wer"]
+    assert (wer["value"], wer["status"]) == (None, "unavailable")
+    assert "no model here" in wer["reason"]
+    assert results["metrics"]["mel_distance"]["status"] == "ok"
+
+
+class _Absent(FileNameJudge):
+    def check(self) -> None:
+        raise JudgeUnavailableError("no model here")
+
+
+def test_reference_faults_are_not_the_systems(folders):
+    (folders[0] / "a.wav").write_bytes(b"broken")
+    distance = score(folders)["metrics"]["mel_distance"]
+    assert (distance["n"], distance["unavailable"], distance["status"]) == (2, 1, "partial")
+    assert "reference" in distance["reason"]
+
+
+def test_missing_recordings_are_refused(folders, tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"id": "a", "audio": "refs/a.wav"}\n{"id": "z", "audio": "refs/z.wav"}\n')
+    with pytest.raises(UserError, match=r"1 of its recordings are not there, the first is .*z.wav"):
+        score_suite(SUITE, path, folders[1], folders[2])
+
+
+class _Buggy(Metric):
+    info = ComponentInfo(name="buggy")
+
+    def score(self, item: Item, context: ScoringContext) -> MetricResult:
+        if item.id == "nan":
+            return MetricResult(float("nan"))
+        raise ZeroDivisionError("oops")
+
+
+def test_a_buggy_metric_says_so():
+    context = Context(JudgePool({}))
+    for name, reason in (("x", "ZeroDivisionError: oops"), ("nan", "the value is nan")):
+        found = run_metric(_Buggy(), Item(id=name), context)
+        assert (found.status, found.reason) == ("unavailable", reason)
+    summary = summarize(_Buggy(), [found])
+    assert (summary.value, summary.status) == (None, "unavailable")
+
+
+def test_intervals_are_seeded_and_cover():
+    values = [MetricResult(float(v)) for v in np.random.default_rng(0).normal(5, 1, 100)]
+    one, two = (summarize(_Buggy(), values, seed=s) for s in (0, 0))
+    assert one == two
+    assert one.ci95 is not None and one.value is not None
+    low, high = one.ci95
+    assert low < one.value < high
+    # The standard error of 100 draws of deviation 1 is a tenth.
+    assert high - low == pytest.approx(4 * 0.1, rel=0.25)
+    assert summarize(_Buggy(), values, seed=1).ci95 != one.ci95
+
+
+def test_a_cache_survives_a_torn_line(tmp_path):
+    path = tmp_path / "c.jsonl"
+    cache = JsonlCache(path)
+    cache.put({"a": {"x": 1}, "b": {"x": 2}})
+    cache.close()
+    whole = path.read_bytes()
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        again = JsonlCache(path)
+        again.put({"c": {"x": 3}})
+        again.close()
+        last = JsonlCache(path)
+        assert last.get("c") == {"x": 3}
+        assert len(last) == 1 + whole[:cut].count(b"\n")
+        last.close()
+
+
+def test_all_suites_load_and_their_metrics_exist():
+    from audio_eval.plugins import create_metric
+
+    assert set(names()) == {
+        "reconstruction", "tts", "asr", "context_asr", "edit_semantic", "edit_acoustic",
+    }  # fmt: skip
+    for name in names():
+        suite = load_suite(name)
+        assert suite.summary
+        for entry in suite.metrics:
+            assert create_metric(entry.name, **entry.options).info.name == entry.name
+    with pytest.raises(UserError, match="no suite 'recon'"):
+        load_suite("recon")
+
+
+SLOW_SCRIPT = """
+import sys, time
+from pathlib import Path
+from audio_eval.interfaces import ComponentInfo, Judge
+from audio_eval.scoring import score_suite
+from audio_eval.suites import MetricEntry, Suite
+
+class Slow(Judge):
+    info = ComponentInfo(name="slow", version="1")
+    role = "asr"
+    def check(self): pass
+    def identity(self): return "slow/1"
+    def evaluate(self, wav, sample_rate, **request):
+        with open(sys.argv[2], "a") as log:
+            log.write(f"{len(wav)}\\n")
+        time.sleep(0.01)
+        return {"text": f"item {len(wav)}"}
+
+suite = Suite("s", "", (MetricEntry("wer"), MetricEntry("cer")), task="reconstruction")
+root = Path(sys.argv[1])
+score_suite(suite, root / "m.jsonl", root / "hyps", Path(sys.argv[3]), judges={"asr": Slow()},
+            language="en", resume=True)
+"""
+
+
+def test_kill_in_the_middle_then_resume(tmp_path):
+    hyps = tmp_path / "hyps"
+    hyps.mkdir()
+    rows = []
+    for k in range(200):
+        save_audio(hyps / f"u{k}.wav", np.full(400 + k, 0.1, np.float32), RATE)
+        rows.append(json.dumps({"id": f"u{k}", "text": f"item {400 + k + k % 2}"}))
+    (tmp_path / "m.jsonl").write_text("\n".join(rows))
+    script = tmp_path / "run.py"
+    script.write_text(SLOW_SCRIPT)
+
+    def start(log: str, out: str) -> subprocess.Popen[bytes]:
+        words = [sys.executable, str(script), str(tmp_path), str(tmp_path / log)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([*words, str(tmp_path / out)], env=environment)
+
+    assert start("calm.log", "calm").wait() == 0
+    log = tmp_path / "killed.log"
+    for target in (60, 130):
+        process = start("killed.log", "killed")
+        while not log.exists() or log.read_text().count("\n") < target:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not (tmp_path / "killed" / "results.json").exists()
+    assert start("killed.log", "killed").wait() == 0
+    calm, killed = (
+        json.loads((tmp_path / n / "results.json").read_text()) for n in ("calm", "killed")
+    )
+    for results in (calm, killed):
+        del results["per_item"]
+    assert killed == calm
+    assert killed["metrics"]["wer"]["n"] == 200
+    heard = log.read_text().split()
+    # An item in hand at a kill may be asked again, no other.
+    assert len(set(heard)) == 200
+    assert len(heard) <= 202
