@@ -8,12 +8,23 @@ from mingtok_audio.core.plugins import ComponentSpec, PluginHost, SlotDef
 from uniaudio_lm.hookspecs import hookimpl
 
 _INTERFACES = "uniaudio_lm.interfaces"
+_KITS = "uniaudio_lm.conformance"
 SLOTS = {
-    "backbone": SlotDef(f"{_INTERFACES}:Backbone", 1, "", "the causal language model"),
-    "generation_head": SlotDef(
-        f"{_INTERFACES}:GenerationHead", 1, "", "hidden states to audio patches"
+    "backbone": SlotDef(
+        f"{_INTERFACES}:Backbone", 1, f"{_KITS}:check_backbone", "the causal language model"
     ),
-    "stop_detector": SlotDef(f"{_INTERFACES}:StopDetector", 1, "", "when speech ends, and why"),
+    "generation_head": SlotDef(
+        f"{_INTERFACES}:GenerationHead",
+        1,
+        f"{_KITS}:check_generation_head",
+        "hidden states to audio patches",
+    ),
+    "stop_detector": SlotDef(
+        f"{_INTERFACES}:StopDetector",
+        1,
+        f"{_KITS}:check_stop_detector",
+        "when speech ends, and why",
+    ),
     "text_normalizer": SlotDef(
         f"{_INTERFACES}:TextNormalizer", 1, "", "written text to spoken words"
     ),
