@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from audio_eval.freeform import BuildOptions, Cell, balanced, build, interpret, preset
 from audio_eval.freeform.presets import parse_counts, scaled
-from audio_eval.manifest import read_manifest
+from audio_eval.manifest import parse_parameters, read_manifest
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.cli import make_app
 from mingtok_audio.core.errors import UserError
@@ -353,3 +354,41 @@ def test_counts_in_words():
     assert counts == {Cell("en", "deletion", "full", "index"): 10, Cell("zh", "speed"): 5}
     with pytest.raises(UserError, match="given twice"):
         parse_counts(["zh/speed=5", "zh/speed=6"])
+
+
+def test_ids_never_clash_and_text_edits_share_their_recording(tmp_path):
+    rows = [
+        ("a b", ENGLISH[0], "en"),
+        ("a_b", ENGLISH[1], "en"),
+        ("a_b__2", ENGLISH[2], "en"),
+        ("c/d", ENGLISH[3], "en"),
+    ]
+    rows = [(name.replace("/", "-"), text, language) for name, text, language in rows]
+    manifest = _write_manifest(tmp_path / "in", rows)
+    counts = balanced(8, ["en"], ["full"])
+    build(BuildOptions(manifest, tmp_path / "set", counts, per_recording=2))
+    items = read_manifest(tmp_path / "set" / "items.jsonl")
+    assert len({item.id for item in items}) == 8
+    assert len(list((tmp_path / "set" / "wavs").iterdir())) == 4
+    for item in items:
+        original, _ = load_audio(tmp_path / "in" / f"{item.parameters['recording']}.wav")
+        np.testing.assert_array_equal(original, load_audio(item.source)[0])
+
+
+SHIPPED = Path(__file__).parents[3] / "examples" / "edit_set"
+
+
+@pytest.mark.skipif(not SHIPPED.is_dir(), reason="the examples are not in a source distribution")
+def test_the_shipped_set_is_sound():
+    items = read_manifest(SHIPPED / "items.jsonl")
+    assert len(items) == 8
+    for item in items:
+        assert item.source.is_file()
+        if item.task in ("speed", "volume"):
+            assert item.reference.is_file()
+            assert parse_parameters(item.task, item.instruction)
+        else:
+            found = interpret(item.instruction, item.original_text, item.language)
+            assert [r.casefold() for r in found.readings] == [item.text.casefold()]
+    from_metas = [i for meta in SHIPPED.glob("meta/*/*.csv") for i in read_manifest(meta)]
+    assert {i.id: i.instruction for i in from_metas} == {i.id: i.instruction for i in items}

@@ -119,7 +119,7 @@ class Lexicon:
         pool.pop(word, None)
         options = [w for w in pool if w not in {before, after}]
         if self.language == "en":
-            options = [w for w in options if _article_fits(before, w)]
+            options = [w for w in options if article_fits(before, w)]
         in_class = set(classes.get(kind, ()))
         scored = []
         for option in options:
@@ -158,7 +158,7 @@ class Lexicon:
         return self.pairs[before, after] > 0
 
 
-def _article_fits(before: str, word: str) -> bool:
+def article_fits(before: str, word: str) -> bool:
     """ "a" wants a consonant, "an" a vowel (by spelling, which is right nearly always)."""
     if before not in {"a", "an"}:
         return True

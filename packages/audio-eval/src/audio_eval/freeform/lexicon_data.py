@@ -64,7 +64,7 @@ EN_AUXILIARIES = frozenset(
     )
 )
 EN_ADVERBS = _words("really simply always already still now also often never gladly")
-EN_ADJECTIVES = _words("new old next small other first good whole nearest usual")
+EN_ADJECTIVES = _words("new old next small early first good whole nearest ordinary")
 EN_STARTS = (
     "In practice,", "Today,", "Of course,", "As usual,", "For now,", "In fact,", "After all,",
     "Once again,", "By the way,", "At the moment,",

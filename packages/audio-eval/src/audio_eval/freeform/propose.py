@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from audio_eval.freeform import lexicon_data as data
 from audio_eval.freeform.edits import Change, Kind
-from audio_eval.freeform.lexicon import END, START, Lexicon
+from audio_eval.freeform.lexicon import END, START, Lexicon, article_fits
 from audio_eval.freeform.units import SourceText, Task, fold
 
 _MAX_WORDS = 4
@@ -85,6 +85,8 @@ def _span_fit(
             fit -= 2.0
         if before in data.EN_DETERMINERS and closes:
             fit -= 2.0
+        if not article_fits(before, after):
+            fit -= 3.0
         leads = before in data.EN_OPENERS and before not in data.EN_SUBJECTS
         if leads and (after == END or closes or after in data.EN_OPENERS):
             fit -= 1.5
@@ -172,11 +174,13 @@ def _new_words(
         return [] if question else rng.sample(data.EN_ENDS if english else data.ZH_ENDS, 2)
     learned = lexicon.between(before, after, rng)
     if english:
-        learned = [w for w in learned if fold(w) not in data.EN_OPENERS and len(w) > 2]
+        learned = [
+            w
+            for w in learned
+            if fold(w) not in data.EN_OPENERS and len(w) > 2 and article_fits(before, fold(w))
+        ]
         if before in data.EN_DETERMINERS and after not in data.EN_OPENERS:
-            fitting = [w for w in data.EN_ADJECTIVES if (w[0] in "aeiou") == (before == "an")]
-            if before not in {"a", "an"}:
-                fitting = list(data.EN_ADJECTIVES)
+            fitting = [w for w in data.EN_ADJECTIVES if article_fits(before, w)]
             learned = [w for w in learned if fold(w) not in data.EN_ADVERBS]
             return (learned + rng.sample(fitting, min(2, len(fitting))))[:2]
         if (before in data.EN_SUBJECTS or before in data.EN_AUXILIARIES) and (

@@ -41,14 +41,16 @@ class SetWriter:
         self._dns = dns
         self._items: list[Item] = []
         self._cells: list[Cell] = []
-        self._ids: Counter[str] = Counter()
+        self._uses: Counter[str] = Counter()
+        self._bases: dict[str, str] = {}
+        self._names: set[str] = set()
+        self._shared: set[Path] = set()
         self.written: Counter[str] = Counter()
 
     def add(self, draft: Draft) -> None:
         """Write the recordings of one item."""
         uid = self._uid(draft.recording.id)
-        source = self._folder / "wavs" / f"{uid}.wav"
-        self._save(source, draft.source or (lambda: load_audio(draft.recording.audio)))
+        source = self._source(draft, uid)
         target = None
         if draft.target is not None:
             target = self._folder / "targets" / f"{uid}.wav"
@@ -82,16 +84,9 @@ class SetWriter:
             (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
             rows = ["|".join(FREEFORM_COLUMNS)]
             for i in items:
+                wav = f"wavs/{i.source.name}" if i.source else ""
                 rows.append(
-                    "|".join(
-                        (
-                            i.id,
-                            f"wavs/{i.id}.wav",
-                            i.instruction or "",
-                            i.original_text or "",
-                            i.text or "",
-                        )
-                    )
+                    "|".join((i.id, wav, i.instruction or "", i.original_text or "", i.text or ""))
                 )
             atomic_write_text(self._folder / path, "\n".join(rows) + "\n")
         self._write_dialects()
@@ -121,12 +116,38 @@ class SetWriter:
             (self._folder / "dns" / kind).mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, self._folder / "dns" / kind / name)
 
-    def _uid(self, name: str) -> str:
-        """A file name for an item: the recording's id, with `_2` for its second item."""
-        safe = re.sub(r"[^\w.-]+", "_", name).strip("._") or "item"
-        self._ids[safe] += 1
-        number = self._ids[safe]
-        return safe if number == 1 else f"{safe}_{number}"
+    def _base(self, recording: str) -> str:
+        """The file name that stands for a recording; two recordings never share one."""
+        if recording not in self._bases:
+            self._bases[recording] = self._unused(_safe(recording), 1)
+        return self._bases[recording]
+
+    def _uid(self, recording: str) -> str:
+        """An item's id: its recording's name, with `__2` for the recording's second item."""
+        base = self._base(recording)
+        self._uses[recording] += 1
+        number = self._uses[recording]
+        return base if number == 1 else self._unused(base, number)
+
+    def _unused(self, name: str, number: int) -> str:
+        found = name if number == 1 else f"{name}__{number}"
+        while found in self._names:
+            number += 1
+            found = f"{name}__{number}"
+        self._names.add(found)
+        return found
+
+    def _source(self, draft: Draft, uid: str) -> Path:
+        """Write what is to be edited. Text edits of one recording share one file; the published
+        scripts for acoustic edits look for a file of the item's own name."""
+        wavs = self._folder / "wavs"
+        shared = draft.source is None and draft.cell.task in SEMANTIC
+        path = wavs / f"{self._base(draft.recording.id) if shared else uid}.wav"
+        if not (shared and path in self._shared):
+            self._save(path, draft.source or (lambda: load_audio(draft.recording.audio)))
+        if shared:
+            self._shared.add(path)
+        return path
 
     def _save(self, path: Path, make: Callable[[], tuple[Any, int]]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,6 +155,10 @@ class SetWriter:
         if self._rate and self._rate != rate:
             wav, rate = resample(wav, rate, self._rate), self._rate
         save_audio(path, wav, rate)
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "item"
 
 
 @contextlib.contextmanager

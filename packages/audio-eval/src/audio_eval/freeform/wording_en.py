@@ -29,6 +29,7 @@ _POLITE = (
     "go ahead and )"
 )
 _FROM = "(|||| from the (sentence|recording|audio|clip)| in the (sentence|recording|audio|clip))"
+_IN = "(|||| in the (sentence|recording|audio|clip))"
 _FOR_ME = "(||||| for me|, please| please)"
 
 FULL: dict[str, tuple[str, ...]] = {
@@ -61,7 +62,7 @@ FULL: dict[str, tuple[str, ...]] = {
     ),
     "insertion": (
         _POLITE + "(insert|add|put|place|include) {new} {place}" + _FOR_ME,
-        "(Insert|Add|Put) (the {newnoun} |){new} {place}" + _FROM,
+        "(Insert|Add|Put) (the {newnoun} |){new} {place}" + _IN,
         "{place}, (insert|add|put|say|include) {new}",
         "Make the speaker say {new} {place}",
         "(I want|I'd like|We want) {new} (added|inserted|placed) {place}",
