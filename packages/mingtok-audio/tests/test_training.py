@@ -14,7 +14,11 @@ from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.training.checkpoint import load_tree, save_tree
 from mingtok_audio.training.data import Augmentation, CropSampler, Source
-from mingtok_audio.training.losses import CompressedSpectralLoss, MultiScaleMelLoss
+from mingtok_audio.training.losses import (
+    CompressedSpectralLoss,
+    MultiScaleMelLoss,
+    mel_filter_bank,
+)
 from mingtok_audio.training.optim import blockwise, build_optimizers, orthogonalised, schedule
 from mingtok_audio.training.reconstruction import ReconstructionTask
 from mingtok_audio.training.run import load_config, train
@@ -215,3 +219,19 @@ def test_losses_rank_distortions() -> None:
     # Only the complex loss sees a flipped sign.
     assert float(MultiScaleMelLoss()(-wav, wav)) == pytest.approx(0, abs=1e-5)
     assert float(CompressedSpectralLoss()(-wav, wav)) > 0.1
+
+
+def test_mel_filters_are_triangles_that_sum_to_one() -> None:
+    bank = mel_filter_bank(40, 1024, 16000)
+    assert bank.shape == (513, 40)
+    peaks = bank.argmax(dim=0)
+    assert (peaks.diff() > 0).all() and float(bank.min()) == 0 and float(bank.max()) <= 1
+    # Neighbours overlap so that between the first and the last peak every frequency counts once.
+    inner = bank.sum(dim=1)[int(peaks[0]) : int(peaks[-1]) + 1]
+    assert torch.allclose(inner, torch.ones_like(inner), atol=1e-5)
+
+
+def test_mel_filters_equal_torchaudio() -> None:
+    functional = pytest.importorskip("torchaudio.functional", exc_type=Exception)
+    expected = functional.melscale_fbanks(513, 0.0, 8000.0, 80, 16000, norm=None, mel_scale="htk")
+    assert torch.allclose(mel_filter_bank(80, 1024, 16000), expected, atol=1e-5)
