@@ -227,7 +227,7 @@ def test_mel_filters_are_triangles_that_sum_to_one() -> None:
     peaks = bank.argmax(dim=0)
     assert (peaks.diff() > 0).all() and float(bank.min()) == 0 and float(bank.max()) <= 1
     # Neighbours overlap so that between the first and the last peak every frequency counts once.
-    inner = bank.sum(dim=1)[int(peaks[0]) : int(peaks[-1]) + 1]
+    inner = bank.sum(dim=1)[int(peaks[0]) + 1 : int(peaks[-1])]
     assert torch.allclose(inner, torch.ones_like(inner), atol=1e-5)
 
 

@@ -37,7 +37,10 @@ def read_config(folder: Path, name: str) -> tuple[MingTokConfig, bool]:
     if not isinstance(data, Mapping):
         raise ConfigError(f"{path}: expected an object, got {type(data).__name__}")
     if is_published(data):
-        return published_config(data, name), True
+        try:
+            return published_config(data, name), True
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
     if "slot" in data:
         raise ConfigError(
             f"{path}: this is a component for slot {data['slot']!r}, not a tokenizer: "
@@ -71,7 +74,9 @@ def load_model(
     else:
         kind = None if dtype is None else select_dtype(dtype, place)
     fill(model, load_tensors(source.path), published, place, kind)
-    model.model_id = source.id
+    # "nano" is an alias of the newest shipped set: files say which one that was.
+    shipped = shipped_weights(str(name_or_path)) is not None
+    model.model_id = config.name if shipped else source.id
     model.model_hash = sha256_of_weights(source.path)
     return model.eval()
 

@@ -93,13 +93,13 @@ def published_config(config: Mapping[str, Any], name: str = "published") -> Ming
             name=name,
         )
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"the published config does not describe a tokenizer: {error}") from error
+        raise ConfigError(f"not the config of a tokenizer: {error}") from error
 
 
 def _need(section: Any, key: str, where: str) -> Any:
     if not isinstance(section, Mapping) or key not in section:
         raise ConfigError(
-            f"config.json lacks {where}.{key}, which the weights cannot show: add it to the file"
+            f"{where}.{key} is missing, and the weights cannot show it: add it to the file"
         )
     return section[key]
 
