@@ -98,6 +98,7 @@ def test_items_carry_their_parameter_and_a_true_target(corpus, tmp_path):
     out = tmp_path / "set"
     report = build(BuildOptions(corpus, out, counts, seed=2, dns=True))
     assert report.missing == {}
+    assert not (out / "acoustic.jsonl").exists()  # there is nothing else in the set
     items = {item.task: item for item in read_manifest(out / "items.jsonl")}
     source, _ = load_audio(items["speed"].source)
     target, _ = load_audio(items["speed"].reference)

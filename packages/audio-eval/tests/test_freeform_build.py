@@ -392,3 +392,6 @@ def test_the_shipped_set_is_sound():
             assert [r.casefold() for r in found.readings] == [item.text.casefold()]
     from_metas = [i for meta in SHIPPED.glob("meta/*/*.csv") for i in read_manifest(meta)]
     assert {i.id: i.instruction for i in from_metas} == {i.id: i.instruction for i in items}
+    parts = [read_manifest(SHIPPED / f"{kind}.jsonl") for kind in ("semantic", "acoustic")]
+    assert [len(part) for part in parts] == [6, 2]
+    assert {i.id for part in parts for i in part} == {i.id for i in items}

@@ -43,6 +43,7 @@ class Lexicon:
     proper: frozenset[str] = frozenset()
     _known: frozenset[str] = frozenset()
     _by_class: dict[str, list[str]] = field(default_factory=dict)
+    _followers: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def learn(cls, texts: Iterable[SourceText], language: Language) -> Lexicon:
@@ -68,6 +69,8 @@ class Lexicon:
         lexicon.proper = frozenset(capital | always)
         for key in sorted(lexicon.words):
             lexicon._by_class.setdefault(lexicon.word_class(key), []).append(key)
+        for first, second in sorted(lexicon.pairs):
+            lexicon._followers.setdefault(first, []).append(second)
         return lexicon
 
     def segment(self, text: SourceText) -> list[tuple[int, int]]:
@@ -145,11 +148,9 @@ class Lexicon:
     def between(self, before: str, after: str, rng: random.Random) -> list[str]:
         """Words that the manifest shows after `before` and in front of `after`, best first."""
         scored = [
-            (-math.log1p(count * follow) + rng.random(), second)
-            for (first, second), count in sorted(self.pairs.items())
-            if first == before
-            and second not in {before, after, END}
-            and (follow := self.pairs[second, after])
+            (-math.log1p(self.pairs[before, word] * follow) + rng.random(), word)
+            for word in self._followers.get(before, ())
+            if word not in {before, after, END} and (follow := self.pairs[word, after])
         ]
         return [self.spell(word) for _, word in sorted(scored)]
 

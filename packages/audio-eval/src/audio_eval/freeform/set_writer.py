@@ -75,8 +75,17 @@ class SetWriter:
             self._write_dns(source, target, draft.parameters)
 
     def finish(self) -> list[str]:
-        """Write `items.jsonl` and the metas; returns the metas' paths within the set."""
+        """Write the manifests and the metas; returns the metas' paths within the set.
+
+        `items.jsonl` holds everything; a set of both kinds has `semantic.jsonl` and
+        `acoustic.jsonl` too, one for each scoring suite.
+        """
         write_manifest(self._folder / "items.jsonl", self._items)
+        semantic = [item for item in self._items if item.task in SEMANTIC]
+        acoustic = [item for item in self._items if item.task not in SEMANTIC]
+        if semantic and acoustic:
+            write_manifest(self._folder / "semantic.jsonl", semantic)
+            write_manifest(self._folder / "acoustic.jsonl", acoustic)
         groups: dict[Path, list[Item]] = {}
         for cell, item in zip(self._cells, self._items, strict=True):
             groups.setdefault(self._meta(cell), []).append(item)
