@@ -127,10 +127,12 @@ def test_joins_do_not_click(tmp_path: Path) -> None:
 def test_crossfade_stays_between_its_sides() -> None:
     left = np.full((64, 2), 32767, np.int16)
     right = np.full((64, 2), -32768, np.int16)
-    mixed = crossfade(left, right)
+    mixed = crossfade(left, right, 16)
     assert mixed.dtype == np.int16
     assert np.all(np.diff(mixed[:, 0].astype(int)) <= 0)
-    assert np.array_equal(crossfade(left, left), left)
+    assert np.array_equal(crossfade(left, left, 16), left)
+    fine = crossfade(left.astype(np.int32) << 16, right.astype(np.int32) << 16, 24)
+    assert not np.any(fine & 0xFF)
 
 
 def test_what_is_missing_is_named() -> None:

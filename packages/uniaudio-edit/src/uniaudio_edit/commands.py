@@ -88,7 +88,6 @@ def _one(source: Path, instruction: str, options: Options) -> None:
     from uniaudio_edit.words import parse_words
 
     settings = options.settings
-    output = _output(source, options)
     editor = Editor(
         parser=settings.parser,
         backend=settings.backend,
@@ -108,7 +107,7 @@ def _one(source: Path, instruction: str, options: Options) -> None:
         emit_json(plan.to_dict())
         show_plan(plan)
         return
-    assert output is not None
+    output = _output(source, options)
     check_output(output, recording)
     names = Names.of(output, options.receipt)
     if source.resolve() in (names.output.resolve(), names.receipt.resolve()):
@@ -122,9 +121,7 @@ def _one(source: Path, instruction: str, options: Options) -> None:
     _tell(source, names.output, receipt.to_dict())
 
 
-def _output(source: Path, options: Options) -> Path | None:
-    if options.dry_run:
-        return None
+def _output(source: Path, options: Options) -> Path:
     if options.output is None or not options.output.strip():
         raise UserError("give the output with -o OUT.wav (or look first with --dry-run)")
     output = Path(options.output)

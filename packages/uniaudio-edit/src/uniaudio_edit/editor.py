@@ -201,7 +201,7 @@ class Editor:
             result = backend.apply(
                 EditRequest(pcm, recording.sample_rate, mine, plan, times, self.seed, options)
             )
-            _check_result(result, pcm, name)
+            _check_result(result, pcm, name, recording.bits)
             if backend.is_global:
                 everything += [plan.operations.index(op) for op in mine]
                 whole = [c.operation for c in changes] + everything
@@ -324,16 +324,18 @@ def _missing(op: Operation, backend: str) -> str:
     return f"{op.type} needs an edit model, and no edit backend with one is installed"
 
 
-def _check_result(result: EditResult, source: np.ndarray, name: str) -> None:
+def _check_result(result: EditResult, source: np.ndarray, name: str, bits: int) -> None:
     """A backend must tell the truth about what it changed."""
+    pcm = result.pcm
+    if pcm.dtype != source.dtype or pcm.ndim != 2 or pcm.shape[1] != source.shape[1]:
+        raise UserError(f"the backend {name} changed the type or the channels of the samples")
+    if pcm.dtype.kind == "i" and np.any(pcm & ((1 << (np.iinfo(pcm.dtype).bits - bits)) - 1)):
+        raise UserError(f"the backend {name} made samples finer than {bits} bits")
+    n, m = len(source), len(pcm)
     position_s = position_o = 0
-    spans = [
-        *result.changes,
-        Change((len(source), len(source)), (len(result.pcm), len(result.pcm)), -1),
-    ]
-    for change in spans:
+    for change in [*result.changes, Change((n, n), (m, m), -1)]:
         (a, b), (c, d) = change.source, change.output
-        kept, made = source[position_s:a], result.pcm[position_o:c]
+        kept, made = source[position_s:a], pcm[position_o:c]
         if not (position_s <= a <= b and position_o <= c <= d) or not np.array_equal(kept, made):
             raise UserError(f"the backend {name} changed samples that it did not declare")
         position_s, position_o = b, d

@@ -7,6 +7,7 @@ as int16, 24 and 32 bits as int32 (24-bit samples in the upper three bytes), wit
 from __future__ import annotations
 
 import hashlib
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -169,6 +170,9 @@ def write_pcm(path: str | Path, pcm: np.ndarray, source: Recording) -> str:
     container = "FLAC" if Path(path).suffix.lower() == ".flac" else "WAV"
     with atomic_write(path) as temporary:
         try:
+            if container == "WAV" and pcm.dtype.kind == "f":
+                _write_float_wav(temporary, pcm, source.sample_rate)
+                return file_sha256(temporary)
             soundfile.write(temporary, pcm, source.sample_rate, subtype=subtype, format=container)
             held = soundfile.info(str(temporary)).frames
         except soundfile.LibsndfileError as error:
@@ -176,6 +180,19 @@ def write_pcm(path: str | Path, pcm: np.ndarray, source: Recording) -> str:
         if held != len(pcm):
             raise UserError(f"cannot write {path}: not all samples reached the disk (is it full?)")
         return file_sha256(temporary)
+
+
+def _write_float_wav(path: Path, pcm: np.ndarray, sample_rate: int) -> None:
+    """A float wav without the PEAK chunk that libsndfile adds: it holds the time of day, and the
+    same edit must give the same file."""
+    channels, width = pcm.shape[1], pcm.dtype.itemsize
+    head = struct.pack("<4sI4s4sIHHIIHHH4sII4sI", b"RIFF", 50 + pcm.nbytes, b"WAVE",
+                       b"fmt ", 18, 3, channels, sample_rate, sample_rate * channels * width,
+                       channels * width, 8 * width, 0,
+                       b"fact", 4, len(pcm), b"data", pcm.nbytes)  # fmt: skip
+    with path.open("wb") as stream:
+        stream.write(head)
+        stream.write(np.ascontiguousarray(pcm.astype(pcm.dtype.newbyteorder("<"))).tobytes())
 
 
 def to_float(pcm: np.ndarray) -> np.ndarray:

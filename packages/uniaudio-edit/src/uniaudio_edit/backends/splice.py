@@ -61,7 +61,8 @@ class SpliceBackend(EditBackend):
                        request.plan.operations.index(op))
             )  # fmt: skip
         cuts.sort(key=lambda cut: cut.start)
-        return _join(request.pcm, _disjoint(cuts))
+        bits = int(request.options.get("bits", 8 * request.pcm.dtype.itemsize))
+        return _join(request.pcm, _disjoint(cuts), bits)
 
 
 def _mono(pcm: np.ndarray) -> np.ndarray:
@@ -154,7 +155,7 @@ def _disjoint(cuts: list[_Cut]) -> list[_Cut]:
     return out
 
 
-def _join(pcm: np.ndarray, cuts: Sequence[_Cut]) -> EditResult:
+def _join(pcm: np.ndarray, cuts: Sequence[_Cut], bits: int) -> EditResult:
     pieces: list[np.ndarray] = []
     changes: list[Change] = []
     position = written = 0
@@ -164,7 +165,7 @@ def _join(pcm: np.ndarray, cuts: Sequence[_Cut]) -> EditResult:
         pieces.append(kept)
         written += len(kept)
         faded = crossfade(
-            pcm[cut.start - half : cut.start + half], pcm[cut.end - half : cut.end + half]
+            pcm[cut.start - half : cut.start + half], pcm[cut.end - half : cut.end + half], bits
         )
         pieces.append(faded)
         changes.append(
@@ -178,9 +179,12 @@ def _join(pcm: np.ndarray, cuts: Sequence[_Cut]) -> EditResult:
     return EditResult(np.concatenate(pieces), changes)
 
 
-def crossfade(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(n, C) from `left` to `right` along a raised cosine, in their own type."""
+def crossfade(left: np.ndarray, right: np.ndarray, bits: int) -> np.ndarray:
+    """(n, C) from `left` to `right` along a raised cosine, in their own type and used bits."""
     n = len(left)
     weight = (0.5 - 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / n))[:, None]
     mixed = left * (1.0 - weight) + right * weight
-    return (np.rint(mixed) if left.dtype.kind == "i" else mixed).astype(left.dtype)
+    if left.dtype.kind == "f":
+        return mixed.astype(left.dtype)
+    step = 1 << (np.iinfo(left.dtype).bits - bits)  # 24-bit samples are in the upper three bytes
+    return (np.rint(mixed / step) * step).astype(left.dtype)

@@ -23,13 +23,46 @@ _FASTER = r"(?:faster|quicker|quickly|speedier|more (?:quickly|rapidly|swiftly)|
 _SLOWER = r"(?:slower|slowly|more slowly|down)"
 
 
+# Every word of a clause about speed, pitch, volume or fades has to be one of these: a clause with
+# another word in it is about something else, or in another language.
+_KNOWN_WORDS = """
+    a an the this that it its it's is be are to of at by in on for from with as and or so than then more less
+    my her his their your our me him them she he they i you we s
+    make makes set change changes adjust adjusts adjusting alter alters modify shift shifts shifting turn turns put
+    bring bump crank dial have let get give go keep use apply do take move play plays talk talks speak speaks say read
+    deliver run sound sounds speaking talking speech spoken speaker voice voices voiced audio recording sentence clip file
+    whole entire track text utterance sample tone note wav person everything
+    speed speeds sped tempo pace rate fast faster quick quicker quickly quicken speedier slow slower slowly slows slowed
+    slowing up down accelerate accelerated decelerate decelerated hurry rush drag hasten rapidly rapid swiftly
+    stretch compress playback
+    pitch pitched pitches semitone semitones semi tones half step steps octave octaves cent cents key transpose raise
+    raises raised raising lower lowers lowered lowering higher high low deeper deep deepen upward upwards downward
+    downwards sharpen flatten lift drop st
+    volume loudness loud louder loudly louden gain amplitude level levels decibel decibels db quiet quieter quietly
+    quieten soft softer softly amplify attenuate boost
+    increase increases increased increasing decrease decreases decreased reduce reduces reduced reducing cut double
+    doubled doubling triple tripled halve halved twice thrice times time factor multiplier ratio percent per cent x
+    original originally current normal previous value amount
+    bit little tiny small touch tad notch shade slight slightly somewhat marginally much lot lots way significantly
+    considerably far very really substantially quite rather just about around again over further overall
+    fade fades fading out first last final seconds second sec secs ms milliseconds millisecond start beginning end
+    opening ending during length long minus negative plus hundred
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety quarter quarters third thirds point
+"""
+_KNOWN = frozenset(_KNOWN_WORDS.split())
+
+
 def acoustic_readings(text: str, quoted: Quoted) -> Iterator[Reading]:
     """Every way to read a clause as an edit of the sound."""
     del quoted
     if has_quote(text) and not re.search(r"emotion|accent|dialect|mood|tone|sound|noise", text):
         return
     low = re.sub(r"\s+", " ", text.lower()).strip(" .!?,")
-    for maker in (_speed, _pitch, _volume, _denoise, _fade, _sound, _style):
+    if set(re.findall(r"[^\W\d_]+(?:'[a-z]+)?", low)) <= _KNOWN:
+        for maker in (_speed, _pitch, _volume, _fade):
+            yield from maker(low)
+    for maker in (_denoise, _sound, _style):
         yield from maker(low)
 
 
