@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from audio_eval.interfaces import Item, ItemResult, MetricResult, MetricSummary
 from audio_eval.report import charts, tables, write_html, write_reports
 from audio_eval.report.audio import Players
-from audio_eval.report.page import worst_first
+from audio_eval.report.ranking import worst_first
 from audio_eval.report.texts import unified
 from mingtok_audio.core.audio import save_audio
 from mingtok_audio.core.cli import make_app
@@ -276,7 +276,7 @@ def test_the_command(run, tmp_path):
     assert done.exit_code == 0, done.output
     assert all(path.is_file() for path in outputs.values())
     html = outputs["a.html"].read_text("utf-8")
-    assert html.count('class="card item"') == 2  # one item, and the method
+    assert html.count('class="card item"') == 1
     done = CliRunner().invoke(app, ["report", str(folder), "--audio", "loud"])
     assert isinstance(done.exception, UserError)
     done = CliRunner().invoke(app, ["report", str(Path("nowhere"))])

@@ -43,11 +43,12 @@ class Players:
         if not path.is_file():
             return _note(shown, "file not found")
         source = self._embedded(path) if self.mode == "embed" else self._link(path)
+        preload = "metadata" if source.startswith("data:") else "none"
         if not source:
             return _note(shown, "cannot be decoded")
         return (
             f'<figure class="player"><figcaption>{shown}</figcaption>'
-            f'<audio controls preload="none" src="{source}"></audio></figure>'
+            f'<audio controls preload="{preload}" src="{source}"></audio></figure>'
         )
 
     def _embedded(self, path: Path) -> str:

@@ -40,7 +40,10 @@ def intervals(rows: Sequence[tuple[int, str, Mapping[str, Any]]], unit: str) -> 
     """Values with their 95 % intervals, one line per system: (class number, title, summary)."""
     points = [(k, name, *_point(summary)) for k, name, summary in rows]
     numbers = [x for _, _, value, ci in points for x in (value, *ci)]
-    ticks = nice_ticks(min(numbers), max(numbers))
+    span = (min(numbers), max(numbers))
+    if unit == "%" and span[0] == span[1] and 0.0 <= span[0] <= 100.0:
+        span = (0.0, 100.0)
+    ticks = nice_ticks(*span)
     low, high = ticks[0], ticks[-1]
     width, left, right, line = 360, 8, 12, 20
     height = line * len(points) + 24

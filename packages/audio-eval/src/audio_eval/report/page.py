@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-import numpy as np
-
 from audio_eval.interfaces import ItemResult
 from audio_eval.report import charts
 from audio_eval.report.audio import Players
+from audio_eval.report.ranking import worst_first
 from audio_eval.report.tables import ARROWS, columns, heard, interval, number, title
 from audio_eval.report.texts import unified
 from audio_eval.runner import SYSTEM
@@ -71,7 +70,7 @@ class Page:
         r = self.results
         failed = int(r["failed"])
         compat = r.get("compat", "none")
-        tags = [f'<span class="tag">{r["items"]} items</span>']
+        tags = [f'<span class="tag">{_count(int(r["items"]))}</span>']
         kind = "bad" if failed else "good"
         tags.append(f'<span class="tag {kind}">{failed} failed</span>')
         scoring = "our scoring" if compat == "none" else f"compat {compat}"
@@ -162,10 +161,10 @@ class Page:
                 series.append((min(k, 4), title(system), values))
         if not lines:
             return ""
-        if series and all(set(v) <= {0.0, 1.0} or set(v) <= {0.0, 100.0} for _, _, v in series):
+        if _right_or_wrong(series):
             picture = charts.shares(series)
         else:
-            picture = charts.histogram(series, unit) if series else ""
+            picture = charts.histogram(series, unit) if _varies(series) else ""
         info = self.results.get("metric_info", {}).get(name, {})
         direction = _DIRECTIONS[summary.get("higher_is_better")]
         said = " · ".join(part for part in (direction, f"in {unit}" if unit else "") if part)
@@ -180,7 +179,11 @@ class Page:
         groups = self.results.get("groups", {})
         if len(groups) < 2:
             return ""
-        names = [n for n in self.results["metrics"] if any(n in g for g in groups.values())]
+        names = [
+            n
+            for n in self.results["metrics"]
+            if any(g.get(n, {}).get("value") is not None for g in groups.values())
+        ]
         heads = "".join(
             f"<th>{_e(n)} {ARROWS[self.results['metrics'][n].get('higher_is_better')]}</th>"
             for n in names
@@ -190,7 +193,7 @@ class Page:
             count = max((int(s.get("n", 0)) for s in table.values()), default=0)
             cells = "".join(self._summary_cell(table.get(n)) for n in names)
             rows.append(
-                f'<tr><td>{_e(group)}<span class="ci">{count} items</span></td>{cells}</tr>'
+                f'<tr><td>{_e(group)}<span class="ci">{_count(count)}</span></td>{cells}</tr>'
             )
         return (
             '<h2 id="groups">By group</h2><div class="card scroll"><table><thead><tr><th>Group</th>'
@@ -216,8 +219,9 @@ class Page:
         )
         return (
             '<h2 id="worst">Worst items</h2><p class="soft small">Failed outputs first, then by '
-            f"mean rank over {_e(', '.join(used) or 'nothing')}. <del>struck</del>: taken out by the "
-            "edit, or expected but not heard; <ins>marked</ins>: put in by the edit, or heard but not expected.</p>"
+            f"mean rank over {_e(', '.join(used) or 'nothing')}. <del>struck</del>: taken out by "
+            "the edit, or expected but not heard; <ins>marked</ins>: put in by the edit, or heard "
+            "but not expected.</p>"
             f"{note}{''.join(cards)}"
         )
 
@@ -225,14 +229,6 @@ class Page:
         self, rank: int, row: ItemResult, others: Mapping[str, Mapping[str, ItemResult]]
     ) -> str:
         item = row.item
-        chips = []
-        for name, result in row.metrics.items():
-            if result.status == "skipped":
-                continue
-            unit = self.results["metrics"].get(name, {}).get("unit", "")
-            kind = {"failed": " bad", "unavailable": " warn"}.get(result.status, "")
-            shown = f"{name} {number(result.value, unit)}{' ' + unit if unit else ''}"
-            chips.append(f'<span class="tag{kind}" title="{_e(result.reason)}">{_e(shown)}</span>')
         texts = []
         if item.original_text and item.text is not None and item.original_text != item.text:
             texts.append(("Edit", "", unified(item.original_text, item.text)))
@@ -258,9 +254,29 @@ class Page:
             f'<article class="card item"><header><span class="rank">{rank}</span>'
             f'<span class="id">{_e(item.id)}</span><span class="tag">{_e(item.group)}</span>{error}'
             f"</header>{quote}{f'<dl>{lines}</dl>' if lines else ''}"
-            f'<div class="chips">{"".join(chips)}</div>'
+            f'<div class="chips">{self._chips(row)}</div>'
             f'<div class="players">{"".join(players)}</div></article>'
         )
+
+    def _chips(self, row: ItemResult) -> str:
+        """The item's values; what could not be computed in one chip, with the reasons on hover."""
+        chips, absent = [], []
+        for name, result in row.metrics.items():
+            if result.status == "skipped":
+                continue
+            if result.value is None:
+                absent.append(f"{name}: {result.reason or result.status}")
+                continue
+            unit = self.results["metrics"].get(name, {}).get("unit", "")
+            kind = " bad" if result.status == "failed" else ""
+            shown = f"{name} {number(result.value, unit)}{' ' + unit if unit else ''}"
+            chips.append(f'<span class="tag{kind}" title="{_e(result.reason)}">{_e(shown)}</span>')
+        if absent:
+            title_text = _e("\n".join(absent))
+            chips.append(
+                f'<span class="tag warn" title="{title_text}">{len(absent)} not computed</span>'
+            )
+        return "".join(chips)
 
     def _failures(self) -> str:
         failures = self.results.get("failures", [])
@@ -306,7 +322,10 @@ class Page:
 
     def _footer(self) -> str:
         r = self.results
-        rows = [("Suite", str(r["suite"])), ("Scoring", str(r.get("compat", "none")))]
+        rows = [
+            ("Suite", str(r["suite"])),
+            ("Scoring", "ours" if r.get("compat", "none") == "none" else f"compat {r['compat']}"),
+        ]
         rows += [(f"Judge ({role})", str(name)) for role, name in (r.get("judges") or {}).items()]
         rows += [
             ("audio-eval", str(r.get("version", ""))),
@@ -314,49 +333,13 @@ class Page:
         ]
         lines = "".join(f"<dt>{_e(k)}</dt><dd>{_e(v)}</dd>" for k, v in rows)
         return (
-            f'<h2 id="method">Method</h2><div class="card item"><dl>{lines}</dl>'
+            f'<h2 id="method">Method</h2><div class="card method"><dl>{lines}</dl>'
             '<p class="soft small">Intervals: percentile bootstrap over items, 1000 resamples. An '
             "output that is missing, unreadable or empty counts as a failure in every metric that "
-            "has a worst value; a metric that could not run says so, and no number goes missing.</p>"
+            "has a worst value; a metric that could not run says so, and no number goes missing."
+            "</p>"
             "</div><footer>Made by audio-eval. This page needs no network.</footer>"
         )
-
-
-def worst_first(
-    rows: Sequence[ItemResult], metrics: Mapping[str, Mapping[str, Any]]
-) -> tuple[list[ItemResult], list[str]]:
-    """Items from worst to best, and the metrics that say so.
-
-    Failed items come first; then by the mean rank over all metrics that have a better side, each
-    ranked among the items it applies to (0 best, 1 worst; ties share their mean rank).
-    """
-    used, ranks = [], {row.item.id: [] for row in rows}
-    for name, summary in metrics.items():
-        direction = summary.get("higher_is_better")
-        valued = [
-            (row.item.id, float(result.value))
-            for row in rows
-            if (result := row.metrics.get(name)) is not None and result.value is not None
-        ]
-        if direction is None or len({value for _, value in valued}) < 2:
-            continue
-        used.append(name)
-        values = np.array([v for _, v in valued]) * (-1.0 if direction else 1.0)
-        below = (values[:, None] > values[None, :]).sum(1) if len(values) <= 4000 else None
-        if below is None:
-            order = values.argsort(kind="stable").argsort(kind="stable")
-            position = order.astype(np.float64)
-        else:
-            ties = (values[:, None] == values[None, :]).sum(1)
-            position = below + (ties - 1) / 2
-        for (key, _), rank in zip(valued, position / max(1, len(values) - 1), strict=True):
-            ranks[key].append(float(rank))
-
-    def badness(row: ItemResult) -> tuple[bool, float]:
-        own = ranks[row.item.id]
-        return bool(row.error), float(np.mean(own)) if own else 0.0
-
-    return sorted(rows, key=badness, reverse=True), used
 
 
 def _values(rows: Sequence[ItemResult], name: str) -> list[float]:
@@ -364,10 +347,23 @@ def _values(rows: Sequence[ItemResult], name: str) -> list[float]:
     return [float(r.value) for r in found if r.value is not None]
 
 
+def _right_or_wrong(series: Sequence[tuple[int, str, Sequence[float]]]) -> bool:
+    """True where the values of all systems are two levels, 0 and 1 or 0 and 100."""
+    return {v for _, _, values in series for v in values} in ({0.0, 1.0}, {0.0, 100.0})
+
+
+def _varies(series: Sequence[tuple[int, str, Sequence[float]]]) -> bool:
+    return len({v for _, _, values in series for v in values}) > 1
+
+
 def _state(summary: Mapping[str, Any]) -> str:
     return {"unavailable": "could not be computed", "partial": "covers only part of the items"}.get(
         str(summary.get("status")), "has a note"
     )
+
+
+def _count(items: int) -> str:
+    return f"{items} item{'' if items == 1 else 's'}"
 
 
 def _asset(name: str) -> str:
