@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The grammar on instructions in free wording, and on what it must refuse."""
 
 from __future__ import annotations
@@ -289,3 +290,18 @@ def test_any_text_gives_a_plan_or_a_user_error(instruction: str, text: str, whic
 
 def test_parser_is_a_plugin() -> None:
     assert make_host().resolve("instruction_parser", "grammar") is GrammarParser
+
+
+@pytest.mark.parametrize(
+    ("instruction", "edited"),
+    [
+        ("The word fox should be replaced with wolf", "The quick brown wolf jumps over the lazy dog"),
+        ("Have the speaker say 'wolf' instead of 'fox'", "The quick brown wolf jumps over the lazy dog"),
+        ("take the word 'brown' out of the sentence", "The quick fox jumps over the lazy dog"),
+        ("Modify the sentence by replacing 'quick' with 'slow'", "The slow brown fox jumps over the lazy dog"),
+        ("Remove words two and three", "The fox jumps over the lazy dog"),
+        ("I'd prefer \"leaps\" to \"jumps\"", "The quick brown fox leaps over the lazy dog"),
+    ],
+)  # fmt: skip
+def test_wordings_that_once_went_wrong(instruction: str, edited: str) -> None:
+    assert parse(instruction).edited_text == edited

@@ -22,6 +22,11 @@ _POLITE = re.compile(
     r"be sure to|remember to|i would|would you mind|do|(?:\(?\d{1,2}[.)]|[-*•]))[ ,:]+)+",
     re.IGNORECASE,
 )
+_BY = re.compile(
+    r"^(?:modify|change|edit|fix|update|correct|alter|revise|rewrite)(?: (?:the|this|that|my))? (?:whole )?"
+    r"(?:sentence|audio|recording|speech|clip|text|utterance|transcript|line|it)(?: by| so that|:| and) (?=\S)",
+    re.IGNORECASE,
+)
 _POLITE_END = re.compile(
     r"(?:[ ,]+(?:please|thanks|thank you|for me|if you (?:can|could|please|would)|will you|"
     r"would you|okay|ok|as well|too|altogether|entirely|completely|instead|now|at once))+$",
@@ -33,7 +38,7 @@ _WHERE = (
     r"phrase|statement|message|passage|content|voice ?over|track|paragraph|quote|wav)"
 )
 _JUNK_END = re.compile(
-    rf"[ ,]+(?:from|in|of|within|out of|on|inside|for|throughout)(?: (?:the|this|that|my|your|her|"
+    rf"[ ,]+(?:from|in|(?<!out )of|within|on|inside|for|throughout)(?: (?:the|this|that|my|your|her|"
     rf"his|our|its))? {_WHERE}$",
     re.IGNORECASE,
 )
@@ -58,7 +63,7 @@ _V_SUB = (
     r"changing|substituting|swapping|adjust|trade|shift|read|say|have|set|let|re-?record)"
 )
 _SAY = (
-    r"(?:say(?:s|ing)?|use|put|have|write|read|speak|insert|place|choose|make (?:it|that|this)(?: "
+    r"(?:(?:have|make|let) (?:it|her|him|them|the (?:speaker|voice|person|audio|recording)) say|say(?:s|ing)?|use|put|have|write|read|speak|insert|place|choose|make (?:it|that|this)(?: "
     r"say)?|it (?:should|must) (?:say|be|read)|let it (?:be|say)|pick|give|go with|with|i want|"
     r"(?:i|we|you|she|he|they|it|the (?:speaker|voice|audio|text|sentence)) (?:should|must|want to"
     r"|needs? to|ought to)(?: say| be| read| use)?|change (?:it|that) to|it's|it is)"
@@ -81,7 +86,7 @@ def normalise(clause: str) -> str:
     """The clause without politeness and without "in the recording"."""
     text = clause.strip(" ,;:.!?")
     while True:
-        shorter = _POLITE.sub("", text + " ").strip()
+        shorter = _BY.sub("", _POLITE.sub("", text + " ").strip())
         plain = _POLITE_END.sub("", shorter).strip(" ,;:.!?")
         if not re.fullmatch(rf"{_V_DEL}|{_V_INS}|{_V_SUB}|", plain, re.IGNORECASE):
             shorter = plain  # "delete please" is about the word please
@@ -130,7 +135,7 @@ def _deletions(text: str, quoted: Quoted) -> Iterator[Reading]:
     patterns = (
         rf"{_V_DEL} (?P<ref>.+)",
         r"(?:take|cut|leave|edit|strip|chop|trim|get|throw|clip|snip|pull) (?P<ref>.+?) "
-        r"(?:out|off|away)(?: of it)?",
+        rf"(?:out|off|away)(?: (?:of|from) (?:it|(?:(?:the|this|that|my) )?{_WHERE}))?",
         rf"(?:i |we )?(?:want|need|'d like|would like|i'd like) (?P<ref>.+?) (?:to be |to )?{gone}",
         rf"(?P<ref>.+?) {_GO} (?:go|go away|disappear|be {gone})",
         rf"have (?P<ref>.+?) {gone}",
@@ -197,6 +202,11 @@ def _substitutions(text: str, quoted: Quoted) -> Iterator[Reading]:
         if name in ("let", "have", "make"):
             for old, _, new in _splits(rest, "be|become|say|read"):
                 yield from _sub(old, new, quoted, 1)
+    if match := _full(
+        r"(?:i |i'd |we |we'd |i would )?(?:rather )?prefer (.+?) (?:to|over|instead of|rather than) (.+)",
+        text,
+    ):
+        yield from _sub(match.group(2), match.group(1), quoted)
     other = r"(?:instead of|rather than|in place of|in lieu of|and not|not)(?: saying| using)?"
     if match := _full(rf"(?:{_SAY}|{_V_SUB}) (.+)", text):
         for new, _, old in _splits(match.group(1), other):
@@ -215,7 +225,7 @@ def _substitutions(text: str, quoted: Quoted) -> Iterator[Reading]:
     ):
         yield from _sub(match.group(1), match.group(2), quoted)
     become = (
-        rf"{_GO} (?:be|become|say|read|sound like|be {_CHANGED} (?:by|with|to|into|for))|becomes|"
+        rf"{_GO} (?:be {_CHANGED} (?:by|with|to|into|for)|be|become|say|read|sound like)|becomes|"
         rf"is (?:now|{_CHANGED} (?:by|with|to|into))|(?:to be )?{_CHANGED} (?:by|with|to|into|for)"
         r"|->|=>|→|⇒|-->|>"
     )
@@ -223,7 +233,7 @@ def _substitutions(text: str, quoted: Quoted) -> Iterator[Reading]:
         wanted = r"^(?:i |we )?(?:want|need|have|would like|'d like|i'd like) "
         bare = re.sub(wanted, "", old, flags=re.IGNORECASE)
         if not re.match(
-            rf"{_GONE}$|(?:{_CHANGED}|added|inserted|placed|put|spoken|said)\\b", new, re.I
+            rf"{_GONE}$|(?:{_CHANGED}|added|inserted|placed|put|spoken|said)\b", new, re.I
         ):
             yield from _sub(bare, new, quoted, 0 if between != "is now" else 1)
     same = r"(?:in(?:to)? (?:the|that|its) (?:same |exact )*(?:place|spot|position|stead)|there|instead)"

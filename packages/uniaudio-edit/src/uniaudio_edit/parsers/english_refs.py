@@ -286,7 +286,7 @@ def _lists(text: str, quoted: Quoted, depth: int) -> Iterator[Ranked]:
     unit = re.search(rf" ({UNIT})$", parts[-1], re.IGNORECASE)
     head = re.match(
         rf"(?:the )?({UNIT}|index(?:es)?|indices|positions?)(?: (?:at|in|number))?"
-        r"(?: (?:index(?:es)?|positions?))? \d",
+        rf"(?: (?:index(?:es)?|positions?))? (?:\d|{EN_CARDINAL}$)",
         parts[0],
         re.IGNORECASE,
     )
