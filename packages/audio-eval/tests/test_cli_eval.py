@@ -51,8 +51,8 @@ def folders(tmp_path):
 
 def score(folders: Path, *more: Any) -> Done:
     words = ("score", "reconstruction", "--refs", folders / "refs", "--hyps", folders / "hyps")
-    given = words + ("-o", folders / "out", "--metrics", "mel_distance,duration", *more)
-    return run(*given, cwd=folders)
+    metrics = ("--metrics", "mel_distance,duration")
+    return run(*words, "-o", folders / "out", *metrics, *more, cwd=folders)
 
 
 def test_score_and_its_exit_codes(folders):
@@ -94,7 +94,8 @@ def test_no_overlap_is_one_line(folders):
 
 
 def test_systems_make_outputs(folders):
-    command = f'command:{sys.executable} -c "import shutil,sys; shutil.copy(*sys.argv[1:3])" {{reference}} {{out}}'
+    copy = "import shutil,sys; shutil.copy(*sys.argv[1:3])"
+    command = f'command:{sys.executable} -c "{copy}" {{reference}} {{out}}'
     given = ("score", "reconstruction", "--refs", folders / "refs", "--metrics", "mel_distance,rtf")
     done = run(*given, "--system", command, "-o", folders / "made", "--json", cwd=folders)
     assert done.code == 0, done.err
@@ -128,7 +129,8 @@ def test_metrics_judges_systems_plugins_lists():
     metrics = {row["name"]: row for row in run("metrics", "--json").json}
     assert {"wer", "cer", "sim", "pesq", "stoi", "dnsmos", "distillmos", "rde", "rae", "acc",
             "pitch_error", "no_edit_wer", "ne_wer", "ne_fnr", "mel_distance", "rtf", "duration",
-            "preservation", "boundary_click", "emotion_acc", "dialect_acc"} <= set(metrics)  # fmt: skip
+            "preservation", "boundary_click", "emotion_acc", "dialect_acc",
+    } <= set(metrics)  # fmt: skip
     assert metrics["pesq"]["needs_reference"] is True
     assert metrics["wer"]["higher_is_better"] is False
     judges = {row["name"]: row["role"] for row in run("judges", "--json").json}

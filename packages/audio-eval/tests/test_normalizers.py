@@ -14,6 +14,7 @@ from audio_eval.text.numbers_zh import cardinal, read_numbers
     [
         ("Mr. Brown's colour, twenty-one!", "mister brown's color 21", "en"),
         ("I'm here — okay?", "i am here okay", "en"),
+        ("Wait... what… a-ha. . .", "wait what a ha", "en"),
         ("我有２個蘋果，3.5公斤。", "我有两个苹果三点五公斤", "zh"),
         ("2024年增长了15%", "二零二四年增长了百分之十五", "zh"),
         ("他说：“OK，Hello！”", "他说 ok hello", "zh"),

@@ -26,6 +26,7 @@ from audio_eval.interfaces import (
     MetricResult,
     ScoringContext,
 )
+from audio_eval.manifest import read_manifest
 from audio_eval.runner import read_per_item, run_metric
 from audio_eval.scoring import score_suite
 from audio_eval.suites import MetricEntry, Suite, load_suite, names
@@ -101,7 +102,7 @@ def test_results_have_the_contract_fields(folders):
 
 
 def test_a_rerun_asks_no_judge_and_a_changed_wav_is_scored_again(folders):
-    refs, hyps, out = folders
+    hyps = folders[1]
     judge = FileNameJudge()
     first = score(folders, judge)
     assert judge.calls == 2
@@ -222,6 +223,63 @@ def test_a_cache_survives_a_torn_line(tmp_path):
         assert last.get("c") == {"x": 3}
         assert len(last) == 1 + whole[:cut].count(b"\n")
         last.close()
+
+
+def test_a_suite_in_compat_mode_gives_the_published_figures(tmp_path):
+    golden = json.loads((Path(__file__).parent / "data" / "edit_scores.json").read_text("utf-8"))
+    key = "zh_sub_open"
+    cases = [c for c in golden["cases"] if c["uid"].startswith(key)]
+    meta = tmp_path / "meta_zh_substitution.csv"
+    fields = ("uid", "uid", "instruction", "original_text", "edited_text")
+    rows = ["file_name|path|instruction|original_text|edited_text"]
+    rows += ["|".join(c[f] for f in fields) for c in cases]
+    meta.write_text("\n".join(rows), "utf-8")
+    items = [item.replace(source=None) for item in read_manifest(meta)]
+    heard = tmp_path / "heard.jsonl"
+    lines = [json.dumps({"id": c["uid"], "text": c["hypothesis"]}) for c in cases]
+    heard.write_text("\n".join(lines), "utf-8")
+    results = score_suite(
+        "edit_semantic", items, heard, tmp_path / "out", compat="ming", baselines=(),
+        metrics=("wer", "acc", "no_edit_wer"),
+    )  # fmt: skip
+    expected = golden["expected"][key]
+    found = results["metrics"]
+    assert round(found["wer"]["value"], 3) == expected["wer_macro_percent"]
+    assert f"WER = {found['wer']['micro']:.2f}," in expected["wer_micro_line"]
+    assert found["acc"]["value"] == expected["acc_percent"]
+    assert f"WER = {found['no_edit_wer']['value']:.2f}," in expected["no_edit_wer_line"]
+    assert set(results["groups"]) == {"zh_substitution_full"}
+
+
+def test_baselines_stand_beside(tmp_path):
+    rng = np.random.default_rng(0)
+    save_audio(tmp_path / "s.wav", rng.normal(0, 0.1, 32000).astype(np.float32), RATE)
+    item = Item(
+        id="a", audio=tmp_path / "s.wav", source=tmp_path / "s.wav", task="deletion",
+        text="one three four five six", original_text="one two three four five six", language="en",
+    )  # fmt: skip
+    results = score_suite(
+        "edit_semantic", [item], None, tmp_path / "out", judges={"asr": _Words()},
+        metrics=("acc", "preservation"),
+    )  # fmt: skip
+    assert set(results["baselines"]) == {"source", "oracle_splice"}
+    assert results["metrics"]["acc"]["value"] == 0.0
+    splice = results["baselines"]["oracle_splice"]
+    assert splice["preservation"]["value"] == 100.0
+    # The judge says "one two three ..." of anything as long as the source, less of shorter clips.
+    assert splice["acc"]["value"] == 100.0
+
+
+class _Words(FileNameJudge):
+    """Hears the edited sentence in a shorter recording, with word times every 0.3 s."""
+
+    def evaluate(self, wav: np.ndarray, sample_rate: int, **request: Any) -> Mapping[str, Any]:
+        text = "one two three four five six" if len(wav) == 32000 else "one three four five six"
+        words = [
+            {"text": w, "start": 0.1 + 0.3 * k, "end": 0.4 + 0.3 * k}
+            for k, w in enumerate(text.split())
+        ]
+        return {"text": text, "words": words}
 
 
 def test_all_suites_load_and_their_metrics_exist():

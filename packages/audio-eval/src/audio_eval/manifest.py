@@ -9,7 +9,8 @@ ContextASR-Bench JSONL  objects with ``uniq_id``, ``audio``, ``text``, ``entity_
 generic JSONL           objects with the field names of ``Item``; ``audio`` may also be called
                         ``wav`` or ``path``
 transcripts             LibriSpeech ``*.trans.txt``-like: ``id<space or tab>text``
-a folder                every audio file in it, texts from ``<name>.txt`` beside a file
+a folder                its ``items.jsonl`` (a set of ``audio-eval build``), else every audio
+                        file in it with texts from ``<name>.txt`` beside a file
 ======================  ==================================================================
 
 Relative paths are looked up beside the manifest, then in up to three folders above it, then
@@ -80,6 +81,8 @@ def read_manifest(path: str | Path, *, root: Path | None = None, language: str =
         UserError: unreadable, empty, wrong columns, mixed encodings, ids used twice.
     """
     path = Path(path)
+    if (path / "items.jsonl").is_file():
+        path = path / "items.jsonl"
     if path.is_dir():
         items = read_folder(path, language)
     else:

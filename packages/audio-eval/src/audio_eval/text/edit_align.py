@@ -18,7 +18,7 @@ from audio_eval.text.align import Counts, Pair, align, counts_of, distances
 #: Raise when a rule changes: part of the cache keys.
 VERSION = "1"
 #: A deletion leaves nothing to match; this many tokens beside it are looked at instead.
-_ANCHORS = 2
+_ANCHORS = 3
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def score_edit(original: Sequence[str], edited: Sequence[str], heard: Sequence[s
 
     A span is right when its new tokens stand in the alignment, next to each other, and neither
     they a second time nor the old tokens stand at its edges. A deletion is right when the deleted
-    tokens are gone from its place and a token within two on each side is there (so that garbage
+    tokens are gone from its place and a token within three on each side is there (so that garbage
     does not pass). Nothing is right in an empty hypothesis.
     """
     spans = edit_spans(original, edited)

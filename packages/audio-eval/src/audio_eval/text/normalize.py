@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Raise when a rule changes: part of every cache key that depends on text.
-VERSION = "1"
+VERSION = "2"
 
 _HAN = (
     r"\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     r"\U00020000-\U0003134f"
 )
 _ZH_TOKEN = re.compile(rf"[{_HAN}]|[^\s{_HAN}]+")
+_ELLIPSIS = re.compile(r"\.{2,}|…")
 #: Languages written without spaces: one character is one token.
 _NO_SPACES = {"ja", "th", "lo", "my", "km"}
 _CHINESE = {"zh", "yue", "cmn", "wuu", "nan"}
@@ -45,7 +46,9 @@ def tokens(text: str, language: str) -> list[str]:
     if code in _CHINESE:
         return _ZH_TOKEN.findall(normalize_chinese(text))
     if code == "en":
-        return _english()(text).split()
+        # Whisper's rules take one full stop off a word and leave the others of an ellipsis.
+        words = _english()(_ELLIPSIS.sub(" ", text)).split()
+        return [word for word in words if any(c.isalnum() for c in word)]
     flat = _basic()(text)
     return [c for c in flat if not c.isspace()] if code in _NO_SPACES else flat.split()
 
