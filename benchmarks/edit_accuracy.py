@@ -3,9 +3,10 @@
     python benchmarks/edit_accuracy.py [RECORDING...] [--limit N]
 
 Without names it takes the recordings shipped in examples/data. The last line is JSON: relative
-duration error of speed edits and relative amplitude error of volume edits in per cent, pitch error
-in semitones (frame by frame, librosa's pyin; and as audio-eval estimates it), the share of samples outside a cut that
-stayed equal, the largest jump at a join over the recording's own largest, and seconds per edit.
+duration error of speed edits and relative amplitude error of volume edits in per cent; pitch error
+in semitones, frame by frame by librosa's pyin (in steps of 0.1) and as audio-eval estimates it; the
+share of samples outside a cut that stayed equal; the largest jump at a join over the recording's
+own largest; and seconds per edit.
 """
 
 from __future__ import annotations
