@@ -34,6 +34,12 @@ CHECKS: dict[str, tuple[list[str], list[list[str]]]] = {
             ["audio-eval", "--help"],
             ["audio-eval", "metrics"],
             ["python", "-c", "import audio_eval"],
+            # A folder of recordings scored against itself, with what the base install has.
+            [
+                *("audio-eval", "score", "reconstruction", "--refs", str(RECORDING.parent)),
+                *("--hyps", str(RECORDING.parent), "--metrics", "mel_distance,duration"),
+                *("-o", "scores", "--json"),
+            ],
         ],
     ),
     "uniaudio-lm": (
