@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mingtok_audio.core.errors import UserError
     from uniaudio_lm.interfaces import Aligner, Backbone, GenerationHead, StopDetector
     from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.tasks.asr import Transcript
+    from uniaudio_lm.tasks.tts import Speech, VoicePrompt
 
 __version__ = "0.1.0"
 
@@ -23,9 +25,12 @@ __all__ = [
     "Aligner",
     "Backbone",
     "GenerationHead",
+    "Speech",
     "StopDetector",
+    "Transcript",
     "UniAudio",
     "UserError",
+    "VoicePrompt",
     "__version__",
 ]
 
@@ -34,7 +39,10 @@ _LAZY = {
     "Backbone": "uniaudio_lm.interfaces",
     "GenerationHead": "uniaudio_lm.interfaces",
     "StopDetector": "uniaudio_lm.interfaces",
+    "Speech": "uniaudio_lm.tasks.tts",
+    "Transcript": "uniaudio_lm.tasks.asr",
     "UniAudio": "uniaudio_lm.models.uniaudio",
+    "VoicePrompt": "uniaudio_lm.tasks.tts",
     "UserError": "mingtok_audio.core.errors",
 }
 

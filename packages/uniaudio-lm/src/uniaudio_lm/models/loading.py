@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 TOKENIZER_FOLDER = "tokenizer"
 
+logger = logging.getLogger("uniaudio_lm.loading")
+
 
 def shipped_weights(name: str) -> Path | None:
     """Folder of a shipped model. This release ships none; "nano" says so in words."""
@@ -57,11 +61,13 @@ def load_model(
     place = select_device(str(device))
     kind = dtype if dtype is None or isinstance(dtype, torch.dtype) else select_dtype(dtype, place)
     config, tokenizer, tensors, placer, zeros = _read(source)
+    own = config
     config, components = _replace_parts(config, parts)
     text = TextTokenizer.from_file(source.path / TOKENIZER_NAME)
     with torch.device("meta"):
         model = cls(config, tokenizer, text)
-    given = _place_components(model, components, parts)
+        before = cls(own, tokenizer) if config != own else model
+    given = _place_components(model, before, components, parts)
     fill(model, tensors, placer, device=place, dtype=kind, zeros=zeros, given=given)
     model.to(place)
     if kind is not None:
@@ -148,7 +154,8 @@ def _replace_parts(
         host = _host_of(slot)
         if isinstance(part, str) and part in host.names(slot):
             old = getattr(config, slot)
-            changes[slot] = PartConfig(part, old.options if old.name == part else {})
+            if part != old.name:
+                changes[slot] = _renamed(host, slot, part, old)
             continue
         source = resolve(part, kind=f"{slot} component", weights=False, known=host.names(slot))
         components[slot] = load_component(host, slot, source.path, expected=expected)
@@ -157,31 +164,49 @@ def _replace_parts(
     return dataclasses.replace(config, **changes), components
 
 
+def _renamed(host: PluginHost, slot: str, name: str, old: PartConfig) -> PartConfig:
+    """Another plugin in a slot, with those of the old one's options that it knows."""
+    known = inspect.signature(host.resolve(slot, name)).parameters
+    if slot in ("stop_detector", "compressor"):
+        return PartConfig(name, {k: v for k, v in old.options.items() if k in known})
+    return PartConfig(name, {})
+
+
 def _host_of(slot: str) -> PluginHost:
     return tokenizer_host() if slot == "compressor" else get_host()
 
 
 def _place_components(
-    model: UniAudio, components: Mapping[str, nn.Module], parts: Mapping[str, str | Path]
+    model: UniAudio,
+    before: UniAudio,
+    components: Mapping[str, nn.Module],
+    parts: Mapping[str, str | Path],
 ) -> list[str]:
-    """Put parts with weights of their own in place; the prefixes that the files need not give."""
-    given = list(parts)
-    old_adapter = tuple(model.adapter.parameters())
-    for slot, component in components.items():
-        built = model.get_submodule(slot)
-        wanted = _shapes(built)
-        if _shapes(component) != wanted:
-            raise PluginError(
-                f"the {slot} that was given does not fit this model: "
-                f"{_difference(component, built)}"
-            )
-        setattr(model, slot, component)
+    """Put parts with weights of their own in place. Returns the prefixes whose weights the model's
+    files are not asked for."""
+    given = []
     for slot in parts:
-        if slot not in components:
-            _materialize(model.get_submodule(slot))
-    if "compressor" in parts and old_adapter:
-        _materialize(model.adapter)
+        built = model.get_submodule(slot)
+        component = components.get(slot)
+        if component is not None:
+            if _shapes(component) != _shapes(built):
+                raise PluginError(
+                    f"the {slot} that was given does not fit this model: "
+                    f"{_difference(component, built)}"
+                )
+            setattr(model, slot, component)
+            given.append(slot)
+        elif _shapes(before.get_submodule(slot)) != _shapes(built):
+            # A plugin by name has no weights; the old part's fit only one of the same shapes.
+            _materialize(built)
+            given.append(slot)
+            if next(built.parameters(), None) is not None:
+                logger.warning("the %s '%s' has random weights: train it", slot, parts[slot])
+    if "compressor" in given:
         given.append("adapter")
+        if next(model.adapter.parameters(), None) is not None:
+            _materialize(model.adapter)
+            logger.warning("the adapter behind the compressor has random weights: train it")
     return given
 
 

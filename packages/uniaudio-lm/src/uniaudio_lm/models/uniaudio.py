@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -31,7 +32,11 @@ from uniaudio_lm.prompts import Prompt
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME, TextTokenizer
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from mingtok_audio.core.plugins import PluginHost
+    from uniaudio_lm.tasks.asr import Transcript
+    from uniaudio_lm.tasks.tts import Speech, SpeechStream, VoicePrompt
 
 PART_SLOTS = ("backbone", "compressor", "generation_head", "stop_detector")
 
@@ -157,6 +162,98 @@ class UniAudio(nn.Module):
             raise UserError(f"model {self.model_id!r} has no text tokenizer ({TOKENIZER_NAME})")
         return self.text
 
+    # --- what users ask for ----------------------------------------------------------------------
+
+    def transcribe(
+        self,
+        wav: ArrayLike | Tensor,
+        sample_rate: int,
+        language: str | None = None,
+        hotwords: Sequence[str] = (),
+    ) -> Transcript:
+        """What is said in a recording (T,) of any length and rate.
+
+        `language` is what the answer is made to begin with, in the words that the model was
+        trained with; `hotwords` are put into the prompt in the published wording. The same input
+        gives the same text. Raises `AudioError` for empty or non-finite audio.
+        """
+        from uniaudio_lm.tasks.asr import transcribe
+
+        return transcribe(self, wav, sample_rate, language, hotwords)
+
+    def synthesize_stream(
+        self,
+        text: str,
+        voice: VoicePrompt | None = None,
+        *,
+        seed: int = 0,
+        num_steps: int | None = None,
+        cfg_scale: float | None = None,
+        temperature: float | None = None,
+    ) -> SpeechStream:
+        """Say a text: an iterator over samples (m,), as soon as they are made.
+
+        Args:
+            voice: to imitate; None leaves the voice to the model and the seed.
+            seed: of all draws; the same on every device.
+            num_steps, cfg_scale, temperature: of the generation head; the model's own by default.
+
+        Raises:
+            UserError: nothing to say, or a voice that cannot be used. At once, not at the first
+                piece.
+        """
+        from uniaudio_lm.tasks.tts import SpeechStream, make_job, sampling_of
+
+        sampling = sampling_of(self, num_steps, cfg_scale, temperature)
+        return SpeechStream(self, make_job(self, text, voice, seed), sampling)
+
+    def synthesize(
+        self,
+        text: str,
+        voice: VoicePrompt | None = None,
+        *,
+        seed: int = 0,
+        num_steps: int | None = None,
+        cfg_scale: float | None = None,
+        temperature: float | None = None,
+    ) -> Speech:
+        """Say a text; what `synthesize_stream` gives, as a whole."""
+        stream = self.synthesize_stream(
+            text, voice, seed=seed, num_steps=num_steps, cfg_scale=cfg_scale,
+            temperature=temperature,
+        )  # fmt: skip
+        return stream.result(torch.cat([torch.zeros(0), *stream]))
+
+    def synthesize_batch(
+        self,
+        texts: Sequence[str],
+        voices: Sequence[VoicePrompt | None] | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        num_steps: int | None = None,
+        cfg_scale: float | None = None,
+        temperature: float | None = None,
+    ) -> list[Speech]:
+        """Say several texts together; each as `synthesize` says it alone, to rounding.
+
+        `voices` and `seeds` are one for each text; by default no voice and seed 0.
+        """
+        from uniaudio_lm.tasks.tts import make_job, run_jobs, sampling_of, speech_of
+
+        voices = [None] * len(texts) if voices is None else voices
+        seeds = [0] * len(texts) if seeds is None else seeds
+        if not len(texts) == len(voices) == len(seeds):
+            raise UserError("texts, voices and seeds must be as many of each")
+        if not texts:
+            return []
+        sampling = sampling_of(self, num_steps, cfg_scale, temperature)
+        jobs = [make_job(self, *job) for job in zip(texts, voices, seeds, strict=True)]
+        parts: list[list[Tensor]] = [[torch.zeros(0)] for _ in jobs]
+        for i, wav in run_jobs(self, jobs, sampling):
+            parts[i].append(wav)
+        rate = self.tokenizer.config.sample_rate
+        return [speech_of(job, torch.cat(p), rate) for job, p in zip(jobs, parts, strict=True)]
+
     # --- latents ---------------------------------------------------------------------------------
 
     def normalize(self, latents: Tensor) -> Tensor:
@@ -210,4 +307,11 @@ def _build(host: PluginHost, slot: str, part: PartConfig, **shapes: Any) -> nn.M
     parameters = inspect.signature(found).parameters
     anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     fitting = {k: v for k, v in shapes.items() if anything or k in parameters}
-    return host.create(slot, part.name, **{**fitting, **part.options})
+    # Widths follow from the other parts, whatever the options of a stray component say; only the
+    # width of a compressor's patches is free, for an adapter stands behind it.
+    free = {k: v for k, v in fitting.items() if k == "out_dim"}
+    return host.create(slot, part.name, **{**free, **part.options, **_without(fitting, free)})
+
+
+def _without(table: dict[str, Any], gone: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in table.items() if k not in gone}

@@ -10,7 +10,7 @@ _PAUSE = 0.25  # seconds at the end of a clause
 _VOWELS = re.compile(r"[aeiouyàâäéèêëîïôöùûüÿáíóúãõå]+")
 _WORD = re.compile(r"[^\W\d_]+|\d|[,.;:!?，。；：！？、…]", re.UNICODE)
 _CLAUSE_END = re.compile(r"[,.;:!?，。；：！？、…]")
-_SENTENCE_END = re.compile(r"(?<=[。！？!?…])|(?<=[.;:；：])(?=\s)|\n+")
+_SENTENCE_END = re.compile(r"(?<=[。！？!?…])|(?<=[.;:；：])(?=\s)")
 _WEAK_END = re.compile(r"(?<=[，、,])|(?<=\s)")
 
 
@@ -56,17 +56,14 @@ def split_text(text: str, seconds: float = 12.0) -> list[str]:
     """Cut a text into pieces of at most about `seconds`, at sentence ends where it can be, then at
     commas and spaces, then anywhere. Nothing but white space is lost."""
     pieces: list[str] = []
-    for sentence in _parts(text, _SENTENCE_END):
+    for sentence in _parts(" ".join(text.split()), _SENTENCE_END):
         if speech_seconds(sentence) <= seconds:
             _append(pieces, sentence, seconds)
             continue
         for clause in _parts(sentence, _WEAK_END):
-            while speech_seconds(clause) > seconds and len(clause) > 1:
-                size = max(1, int(len(clause) * seconds / speech_seconds(clause)))
-                size = min(size, len(clause) - 1)
-                _append(pieces, clause[:size], seconds)
-                clause = clause[size:]  # noqa: PLW2901
-            _append(pieces, clause, seconds)
+            size = max(1, int(len(clause) * min(1.0, seconds / speech_seconds(clause))))
+            for start in range(0, len(clause), size):
+                _append(pieces, clause[start : start + size], seconds)
     return [piece for piece in (p.strip() for p in pieces) if is_spoken(piece)]
 
 
@@ -77,7 +74,6 @@ def _parts(text: str, pattern: re.Pattern[str]) -> list[str]:
 def _append(pieces: list[str], part: str, seconds: float) -> None:
     """Join a part to the piece before it while both fit."""
     if pieces and speech_seconds(pieces[-1] + part) <= seconds:
-        joint = "" if not pieces[-1] or pieces[-1][-1].isspace() or is_cjk(part[0]) else " "
-        pieces[-1] += part if part[0].isspace() or is_cjk(pieces[-1][-1]) else joint + part
+        pieces[-1] += part
     else:
         pieces.append(part)

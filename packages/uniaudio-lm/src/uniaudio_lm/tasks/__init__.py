@@ -1,0 +1,1 @@
+"""What the model does for users: recognition and speech."""

@@ -1,0 +1,289 @@
+"""Recognition and speech on tiny random weights: batches, streams, bad inputs, swapped parts."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mingtok_audio.core.components import PinnedModel, save_component
+from mingtok_audio.core.errors import AudioError, ConfigError, FormatError, HubError, UserError
+from uniaudio_lm import UniAudio, VoicePrompt
+from uniaudio_lm.commands.asr import subtitles
+from uniaudio_lm.config import PartConfig, UniAudioConfig
+from uniaudio_lm.heads.mlp import MlpHead
+from uniaudio_lm.tasks.asr import Transcript, TranscriptSegment, split_at_silence
+from uniaudio_lm.text.length import split_text
+from uniaudio_lm.text.tokenizer import TextTokenizer
+
+GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
+QUICK = {"num_steps": 1, "cfg_scale": 1.0}
+
+
+@pytest.fixture(scope="module")
+def model() -> UniAudio:
+    return UniAudio.from_pretrained(GOLDEN)
+
+
+def noise(seconds: float, rate: int = 16000, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 0.1 * torch.randn(int(seconds * rate), generator=generator)
+
+
+def voice(seconds: float = 1.0, rate: int = 16000, text: str = "hello there") -> VoicePrompt:
+    return VoicePrompt(noise(seconds, rate), rate, text)
+
+
+def test_a_batch_says_what_each_says_alone(
+    model: UniAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uniaudio_lm.tasks.tts.PIECE_SECONDS", 1.5)
+    texts = ["ha", "one two", "你好啊", "two short sentences. " * 2]
+    voices = [None, voice(), voice(0.7, 24000), None]
+    together = model.synthesize_batch(texts, voices, seeds=[1, 2, 3, 4], **QUICK)
+    for text, prompt, seed, one in zip(texts, voices, (1, 2, 3, 4), together, strict=True):
+        alone = model.synthesize(text, prompt, seed=seed, **QUICK)
+        assert (alone.stop_reason, alone.patches) == (one.stop_reason, one.patches)
+        assert alone.wav.shape == one.wav.shape == (alone.patches * 1600,)
+        assert (alone.wav - one.wav)[:32000].abs().max() < 1e-3
+    assert len(together[3].pieces) > 1
+
+
+def test_streams_join_to_the_whole_and_seeds_decide(model: UniAudio) -> None:
+    stream = model.synthesize_stream("hello", seed=5, **QUICK)
+    pieces = list(stream)
+    assert len(pieces) == stream.patches and stream.stop_reason
+    whole = model.synthesize("hello", seed=5, **QUICK)
+    assert torch.equal(torch.cat(pieces), whole.wav)
+    assert not torch.equal(model.synthesize("hello", seed=6, **QUICK).wav, whole.wav)
+
+
+@pytest.mark.parametrize("text", ["a", "ha " * 25, "<audio></role>"])
+def test_stress_texts_end_with_a_reason(model: UniAudio, text: str) -> None:
+    made = model.synthesize(text, **QUICK)
+    assert made.wav.isfinite().all() and len(made.wav)
+    assert all(r in ("stop", "max_length", "silence", "loop") for _, r in made.pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("", "empty"), (" \n", "empty"), ("😀🎉", "no letter"), ("x" * 10**6, "at most")],
+)
+def test_texts_that_cannot_be_said(model: UniAudio, text: str, match: str) -> None:
+    with pytest.raises(UserError, match=match):
+        model.synthesize_stream(text)
+
+
+def test_voices_that_cannot_be_used(model: UniAudio) -> None:
+    for samples, match in (
+        (torch.zeros(16000), "silent"),
+        (noise(0.1), "at least"),
+        (torch.full((16000,), torch.nan), "NaN"),
+        (noise(1.0).view(1, -1), "of shape"),
+    ):
+        with pytest.raises(AudioError, match=match):
+            model.synthesize_stream("hello", VoicePrompt(samples, 16000, "hi"))
+
+
+def test_a_long_voice_is_cut(model: UniAudio) -> None:
+    from uniaudio_lm.tasks.tts import make_job
+
+    job = make_job(model, "hello", voice(60.0, text="word " * 150), 0)
+    assert job.voice.latents is not None
+    assert 8.0 <= job.voice.latents.shape[1] / 50 <= 12.0
+    assert 15 <= len(job.voice.text.split()) <= 32
+
+
+def test_recognition_is_deterministic_and_takes_any_length(model: UniAudio) -> None:
+    wav = noise(2.0, 24000)
+    first = model.transcribe(wav, 24000, language="Canton", hotwords=["Quinn"])
+    assert first == model.transcribe(wav, 24000, language="Canton", hotwords=["Quinn"])
+    assert first.language == "Canton"
+    assert first != model.transcribe(wav, 24000)
+    assert model.transcribe(noise(0.01), 16000).segments[0].end == pytest.approx(0.01)
+    for bad in (torch.zeros(0), torch.full((100,), torch.inf), torch.zeros(2, 100)):
+        with pytest.raises(AudioError):
+            model.transcribe(bad, 16000)
+    with pytest.raises(UserError, match="language hint"):
+        model.transcribe(wav, 24000, language=" ")
+
+
+def test_long_recordings_are_cut_where_it_is_quiet() -> None:
+    wav = noise(100.0, 1000).numpy()
+    quiet = [25.0, 52.5, 80.0]
+    for at in quiet:
+        wav[int(at * 1000) - 150 : int(at * 1000) + 150] = 0
+    spans = split_at_silence(wav, 1000)
+    assert [start for start, _ in spans[1:]] == [end for _, end in spans[:-1]]
+    assert spans[0][0] == 0 and spans[-1][1] == len(wav)
+    assert np.allclose([end / 1000 for _, end in spans[:-1]], quiet, atol=0.06)
+
+
+def test_text_is_split_without_loss() -> None:
+    text = "First sentence. Second, with a comma! " * 10 + "好的，没问题。" * 30 + "a" * 500
+    pieces = split_text(text, 6.0)
+    assert len(pieces) > 5
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+
+
+def test_special_tokens_in_a_users_text_are_letters() -> None:
+    tokenizer = TextTokenizer.from_file(GOLDEN / "tokenizer.json")
+    ids = tokenizer.encode("<audio>hi</audio>")
+    assert tokenizer.special("<audio>") not in ids
+    assert tokenizer.decode(ids) == "<audio>hi</audio>"
+
+
+SMALL = {
+    "bailing_moe": {
+        "vocab_size": 304, "dim": 24, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1,
+        "head_dim": 16, "num_experts": 4, "experts_per_token": 2, "moe_dim": 16,
+    },
+    "hf_causal_lm": {
+        "config": {
+            "model_type": "qwen2", "vocab_size": 304, "hidden_size": 24, "intermediate_size": 32,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+            "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": True,
+        }
+    },
+    "dit": {"hidden_size": 16, "depth": 2, "num_heads": 2},
+    "mlp": {"width": 16, "depth": 2},
+}  # fmt: skip
+MATRIX = list(
+    itertools.product(
+        ("bailing_moe", "hf_causal_lm"), ("dit", "mlp"), ("linear", "guarded"),
+        ("pooling", "cross_attention"), (True, False),
+    )
+)  # fmt: skip
+
+
+def tiny(model: UniAudio, names: tuple) -> UniAudio:
+    backbone, head, stop, compressor, after = names
+    torch.manual_seed(0)
+    size = model.tokenizer.config.latent_dim
+    config = UniAudioConfig(
+        backbone=PartConfig(backbone, SMALL[backbone]),
+        generation_head=PartConfig(head, SMALL[head]),
+        stop_detector=PartConfig(stop, {"stop_after_patch": after}),
+        compressor=PartConfig(compressor),
+        latent_mean=[0.1] * size,
+        latent_std=[1.5] * size,
+        num_steps=2,
+    )
+    made = UniAudio(config, model.tokenizer.config, model.text)
+    made.tokenizer.load_state_dict(model.tokenizer.state_dict())
+    return made.eval()
+
+
+@pytest.mark.parametrize("names", MATRIX[::5], ids=lambda n: "-".join(map(str, n)))
+def test_every_combination_speaks_and_survives_saving(
+    model: UniAudio, names: tuple, tmp_path: Path
+) -> None:
+    made = tiny(model, names)
+    texts, voices = ["ha", "one two"], [None, voice()]
+    together = made.synthesize_batch(texts, voices, seeds=[1, 2])
+    alone = [made.synthesize(t, v, seed=s) for t, v, s in zip(texts, voices, (1, 2), strict=True)]
+    for one, other in zip(together, alone, strict=True):
+        assert one.patches == other.patches and one.stop_reason == other.stop_reason
+        assert len(one.wav) == one.patches * 1600
+        assert one.wav.shape == other.wav.shape
+        if len(one.wav):
+            assert (one.wav - other.wav)[:32000].abs().max() < 1e-3
+    loaded = UniAudio.from_pretrained(made.save_pretrained(tmp_path / "model"))
+    assert torch.equal(loaded.synthesize("ha", seed=1).wav, alone[0].wav)
+    assert loaded.transcribe(noise(0.5), 16000) == made.transcribe(noise(0.5), 16000)
+
+
+def test_parts_are_swapped_and_checked(model: UniAudio, tmp_path: Path) -> None:
+    options = {"cond_dim": 64, "latent_dim": 16, "patch_size": 5, "width": 8, "depth": 1}
+    good = tmp_path / "good"
+    save_component(good, MlpHead(**options), slot="generation_head", name="mlp", options=options)
+    swapped = UniAudio.from_pretrained(GOLDEN, generation_head=good)
+    assert isinstance(swapped.generation_head, MlpHead)
+    assert swapped.synthesize("ha", **QUICK).patches
+    # The same shapes: the model's own stop head goes on in the other detector.
+    guarded = UniAudio.from_pretrained(GOLDEN, stop_detector="guarded")
+    assert torch.equal(guarded.stop_detector.stop_head.weight, model.stop_detector.stop_head.weight)
+    wrong = tmp_path / "wrong"
+    narrow = {**options, "cond_dim": 32}
+    save_component(wrong, MlpHead(**narrow), slot="generation_head", name="mlp", options=narrow)
+    with pytest.raises(UserError, match=r"cond_dim is \[32\], the model needs \[64\]"):
+        UniAudio.from_pretrained(GOLDEN, generation_head=wrong)
+    with pytest.raises(UserError, match="is a generation_head, not a stop_detector"):
+        UniAudio.from_pretrained(GOLDEN, stop_detector=good)
+    with pytest.raises(UserError, match="did you mean 'guarded'"):
+        UniAudio.from_pretrained(GOLDEN, stop_detector="guardet")
+
+
+def copy_of(folder: Path, **sections: dict) -> Path:
+    folder.mkdir()
+    for name in ("model.safetensors", "tokenizer.json"):
+        (folder / name).write_bytes((GOLDEN / name).read_bytes())
+    config = json.loads((GOLDEN / "config.json").read_text())
+    for section, changes in sections.items():
+        config[section] |= changes
+        config[section] = {k: v for k, v in config[section].items() if v != "drop"}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_folders_that_cannot_be_loaded(tmp_path: Path, model: UniAudio) -> None:
+    missing = copy_of(tmp_path / "missing", llm_config={"num_attention_heads": "drop"})
+    with pytest.raises(ConfigError, match=r"llm_config\.num_attention_heads"):
+        UniAudio.from_pretrained(missing)
+    other = copy_of(tmp_path / "other", ditar_config={"depth": 2})
+    with pytest.raises(FormatError, match="not part of this model"):
+        UniAudio.from_pretrained(other)
+    cut = copy_of(tmp_path / "cut")
+    data = (cut / "model.safetensors").read_bytes()
+    (cut / "model.safetensors").write_bytes(data[: len(data) // 2])
+    with pytest.raises(FormatError, match="truncated"):
+        UniAudio.from_pretrained(cut)
+    untold = copy_of(tmp_path / "untold")
+    (untold / "tokenizer.json").unlink()
+    with pytest.raises(FormatError, match=r"tokenizer\.json"):
+        UniAudio.from_pretrained(untold)
+    with pytest.raises(HubError, match="ships no language model weights"):
+        UniAudio.from_pretrained("nano")
+    made = tiny(model, MATRIX[0])
+    folder = made.save_pretrained(tmp_path / "pinned")
+    config = json.loads((folder / "config.json").read_text())
+    config["tokenizer"] = {"id": "nano-v1", "sha256": "0" * 64}
+    assert PinnedModel(**config["tokenizer"])
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="was trained with the tokenizer nano-v1"):
+        UniAudio.from_pretrained(folder)
+
+
+def test_subtitles_have_times_and_no_broken_cues() -> None:
+    said = [TranscriptSegment(0.0, 1.5, "a --> b\n\nc"), TranscriptSegment(3661.25, 3662.0, "d")]
+    transcript = Transcript("", "", said)
+    expected = (
+        "1\n00:00:00,000 --> 00:00:01,500\na -> b c\n\n2\n01:01:01,250 --> 01:01:02,000\nd\n\n"
+    )
+    assert subtitles(transcript, "srt") == expected
+    assert subtitles(transcript, "vtt").startswith("WEBVTT\n\n00:00:00.000 --> 00:00:01.500\n")
+
+
+def test_commands(tmp_path: Path) -> None:
+    def run(*args: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "uniaudio_lm.cli", *args], capture_output=True, text=True
+        )
+
+    wav = tmp_path / "said.wav"
+    quick = ["-m", str(GOLDEN), "--steps", "1", "--cfg", "0"]
+    said = run("tts", "ha", "-o", str(wav), "--json", *quick)
+    assert said.returncode == 0, said.stderr
+    report = json.loads(said.stdout)
+    assert report["seconds"] > 0 and report["stop_reason"] and wav.is_file()
+    silent = run("tts", "", "-o", str(tmp_path / "none.wav"), *quick)
+    assert silent.returncode == 2 and silent.stderr == "error: the text is empty\n"
+    assert not (tmp_path / "none.wav").exists()
+    absent = run("asr", str(wav))
+    assert absent.returncode == 2 and "ships no language model weights" in absent.stderr
