@@ -102,7 +102,7 @@ def call(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["do", "warn"], 0, "warning: take care\n"),
         (["do", "some"], 1, ""),
         (["do", "user"], 2, "error: bad input [31m\n"),
-        (["do"], 2, "error: Missing argument 'what'; see demo do --help\n"),
+        (["do"], 2, "error: Missing argument '"),
         (["nope"], 2, "error: No such command 'nope'; see demo --help\n"),
         (["do", "x", "--number", "y"], 2, "error: Invalid value for '--number'"),
         (["do", "x", "--nope"], 2, "error: No such option: --nope"),

@@ -321,7 +321,9 @@ def _blocks(
             )
     except (soundfile.LibsndfileError, RuntimeError) as error:
         seconds = position / file.samplerate
-        raise AudioError(f"{name} is damaged after {seconds:.3f} s ({_reason(error)})") from error
+        raise AudioError(
+            f"{name} is damaged or truncated somewhere after {seconds:.1f} s ({_reason(error)})"
+        ) from error
     if known and position < wanted:
         raise AudioError(
             f"{name} cannot be used: it is truncated: its header promises {promised} samples, "

@@ -146,4 +146,7 @@ def _audio(problems: list[str]) -> dict[str, str | None]:
     except (ImportError, OSError) as error:
         problems.append(f"audio files cannot be read: {one_line(str(error), 200)}")
         return {"libsndfile": None, "libsoxr": None}
-    return {"libsndfile": soundfile.__libsndfile_version__, "libsoxr": soxr.__libsoxr_version__}
+    return {
+        "libsndfile": soundfile.__libsndfile_version__,
+        "libsoxr": getattr(soxr, "__libsoxr_version__", soxr.__version__),
+    }

@@ -22,7 +22,7 @@ from mingtok_audio.models.reference import (
     published_config,
     target_of,
 )
-from mingtok_audio.weights import shipped_weights
+from mingtok_audio.weights import NEWEST_NANO, shipped_weights
 
 if TYPE_CHECKING:
     from mingtok_audio.models.mingtok import MingTok
@@ -61,7 +61,12 @@ def load_model(
     max_frames: int | None = None,
 ) -> Any:
     """See `MingTok.from_pretrained`. `dtype` None keeps that of the file."""
-    source = resolve(str(name_or_path), kind="tokenizer", builtin=shipped_weights)
+    source = resolve(
+        str(name_or_path),
+        kind="tokenizer",
+        builtin=shipped_weights,
+        known=("nano", NEWEST_NANO),
+    )
     config, published = read_config(source.path, source.id)
     config = override_windows(config, window_keys, window_layers, full_attention)
     if max_frames is not None:
