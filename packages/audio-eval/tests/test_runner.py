@@ -169,6 +169,9 @@ def test_reference_faults_are_not_the_systems(folders):
     distance = score(folders)["metrics"]["mel_distance"]
     assert (distance["n"], distance["unavailable"], distance["status"]) == (2, 1, "partial")
     assert "reference" in distance["reason"]
+    unscored = score(folders)["unscored"]
+    assert [row["id"] for row in unscored] == ["a"]
+    assert "a.wav" in unscored[0]["reason"]
 
 
 def test_missing_recordings_are_refused(folders, tmp_path):

@@ -95,11 +95,13 @@ def score(
         emit_json(results)
     else:
         typer.echo(results_table(results))
-    for failure in results["failures"][:_SHOWN_FAILURES]:
-        typer.echo(f"failed: {failure['id']}: {failure['reason']}", err=True)
-    if len(results["failures"]) > _SHOWN_FAILURES:
-        typer.echo(f"... {len(results['failures'])} failed in all", err=True)
-    if results["failed"]:
+    for key, word in (("failures", "failed"), ("unscored", "not scored")):
+        rows = results[key]
+        for row in rows[:_SHOWN_FAILURES]:
+            typer.echo(f"{word}: {row['id']}: {row['reason']}", err=True)
+        if len(rows) > _SHOWN_FAILURES:
+            typer.echo(f"... {len(rows)} {word} in all", err=True)
+    if results["failures"] or results["unscored"]:
         raise typer.Exit(EXIT_FAILED_ITEMS)
 
 

@@ -166,6 +166,17 @@ def _error_of(results: Iterable[MetricResult]) -> str:
     return next((r.reason for r in results if r.status == "failed"), "")
 
 
+def _unscored(results: Sequence[ItemResult]) -> list[dict[str, str]]:
+    """Items whose own reference or source recording is unusable: nobody's score, but to be said."""
+    out = []
+    for result in results:
+        reasons = [r.reason for r in result.metrics.values() if r.status == "unavailable"]
+        own = next((r for r in reasons if r.startswith(("reference: ", "source: "))), None)
+        if own:
+            out.append({"id": result.item.id, "reason": own})
+    return out
+
+
 def report(
     run: Run, systems: Mapping[str, Sequence[ItemResult]], outputs: Outputs
 ) -> dict[str, Any]:
@@ -192,6 +203,7 @@ def report(
         "groups": {name: table(results, True) for name, results in sorted(groups.items())},
         "per_item": str(outputs.per_item),
         "failures": [{"id": r.item.id, "reason": r.error} for r in own if r.error],
+        "unscored": _unscored(own),
         "judges": run.context.judges.used(),
         "seed": run.context.seed,
         "version": __version__,
