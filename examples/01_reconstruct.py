@@ -1,6 +1,6 @@
 """Encode a recording, look at its latents, and decode it again.
 
-    python examples/01_reconstruct.py examples/data/librivox_0880.wav copy.wav
+python examples/01_reconstruct.py examples/data/librivox_0880.wav copy.wav
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Encode and decode a recording as a stream of 100 ms chunks, as a live source would come.
 
-    python examples/02_stream.py examples/data/librivox_0880.wav copy.wav
+python examples/02_stream.py examples/data/librivox_0880.wav copy.wav
 """
 
 from __future__ import annotations

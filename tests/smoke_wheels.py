@@ -68,8 +68,20 @@ def build(folder: Path) -> dict[str, Path]:
     wheels = {}
     for name in CHECKS:
         out = folder / name
-        run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
-             "-w", str(out), str(ROOT / "packages" / name)])
+        run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "wheel",
+                "-q",
+                "--no-deps",
+                "--no-build-isolation",
+                "-w",
+                str(out),
+                str(ROOT / "packages" / name),
+            ]
+        )
         (wheels[name],) = out.glob("*.whl")
         print(f"  {wheels[name].name}: {wheels[name].stat().st_size / 1e6:.1f} MB")
     return wheels
