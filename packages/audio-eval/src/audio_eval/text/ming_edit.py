@@ -69,8 +69,6 @@ def judge_edit(
         passed = region.kind == "delete" and heard[start:old_end] != before[start:old_end]
         if passed:
             return EditVerdict(True, edited_text, hypothesis)
-        if region.kind != "delete":
-            return whole
         return EditVerdict(False, edited_text, joint.join(heard[:start] + heard[old_end:]))
     if task == "insertion":
         passed = region.kind == "insert" and heard[start:new_end] == after[start:new_end]
