@@ -19,7 +19,7 @@ from audio_eval.freeform.recorded import RecordedMaker
 from audio_eval.freeform.semantic import JudgeText, SemanticMaker, Writer
 from audio_eval.freeform.set_writer import SetWriter, staged
 from audio_eval.freeform.sources import Recording, read_recordings
-from audio_eval.freeform.units import SourceText, TextRejectedError, fold, parse_text
+from audio_eval.freeform.units import Language, SourceText, TextRejectedError, fold, parse_text
 from mingtok_audio.core.audio import audio_info
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.core.files import atomic_write_text
@@ -61,7 +61,7 @@ class BuildOptions:
     targets: Literal["none", "recorded"] = "none"
     hear: Hear | None = None
     acoustic_wording: str = "basic"
-    instruction_language: str = ""
+    instruction_language: Language | Literal[""] = ""
     prefix: str = ""
     writer: Writer | None = None
     judge: JudgeText | None = None
@@ -140,10 +140,10 @@ def build(options: BuildOptions, progress: Callable[[int, int], None] | None = N
         )
     recordings = read_recordings(options.manifest, options.language)
     rejections = Rejections()
-    pools = {
-        language: _usable(recordings, language, options, rejections)
-        for language in sorted({cell.language for cell in options.counts})
-    }
+    languages: list[Language] = sorted({cell.language for cell in options.counts})
+    pools: dict[Language, _Pool] = {}
+    for name in languages:
+        pools[name] = _usable(recordings, name, options, rejections)
     with staged(options.out, options.force) as folder:
         writer = SetWriter(folder, options.sample_rate, options.dns)
         _Filler(options, pools, rejections).fill(writer, progress)
@@ -176,7 +176,10 @@ class _Pool:
 
 
 def _usable(
-    recordings: Sequence[Recording], language: str, options: BuildOptions, rejections: Rejections
+    recordings: Sequence[Recording],
+    language: Language,
+    options: BuildOptions,
+    rejections: Rejections,
 ) -> _Pool:
     """Recordings whose texts can carry edits; audio is looked at when one is about to be used."""
     semantic = any(c.task in SEMANTIC for c in options.counts if c.language == language)
@@ -191,7 +194,7 @@ def _usable(
             continue
         said.add(key)
         try:
-            text = parse_text(recording.text, language)  # type: ignore[arg-type]
+            text = parse_text(recording.text, language)
         except TextRejectedError as error:
             if semantic:
                 rejections.add(error.reason, recording.id, error.detail)
@@ -206,8 +209,8 @@ def _usable(
     return pool
 
 
-def _makers(pool: _Pool, language: str, options: BuildOptions) -> dict[str, Maker]:
-    lexicon = Lexicon.learn(pool.texts, language)  # type: ignore[arg-type]
+def _makers(pool: _Pool, language: Language, options: BuildOptions) -> dict[str, Maker]:
+    lexicon = Lexicon.learn(pool.texts, language)
     semantic: Maker = SemanticMaker(
         lexicon, options.instruction_language, options.prefix, options.writer, options.judge
     )
@@ -223,7 +226,7 @@ class _Filler:
     """Gives every cell one item in turn until all are full or no recording is left for them."""
 
     options: BuildOptions
-    pools: Mapping[str, _Pool]
+    pools: Mapping[Language, _Pool]
     rejections: Rejections
     uses: Counter[str] = field(default_factory=Counter)
 

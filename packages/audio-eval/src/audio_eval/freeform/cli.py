@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -135,7 +135,7 @@ def build_command(
         targets="recorded" if targets == "recorded" else "none",
         hear=whisper_words(Path(aligner)) if aligner else None,
         acoustic_wording=acoustic_wording,
-        instruction_language=instruction_language or "",
+        instruction_language=cast("Any", instruction_language or ""),
         prefix=instruction_prefix,
         writer=CommandSlot(writer) if writer else None,
         judge=CommandSlot(judge) if judge else None,
@@ -243,7 +243,8 @@ def _counts(
     for name in task or ():
         _one_of("--task", name, known)
     wordings: Any = ["basic", "full"] if wording == "both" else [wording]
-    return presets.balanced(items, languages, wordings, task or presets.SEMANTIC)  # type: ignore[arg-type]
+    spoken: Any = languages
+    return presets.balanced(items, spoken, wordings, task or presets.SEMANTIC)
 
 
 def _lists(

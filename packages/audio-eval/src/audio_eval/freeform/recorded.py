@@ -11,12 +11,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 
 from audio_eval.freeform import splice
 from audio_eval.freeform.align import TranscriptTimes
-from audio_eval.freeform.edits import Change
+from audio_eval.freeform.edits import Change, Kind
 from audio_eval.freeform.items import Draft, ItemRejectedError
 from audio_eval.freeform.presets import Cell
 from audio_eval.freeform.propose import propose
@@ -65,7 +66,7 @@ class RecordedMaker:
             yield ItemRejectedError("no_donor", recording.speaker or "unknown speaker")
             return
         tried = 0
-        for change in propose(target, "deletion", cell.kind, self.words.lexicon, rng):  # type: ignore[arg-type]
+        for change in propose(target, "deletion", cast("Kind", cell.kind), self.words.lexicon, rng):
             if len(change.spans) != 1:
                 continue
             tried += 1

@@ -5,17 +5,24 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, cast
 
-from audio_eval.freeform.edits import Change, Edit, Locator, edited_text, locators
+from audio_eval.freeform.edits import Change, Edit, Kind, Locator, edited_text, locators
 from audio_eval.freeform.interpreter import interpret
 from audio_eval.freeform.items import Draft, ItemRejectedError, MakeAudio
 from audio_eval.freeform.lexicon import Lexicon
 from audio_eval.freeform.presets import Cell
 from audio_eval.freeform.propose import propose
 from audio_eval.freeform.sources import Recording
-from audio_eval.freeform.units import Language, SourceText, TextRejectedError, fold, parse_text
-from audio_eval.freeform.wording import write_instruction
+from audio_eval.freeform.units import (
+    Language,
+    SourceText,
+    Task,
+    TextRejectedError,
+    fold,
+    parse_text,
+)
+from audio_eval.freeform.wording import Wording, write_instruction
 
 #: Rewords an instruction: gets the item as an object, gives the instruction.
 Writer = Callable[[dict[str, Any]], str]
@@ -40,7 +47,7 @@ class SemanticMaker:
     """
 
     lexicon: Lexicon
-    instruction_language: Language | str = ""
+    instruction_language: Language | Literal[""] = ""
     prefix: str = ""
     writer: Writer | None = None
     judge: JudgeText | None = None
@@ -57,7 +64,9 @@ class SemanticMaker:
             yield ItemRejectedError(error.reason, error.detail)
             return
         tried = 0
-        for change in propose(source, cell.task, cell.kind, self.lexicon, rng):  # type: ignore[arg-type]
+        for change in propose(
+            source, cast("Task", cell.task), cast("Kind", cell.kind), self.lexicon, rng
+        ):
             tried += 1
             if tried > _ATTEMPTS:
                 return
@@ -83,9 +92,9 @@ class SemanticMaker:
             text = write_instruction(
                 chosen,
                 locator,
-                wording=cell.wording,  # type: ignore[arg-type]
+                wording=cast("Wording", cell.wording),
                 text_language=source.language,
-                instruction_language=self._spoken(cell, source.language),  # type: ignore[arg-type]
+                instruction_language=self._spoken(cell, source.language),
                 rng=rng,
             )
             if text is None:
@@ -111,9 +120,9 @@ class SemanticMaker:
                 "no_wording", f"{change.task} {change.spans or change.position}"
             )
 
-    def _spoken(self, cell: Cell, language: Language) -> str:
+    def _spoken(self, cell: Cell, language: Language) -> Language:
         # The published basic set instructs in English whatever the recording says.
-        return "en" if cell.wording == "basic" else (self.instruction_language or language)
+        return "en" if cell.wording == "basic" else self.instruction_language or language
 
     def _draft(
         self,
