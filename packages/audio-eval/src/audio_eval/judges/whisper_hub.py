@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from audio_eval.interfaces import ComponentInfo, Judge
+from audio_eval.interfaces import ComponentInfo, Judge, JudgeUnavailableError
 from audio_eval.judges.base import hub_folder, need, version, weights_id
 from audio_eval.text.normalize import is_chinese, to_simplified
 
@@ -72,6 +72,11 @@ class WhisperHub(Judge):
 
         processor, model = self._load()
         language = str(request.get("language") or "").split("-")[0].lower() or None
+        if not getattr(model.generation_config, "is_multilingual", True):
+            # An English-only Whisper refuses to be told a language.
+            if language not in (None, "en"):
+                raise JudgeUnavailableError(f"{self.model} hears English only, not {language!r}")
+            language = None
         step = int(_WINDOW_SECONDS * sample_rate)
         texts = []
         for start in range(0, len(wav), step):
