@@ -360,7 +360,7 @@ MODELS: dict[str, Case] = {
     "convert over files": (lambda p: ["convert", published(p), p.model], "exists already"),
     "convert of half a config": (
         lambda p: ["convert", published(p), p.root / "new"],
-        "lacks enc_kwargs.input_dim",
+        "enc_kwargs.input_dim is missing",
     ),
     "convert of nothing": (lambda p: ["convert", p.root / "no", p.root / "new"], "no tokenizer"),
     "info of nothing": (lambda p: ["info", p.root / "no.wav"], "no.wav"),

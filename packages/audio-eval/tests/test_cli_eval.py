@@ -136,7 +136,8 @@ def test_metrics_judges_systems_plugins_lists():
     judges = {row["name"]: row["role"] for row in run("judges", "--json").json}
     assert judges["whisper_ct2"] == "asr"
     assert judges["resemblyzer"] == "speaker"
-    assert {row["name"] for row in run("systems", "--json").json} == {"folder", "command", "python"}
+    names = {row["name"] for row in run("systems", "--json").json}
+    assert names >= {"folder", "command", "python"}  # other packages may add theirs
     rows = run("plugins", "list", "--json").json
     assert all(row["status"] == "ok" for row in rows)
     assert {row["slot"] for row in rows} == {"metric", "judge", "system"}

@@ -68,8 +68,12 @@ def results(folder: Path, suffix: str) -> dict[str, bytes]:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment with changes, for a real subprocess."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", **changes}
+    """This process's environment with changes, for a real subprocess.
+
+    The scripts of this Python come first on the path: its environment need not be activated.
+    """
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **changes}
 
 
 def script(args: Sequence[object]) -> list[str]:
