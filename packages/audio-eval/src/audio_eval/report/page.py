@@ -12,7 +12,15 @@ from audio_eval.interfaces import ItemResult
 from audio_eval.report import charts
 from audio_eval.report.audio import Players
 from audio_eval.report.ranking import worst_first
-from audio_eval.report.tables import ARROWS, columns, heard, interval, number, title
+from audio_eval.report.tables import (
+    ARROWS,
+    columns,
+    grouped_metrics,
+    heard,
+    interval,
+    number,
+    title,
+)
 from audio_eval.report.texts import unified
 from audio_eval.runner import SYSTEM
 
@@ -179,11 +187,7 @@ class Page:
         groups = self.results.get("groups", {})
         if len(groups) < 2:
             return ""
-        names = [
-            n
-            for n in self.results["metrics"]
-            if any(g.get(n, {}).get("value") is not None for g in groups.values())
-        ]
+        names = grouped_metrics(self.results)
         heads = "".join(
             f"<th>{_e(n)} {ARROWS[self.results['metrics'][n].get('higher_is_better')]}</th>"
             for n in names

@@ -50,6 +50,16 @@ def columns(results: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
+def grouped_metrics(results: Mapping[str, Any]) -> list[str]:
+    """Metrics that have a value in some group: the columns of a table of groups."""
+    groups = results.get("groups", {}).values()
+    return [
+        name
+        for name in results["metrics"]
+        if any(group.get(name, {}).get("value") is not None for group in groups)
+    ]
+
+
 def markdown(results: Mapping[str, Any]) -> str:
     """The summary, and one table of groups where there are several, as GitHub Markdown."""
     systems = columns(results)
@@ -76,7 +86,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         lines += ["", "Not everything could be computed:", "", *notes]
     groups = results.get("groups", {})
     if len(groups) > 1:
-        names = [n for n in results["metrics"] if any(n in g for g in groups.values())]
+        names = grouped_metrics(results)
         heads = [_metric_name(n, results["metrics"][n]) for n in names]
         lines += ["", "## By group", "", _row(["group", *heads])]
         lines.append(_row(["---", *("---:" for _ in names)]))

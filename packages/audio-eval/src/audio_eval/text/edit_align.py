@@ -16,7 +16,7 @@ import numpy as np
 from audio_eval.text.align import Counts, Pair, align, counts_of, distances
 
 #: Raise when a rule changes: part of the cache keys.
-VERSION = "1"
+VERSION = "2"
 #: A deletion leaves nothing to match; this many tokens beside it are looked at instead.
 _ANCHORS = 3
 
@@ -68,9 +68,10 @@ def score_edit(original: Sequence[str], edited: Sequence[str], heard: Sequence[s
     """Score one edit; all texts as normalised tokens.
 
     A span is right when its new tokens stand in the alignment, next to each other, and neither
-    they a second time nor the old tokens stand at its edges. A deletion is right when the deleted
-    tokens are gone from its place and a token within three on each side is there (so that garbage
-    does not pass). Nothing is right in an empty hypothesis.
+    they a second time nor the old tokens stand at its edges. A deletion is right when nothing
+    stands in its place (what is left of a word may be heard as another), the deleted tokens are
+    not extra ones next to a neighbour either, and a token within three on each side is there (so
+    that garbage does not pass). Nothing is right in an empty hypothesis.
     """
     spans = edit_spans(original, edited)
     forward = distances(edited, heard)
@@ -101,7 +102,8 @@ class _Judge:
     def right(self, span: Span) -> bool:
         new = list(self.edited[span.start : span.end])
         if not new:
-            return self._anchored(span) and not self._left_behind(span, set(span.old))
+            gone = self._empty(span.start) and not self._left_behind(span, set(span.old))
+            return gone and self._anchored(span)
         length = len(new)
         whole = any(
             list(self.heard[k : k + length]) == new
@@ -114,6 +116,9 @@ class _Judge:
         """Some shortest alignment has one of the tokens as an extra one at the span's edges (of a
         deletion: also in place of the token beside it)."""
         rows = {span.start, span.end}
+        if span.start == span.end:
+            # A slip beside the place moves the words that are left to the neighbour's other side.
+            rows |= {max(0, span.start - 1), min(len(self.edited), span.start + 1)}
         for k, token in enumerate(self.heard):
             if token not in tokens:
                 continue
@@ -125,6 +130,32 @@ class _Judge:
             ):
                 return True
         return False
+
+    def _empty(self, row: int) -> bool:
+        """Some shortest alignment has no extra token before token ``row`` of the edited text."""
+        last = len(self.edited)
+
+        def reached(k: int) -> bool:
+            if row == 0:
+                return k == 0
+            paired = k and self.forward[row - 1, k - 1] + (
+                self.edited[row - 1] != self.heard[k - 1]
+            )
+            from_above = self.forward[row - 1, k] + 1
+            return self.forward[row, k] in ({paired, from_above} if k else {from_above})
+
+        def left(k: int) -> bool:
+            if row == last:
+                return k == len(self.heard)
+            below = {self.backward[row + 1, k] + 1}
+            if k < len(self.heard):
+                below.add(self.backward[row + 1, k + 1] + (self.edited[row] != self.heard[k]))
+            return self.backward[row, k] in below
+
+        return any(
+            self.forward[row, k] + self.backward[row, k] == self.best and reached(k) and left(k)
+            for k in range(len(self.heard) + 1)
+        )
 
     def _pairs_wrongly(self, i: int, k: int) -> bool:
         if not 0 <= i < len(self.edited) or self.edited[i] == self.heard[k]:
