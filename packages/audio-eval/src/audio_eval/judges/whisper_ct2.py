@@ -55,11 +55,11 @@ class WhisperFolder(Judge):
         self._model: WhisperModel | None = None
 
     def check(self) -> None:
-        need("faster_whisper", "asr")
         if not (self.path / "model.bin").is_file():
             raise JudgeUnavailableError(
                 f"{self.path} holds no model.bin (see audio-eval judges --assemble)"
             )
+        need("faster_whisper", "asr")
 
     def identity(self) -> str:
         weights = sha256_of(self.path / "model.bin")[:16]
