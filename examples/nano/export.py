@@ -14,8 +14,8 @@ import torch
 
 from mingtok_audio.core.config import from_dict, load_json
 from mingtok_audio.models.mingtok import MingTok
-from mingtok_audio.training.checkpoint import load_tree
-from mingtok_audio.training.reconstruction import ReconstructionConfig
+from mingtok_audio.training.acoustic import AcousticConfig
+from mingtok_audio.training.checkpoint import Checkpoints
 
 
 def main() -> None:
@@ -23,8 +23,10 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    config = from_dict(ReconstructionConfig, load_json(options.run / "run.json"), where="run.json")
-    tree = load_tree(options.run / "checkpoint.safetensors")
+    config = from_dict(AcousticConfig, load_json(options.run / "run.json"), where="run.json")
+    tree = Checkpoints(options.run, keep=1).load()
+    if tree is None or config.model is None:
+        raise SystemExit(f"{options.run} holds no checkpoint of a run with a fresh model")
     model = MingTok(config.model)
     model.load_state_dict(tree["ema"])
     model.to(torch.float16).save_pretrained(options.output)

@@ -57,7 +57,13 @@ class StreamEncoder(_Stream):
         """Add samples (n,), n >= 0; the latents (1, m, D) of the frames that are complete now."""
         self._check_open()
         array = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else samples
-        array = np.asarray(array, dtype=np.float32)
+        array = np.asarray(array)
+        if np.issubdtype(array.dtype, np.integer) and array.size:
+            raise AudioError(
+                f"expected floating-point samples in [-1, 1], got {array.dtype}: divide by "
+                f"{np.iinfo(array.dtype).max + 1}"
+            )
+        array = array.astype(np.float32, copy=False)
         if array.ndim != 1:
             raise AudioError(f"push takes samples of shape (n,), got {array.shape}")
         if not np.isfinite(array).all():
@@ -138,9 +144,9 @@ class StreamFeatures(_Stream):
 class StreamDecoder(_Stream):
     """Latents in, samples out. See `MingTok.stream_decoder`.
 
-    The first (n_fft - hop) / 2 samples' worth (30 ms) of every chunk is held back until the next
-    one. Pushed `Latents` also carry how many samples they stand for, so the end is trimmed to the
-    exact length; with plain tensors every frame counts in full.
+    The last (n_fft - hop) / 2 samples (30 ms) that a chunk stands for are held back until the next
+    chunk or the end: frames overlap there. Pushed `Latents` also carry how many samples they stand
+    for, so the end is trimmed to the exact length; with plain tensors every frame counts in full.
     """
 
     def __init__(self, model: MingTok) -> None:

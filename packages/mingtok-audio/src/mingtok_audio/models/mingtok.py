@@ -225,7 +225,7 @@ class MingTok(nn.Module):
             for i in range(0, frames, step)
         ]
         wav = torch.cat([*parts, self.decoder.head.flush(state.decoder.istft)], dim=-1)
-        return _trim(wav, latents, self.config.hop_length)
+        return _trim(wav, latents)
 
     # --- streams ---------------------------------------------------------------------------------
 
@@ -342,7 +342,7 @@ def _mask(lengths: Tensor, frames: int) -> Tensor:
     return torch.arange(frames) < lengths.cpu()[:, None]
 
 
-def _trim(wav: Tensor, latents: Latents | Tensor, hop: int) -> Tensor:
+def _trim(wav: Tensor, latents: Latents | Tensor) -> Tensor:
     """Drop a partial read's warm-up and all that lies beyond `num_samples`."""
     wav = wav.float()
     if isinstance(latents, Tensor):

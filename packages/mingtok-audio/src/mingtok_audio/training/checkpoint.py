@@ -16,6 +16,31 @@ from mingtok_audio.core.files import atomic_write
 _TENSOR = "__tensor__"
 
 
+class Checkpoints:
+    """The last few checkpoints of a run: `checkpoints/step-00000100.safetensors`, ..."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder / "checkpoints", keep
+
+    def paths(self) -> list[Path]:
+        """Oldest first."""
+        return sorted(self.folder.glob("step-*.safetensors"))
+
+    def save(self, step: int, tree: Any) -> Path:
+        """Write one atomically, then drop the oldest beyond `keep`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"step-{step:08d}.safetensors"
+        save_tree(path, tree)
+        for old in self.paths()[: -self.keep]:
+            old.unlink()
+        return path
+
+    def load(self) -> Any | None:
+        """The newest, or None."""
+        paths = self.paths()
+        return load_tree(paths[-1]) if paths else None
+
+
 def save_tree(path: Path, tree: Any) -> None:
     """Write nested dicts and lists of tensors, numbers, strings and None, atomically."""
     tensors: dict[str, torch.Tensor] = {}

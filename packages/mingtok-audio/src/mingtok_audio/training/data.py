@@ -1,35 +1,24 @@
-"""Training audio: manifests, and batches of random crops that are a pure function of the step.
+"""Batches of training audio that are a pure function of the step.
 
 Batch k depends on the seed and on k alone, so a resumed run sees exactly the data that an
-uninterrupted one would have seen. Axes: B batch, T samples.
+uninterrupted one would have seen, and batches may be made ahead by any number of workers.
+Axes: B batch, T samples.
 """
 
 from __future__ import annotations
 
-import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.errors import ConfigError, UserError
+from mingtok_audio.training.manifests import Source, read_source
 
 _FULL_SCALE = 32768.0
-
-
-@dataclass(frozen=True)
-class Source:
-    """One manifest: a JSONL file with an `audio` path (relative to it) and `seconds` a line."""
-
-    manifest: str
-    weight: float = 1.0
-    """Hours of this source count this much when crops are drawn."""
-    split: str | None = "train"
-    """Only lines with this `split`; None takes all."""
 
 
 @dataclass(frozen=True)
@@ -48,35 +37,58 @@ class Augmentation:
     """Add white noise at an SNR of 10 to 40 dB."""
 
 
+class Library:
+    """Recordings with a memory of what they hold, and of which could not be read.
+
+    Samples are kept as 16-bit integers while `cache_seconds` of audio allow it.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], sample_rate: int, cache_seconds: float = 36000.0
+    ) -> None:
+        self.recordings = [r for source in sources for r in read_source(source)]
+        if not self.recordings:
+            raise ConfigError("the manifests hold no recordings of the splits asked for")
+        self.sample_rate = sample_rate
+        self.skipped: dict[str, str] = {}
+        self._cache: dict[int, np.ndarray] = {}
+        self._room = cache_seconds * sample_rate
+        self._lock = threading.Lock()
+
+    def samples(self, index: int) -> np.ndarray | None:
+        """Samples (T,) float32 of a recording; None, and a note in `skipped`, if unreadable."""
+        cached = self._cache.get(index)
+        if cached is None:
+            recording = self.recordings[index]
+            if recording.name in self.skipped:
+                return None
+            try:
+                wav = recording.load(self.sample_rate)
+            except (UserError, OSError) as error:
+                with self._lock:
+                    self.skipped[recording.name] = str(error)
+                return None
+            cached = np.clip(np.round(wav * _FULL_SCALE), -32768, 32767).astype(np.int16)
+            with self._lock:
+                if index not in self._cache and self._room >= len(cached):
+                    self._cache[index] = cached
+                    self._room -= len(cached)
+        return cached.astype(np.float32) / _FULL_SCALE
+
+
 @dataclass(frozen=True)
-class Recording:
-    path: Path
-    seconds: float
-    weight: float
+class Crop:
+    """A piece of a recording as it is, before any augmentation."""
 
-
-def read_manifest(source: Source) -> list[Recording]:
-    """The recordings of one manifest. Raises `ConfigError` naming the line that is wrong."""
-    path = Path(source.manifest)
-    if not path.is_file():
-        raise ConfigError(f"manifest {path} does not exist: run examples/nano/data/prepare.py")
-    recordings = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            audio, seconds = row["audio"], float(row["seconds"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path}:{number}: {error!r}") from error
-        if source.split is None or row.get("split") == source.split:
-            weight = source.weight * seconds
-            recordings.append(Recording(path.parent / audio, seconds, weight))
-    return recordings
+    index: int
+    """Of the recording in the library."""
+    start: int
+    """First sample."""
+    wav: np.ndarray
 
 
 class CropSampler:
-    """Random crops of fixed length from many recordings, held in memory as 16-bit integers."""
+    """Random crops of fixed length from many recordings."""
 
     def __init__(
         self,
@@ -88,47 +100,48 @@ class CropSampler:
         seed: int,
         augmentation: Augmentation | None = None,
     ) -> None:
-        recordings = [r for source in sources for r in read_manifest(source)]
-        if not recordings:
-            raise ConfigError("the manifests hold no recordings of the splits asked for")
-        self.recordings = recordings
-        self.crop_samples, self.sample_rate = crop_samples, sample_rate
-        self.batch_size, self.seed = batch_size, seed
+        self.library = Library(sources, sample_rate)
+        self.crop_samples, self.batch_size, self.seed = crop_samples, batch_size, seed
         self.augmentation = augmentation
-        weights = np.array([r.weight for r in recordings], dtype=np.float64)
+        weights = np.array([r.weight for r in self.library.recordings], dtype=np.float64)
         self.cumulative = np.cumsum(weights / weights.sum())
-        self.skipped: dict[str, str] = {}
-        self._cache: dict[int, np.ndarray] = {}
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Files that could not be read, and why."""
+        return self.library.skipped
 
     def batch(self, step: int) -> Tensor:
         """(B, T) crops of training step `step`."""
         rng = np.random.default_rng((self.seed, step))
         return torch.from_numpy(np.stack([self._crop(rng) for _ in range(self.batch_size)]))
 
-    def _samples(self, rng: np.random.Generator) -> np.ndarray:
+    def aligned(self, step: int, hop: int) -> list[Crop]:
+        """B crops that start on frames of `hop` samples, unchanged but for their level."""
+        rng = np.random.default_rng((self.seed, step))
+        crops = []
+        for _ in range(self.batch_size):
+            index, samples = self._draw(rng)
+            last = max(0, (len(samples) - self.crop_samples) // hop)
+            start = int(rng.integers(0, last + 1)) * hop
+            wav = samples[start : start + self.crop_samples]
+            crops.append(Crop(index, start, np.pad(wav, (0, self.crop_samples - len(wav)))))
+        return crops
+
+    def _draw(self, rng: np.random.Generator) -> tuple[int, np.ndarray]:
         """A random recording; one that cannot be read is counted, named and drawn again."""
         for _ in range(100):
             index = int(np.searchsorted(self.cumulative, rng.random(), side="right"))
-            index = min(index, len(self.recordings) - 1)
-            cached = self._cache.get(index)
-            if cached is None:
-                path = self.recordings[index].path
-                if str(path) in self.skipped:
-                    continue
-                try:
-                    wav, _ = load_audio(path, sample_rate=self.sample_rate)
-                except (UserError, OSError) as error:
-                    self.skipped[str(path)] = str(error)
-                    continue
-                cached = np.clip(np.round(wav * _FULL_SCALE), -32768, 32767).astype(np.int16)
-                self._cache[index] = cached
-            return cached
+            index = min(index, len(self.library.recordings) - 1)
+            samples = self.library.samples(index)
+            if samples is not None:
+                return index, samples
         raise UserError("100 recordings in a row could not be read: check the manifests")
 
     def _piece(self, rng: np.random.Generator, length: int) -> np.ndarray:
-        samples = self._samples(rng)
+        _, samples = self._draw(rng)
         start = int(rng.integers(0, max(1, len(samples) - length + 1)))
-        piece = samples[start : start + length].astype(np.float32) / _FULL_SCALE
+        piece = samples[start : start + length]
         return np.pad(piece, (0, length - len(piece)))
 
     def _crop(self, rng: np.random.Generator) -> np.ndarray:
@@ -163,3 +176,78 @@ def _cubic(wav: np.ndarray, position: np.ndarray) -> np.ndarray:
     p0, p1, p2, p3 = (wav[np.clip(index + k, 0, len(wav) - 1)] for k in (-1, 0, 1, 2))
     inner = 3 * (p1 - p2) + p3 - p0
     return p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * inner))
+
+
+@dataclass(frozen=True)
+class Utterances:
+    """Whole recordings of similar length, padded to the longest."""
+
+    wav: Tensor
+    """(B, T), zeros beyond each length."""
+    lengths: Tensor
+    """Samples of each item, (B,)."""
+    texts: list[str]
+    ids: list[str]
+
+
+class UtteranceSampler:
+    """Whole recordings with transcripts, in batches of similar length under a budget of seconds.
+
+    Batches are fixed (recordings sorted by length, packed until the padded batch would exceed
+    `max_seconds`); every epoch shuffles their order.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        sample_rate: int,
+        max_seconds: float,
+        seed: int,
+        longest: float = 30.0,
+    ) -> None:
+        self.library = Library(sources, sample_rate)
+        self.sample_rate, self.seed = sample_rate, seed
+        usable = [
+            (r.seconds, i)
+            for i, r in enumerate(self.library.recordings)
+            if r.text and r.seconds <= min(longest, max_seconds)
+        ]
+        if not usable:
+            raise ConfigError("no recording of the manifests has a transcript and a usable length")
+        self.batches = pack(sorted(usable), max_seconds)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Files that could not be read, and why."""
+        return self.library.skipped
+
+    def batch(self, step: int) -> Utterances:
+        """The batch of training step `step`; unreadable items are left out."""
+        for attempt in range(100):
+            epoch, place = divmod(step + attempt * len(self.batches), len(self.batches))
+            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.batches))
+            found = [(i, self.library.samples(i)) for i in self.batches[order[place]]]
+            items = [(i, wav) for i, wav in found if wav is not None]
+            if items:
+                return self._pad(items)
+        raise UserError("100 batches in a row could not be read: check the manifests")
+
+    def _pad(self, items: list[tuple[int, np.ndarray]]) -> Utterances:
+        lengths = torch.tensor([len(wav) for _, wav in items])
+        out = torch.zeros(len(items), int(lengths.max()))
+        for row, (_, wav) in zip(out, items, strict=True):
+            row[: len(wav)] = torch.from_numpy(wav)
+        recordings = [self.library.recordings[i] for i, _ in items]
+        texts = [r.text or "" for r in recordings]
+        return Utterances(out, lengths, texts, [r.id for r in recordings])
+
+
+def pack(items: Sequence[tuple[float, int]], max_seconds: float) -> list[list[int]]:
+    """Group (seconds, index), sorted by length, so that count x longest stays under the budget."""
+    batches: list[list[int]] = []
+    for seconds, index in items:
+        if not batches or seconds * (len(batches[-1]) + 1) > max_seconds:
+            batches.append([])
+        batches[-1].append(index)
+    return batches

@@ -1,26 +1,31 @@
-"""The training loop: any task, exact resume, guards, averaged weights, plain logs.
+"""The training loop: any task, one process or many, exact resume, guards, averaged weights.
 
 A task owns the model and says what one step's loss is; the trainer owns the optimisers, the
-schedule, the clock and the files. The other packages train on it too.
+schedule, the clock and the files. accelerate places and wraps the model, so the same loop runs on
+one CPU core and under `accelerate launch`. The other packages train on it too.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.training.checkpoint import load_tree, save_tree
+from mingtok_audio.training.checkpoint import Checkpoints
 from mingtok_audio.training.optim import build_optimizers, schedule
+from mingtok_audio.training.record import Record
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +46,8 @@ class OptimConfig:
     schedule: Literal["constant", "cosine", "trapezoid"] = "trapezoid"
     warmup_steps: int = 100
     decay_fraction: float = 0.4
+    adversary_lr: float = 1e-4
+    """AdamW of the discriminators, where a task has them."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +57,44 @@ class TrainerConfig:
     max_steps: int = 1000
     seed: int = 0
     threads: int = 1
+    """CPU threads of each process."""
+    device: Literal["auto", "cpu"] = "auto"
+    """"auto" takes what accelerate finds: CUDA, MPS or the CPU."""
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    accumulate: int = 1
+    """Batches whose gradients are averaged into one step."""
     ema_decay: float = 0.999
     log_every: int = 20
     checkpoint_every_seconds: float = 180.0
+    keep_checkpoints: int = 2
     evaluate_every: int = 1000
+    tensorboard: bool = False
+    """Write `tensorboard/` beside `log.jsonl` (needs the tensorboard package)."""
     spike_factor: float = 10.0
     """A step whose gradient norm exceeds this many times its running mean is skipped."""
     max_skipped: int = 50
     """After this many skipped steps in a row the run stops with an error."""
 
+    def __post_init__(self) -> None:
+        if min(self.max_steps, self.threads, self.accumulate, self.keep_checkpoints) < 1:
+            raise ValueError("max_steps, threads, accumulate, keep_checkpoints must be positive")
+        if min(self.log_every, self.evaluate_every, self.max_skipped) < 1:
+            raise ValueError("log_every, evaluate_every and max_skipped must be positive")
+
 
 class Task(Protocol):
-    """What is trained."""
+    """What is trained.
+
+    Modules that a task keeps as attributes (losses, a frozen guide, an `adversary`) are moved to
+    the trainer's device. A task with an attribute `adversary` (a module) also has
+    `adversary_loss()`, the discriminators' loss on the batch that `loss` has just used.
+    """
 
     @property
     def model(self) -> nn.Module: ...
 
-    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """The loss of one step and named parts of it for the log."""
+    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The loss of batch number `batch` and named parts of it for the log."""
         ...
 
     def evaluate(self, model: nn.Module, step: int, folder: Path) -> dict[str, float]:
@@ -75,19 +102,81 @@ class Task(Protocol):
         ...
 
 
+class _Step(nn.Module):
+    """A task's loss as a module's forward, which is what data-parallel wrappers wrap."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.model = task.model
+        self._task = task
+
+    def forward(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        return self._task.loss(batch, generator)
+
+
+class _AdversaryStep(nn.Module):
+    def __init__(self, task: Any) -> None:
+        super().__init__()
+        self.adversary = task.adversary
+        self._task = task
+
+    def forward(self) -> Tensor:
+        return self._task.adversary_loss()
+
+
+def make_accelerator(config: TrainerConfig) -> Accelerator:
+    """accelerate's view of this process. Raises `UserError` if it is not installed."""
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise UserError(
+            "training needs the package accelerate: pip install 'mingtok-audio[train]'"
+        ) from error
+    return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision)
+
+
 class Trainer:
     """Runs a task for `max_steps`, or until a clock runs out; resumes where it stopped."""
 
     def __init__(
-        self, task: Task, optim: OptimConfig, config: TrainerConfig, folder: str | Path
+        self,
+        task: Task,
+        optim: OptimConfig,
+        config: TrainerConfig,
+        folder: str | Path,
+        accelerator: Accelerator | None = None,
     ) -> None:
         self.task, self.optim, self.config = task, optim, config
         self.folder = Path(folder)
+        self.accelerator = make_accelerator(config) if accelerator is None else accelerator
+        if str(self.accelerator.distributed_type).endswith("FSDP") and optim.muon_lr is not None:
+            raise UserError("Muon needs whole matrices: set optim.muon_lr to null under FSDP")
+        for part in vars(task).values():
+            if isinstance(part, nn.Module):
+                part.to(self.accelerator.device)
+        self.checkpoints = Checkpoints(self.folder, config.keep_checkpoints)
+        self.record = Record(self.folder, config.tensorboard, self.accelerator.is_main_process)
         self.step = 0
-        self.generator = torch.Generator().manual_seed(config.seed)
-        self.parameters = [p for p in task.model.parameters() if p.requires_grad]
-        self.optimizers = build_optimizers(
-            task.model,
+        self.generator = torch.Generator()
+        self._wrapped, self.optimizers = self._prepare(_Step(task), self._optimizers_of(task.model))
+        self._adversary: nn.Module | None = None
+        self.adversary_optimizers: list[Any] = []
+        if getattr(task, "adversary", None) is not None:
+            step = _AdversaryStep(task)
+            optimizers = build_optimizers(
+                step, lr=optim.adversary_lr, muon_lr=None, betas=(optim.beta1, optim.beta2)
+            )
+            self._adversary, self.adversary_optimizers = self._prepare(step, optimizers)
+        self.ema = {k: v.detach().clone() for k, v in self._state().items()}
+        self.norm_mean: float | None = None
+        self.skipped_in_a_row = 0
+        self.seconds = 0.0
+        self._saved_step = -1
+
+    def _optimizers_of(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        optim = self.optim
+        return build_optimizers(
+            model,
             lr=optim.lr,
             muon_lr=optim.muon_lr,
             muon_block=optim.muon_block,
@@ -95,72 +184,134 @@ class Trainer:
             eps=optim.eps,
             weight_decay=optim.weight_decay,
         )
-        self.ema = {k: v.detach().clone() for k, v in task.model.state_dict().items()}
-        self.norm_mean: float | None = None
-        self.skipped_in_a_row = 0
-        self.seconds = 0.0
 
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.safetensors"
+    def _prepare(self, step: nn.Module, optimizers: list[Any]) -> tuple[nn.Module, list[Any]]:
+        wrapped, *prepared = self.accelerator.prepare(step, *optimizers)
+        return wrapped, prepared
+
+    def _state(self) -> dict[str, Tensor]:
+        return self.task.model.state_dict()
+
+    # --- files -----------------------------------------------------------------------------------
 
     def resume(self) -> bool:
-        """Load the last checkpoint, if there is one."""
-        if not self.checkpoint.is_file():
+        """Load the newest checkpoint, if there is one. Raises `UserError` if it does not fit."""
+        tree = self.checkpoints.load()
+        if tree is None:
             return False
-        tree = load_tree(self.checkpoint)
-        self.task.model.load_state_dict(tree["model"])
-        self.ema = tree["ema"]
-        for optimizer, state in zip(self.optimizers, tree["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        self.generator.set_state(tree["generator"])
+        try:
+            self.task.model.load_state_dict(tree["model"])
+            if self._adversary is not None:
+                self._adversary.load_state_dict(tree["adversary"])
+            everything = [*self.optimizers, *self.adversary_optimizers]
+            for optimizer, state in zip(everything, tree["optimizers"], strict=True):
+                optimizer.load_state_dict(state)
+            for name, value in tree["ema"].items():
+                self.ema[name].copy_(value)
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"the checkpoint in {self.folder} does not fit this configuration ({reason}): "
+                "resume with the configuration it was made with, or name another folder"
+            ) from error
         self.step, self.norm_mean = tree["step"], tree["norm_mean"]
         self.skipped_in_a_row, self.seconds = tree["skipped_in_a_row"], tree["seconds"]
+        self._saved_step = self.step
+        self.record.cut(self.step)
         return True
 
     def save(self) -> None:
         """Write a checkpoint; the previous one stays until the new one is complete."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._saved_step == self.step or not self.accelerator.is_main_process:
+            return
+        everything = [*self.optimizers, *self.adversary_optimizers]
         tree: dict[str, Any] = {
-            "model": dict(self.task.model.state_dict()),
+            "model": dict(self._state()),
             "ema": self.ema,
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "generator": self.generator.get_state(),
+            "optimizers": [optimizer.state_dict() for optimizer in everything],
             "step": self.step,
             "norm_mean": self.norm_mean,
             "skipped_in_a_row": self.skipped_in_a_row,
             "seconds": self.seconds,
         }
-        save_tree(self.checkpoint, tree)
+        if self._adversary is not None:
+            tree["adversary"] = dict(self._adversary.state_dict())
+        self.checkpoints.save(self.step, tree)
+        self._saved_step = self.step
 
-    def averaged_model(self) -> dict[str, Tensor]:
-        """The exponential moving average of the weights: what is evaluated and shipped."""
-        return self.ema
+    # --- the loop --------------------------------------------------------------------------------
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Train until `max_steps`, or until `stop()` is true between two steps."""
         torch.set_num_threads(self.config.threads)
         self.task.model.train()
         last_save = time.monotonic()
-        log: dict[str, list[float]] = {}
-        while self.step < self.config.max_steps and not stop():
+        while self.step < self.config.max_steps and not self._agreed(stop()):
             started = time.monotonic()
-            for name, value in self._train_step().items():
-                log.setdefault(name, []).append(value)
+            self.record.add(self.train_step())
             self.step += 1
             self.seconds += time.monotonic() - started
             if self.step % self.config.log_every == 0:
-                self._log({k: sum(v) / len(v) for k, v in log.items()})
-                log = {}
-            last = self.step == self.config.max_steps
-            if self.step % self.config.evaluate_every == 0 or last:
+                self.record.flush(self.step, self.seconds)
+            if self.step % self.config.evaluate_every == 0 or self.step == self.config.max_steps:
                 self._evaluate()
-            if last or time.monotonic() - last_save > self.config.checkpoint_every_seconds:
+            if time.monotonic() - last_save > self.config.checkpoint_every_seconds:
                 self.save()
                 last_save = time.monotonic()
+        self.record.flush(self.step, self.seconds)
         self.save()
+        self.record.close()
+        self.accelerator.wait_for_everyone()
 
-    def _train_step(self) -> dict[str, float]:
+    def _agreed(self, stop: bool) -> bool:
+        """All processes stop at the same step: the first one decides."""
+        if self.accelerator.num_processes == 1:
+            return stop
+        flag = torch.tensor([float(stop)], device=self.accelerator.device)
+        return bool(self.accelerator.gather(flag)[0])
+
+    def train_step(self) -> dict[str, float]:
+        """One update: gradients of `accumulate` batches, the guard, the optimisers, the average."""
+        factor = self._set_rates()
+        total, parts = 0.0, {}
+        _zero([*self.optimizers, *self.adversary_optimizers])
+        for part in range(self.config.accumulate):
+            last = part == self.config.accumulate - 1
+            with self._unsynced(self._wrapped, last):
+                with self.accelerator.autocast():
+                    loss, parts = self._wrapped(self._batch_number(part), self.generator)
+                self.accelerator.backward(loss / self.config.accumulate)
+            total += float(loss.detach()) / self.config.accumulate
+            if self._adversary is not None:
+                parts = {**parts, "adversary": self._learn_to_tell(self._adversary, last)}
+        norm = self._clip(self._wrapped)
+        if self._is_spike(norm, total):
+            return {"skipped": 1.0}
+        for optimizer in self.optimizers:
+            optimizer.step()
+        if self._adversary is not None and math.isfinite(self._clip(self._adversary)):
+            for optimizer in self.adversary_optimizers:
+                optimizer.step()
+        self._average()
+        return {"loss": total, "grad_norm": norm, "lr_factor": factor, **parts}
+
+    def _batch_number(self, part: int) -> int:
+        """Which batch this process takes; also seeds every random draw made for it."""
+        processes = self.accelerator.num_processes
+        number = self.step * self.config.accumulate + part
+        number = number * processes + self.accelerator.process_index
+        seed = (self.config.seed * 1_000_003 + number) % 2**63
+        self.generator.manual_seed(seed)
+        torch.manual_seed(seed)
+        return number
+
+    @contextmanager
+    def _unsynced(self, module: nn.Module, last: bool) -> Iterator[None]:
+        """Gradients travel between processes with the last batch of a step only."""
+        with nullcontext() if last else self.accelerator.no_sync(module):
+            yield
+
+    def _set_rates(self) -> float:
         factor = schedule(
             self.optim.schedule,
             self.step,
@@ -168,26 +319,28 @@ class Trainer:
             self.optim.warmup_steps,
             self.optim.decay_fraction,
         )
-        for optimizer in self.optimizers:
+        for optimizer in [*self.optimizers, *self.adversary_optimizers]:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * factor
-        loss, parts = self.task.loss(self.step, self.generator)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.optim.grad_clip))
-        if self._is_spike(norm, float(loss.detach())):
-            return {"skipped": 1.0}
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self._average()
-        return {"loss": float(loss.detach()), "grad_norm": norm, "lr_factor": factor, **parts}
+        return factor
+
+    def _clip(self, module: nn.Module) -> float:
+        norm = self.accelerator.clip_grad_norm_(module.parameters(), self.optim.grad_clip)
+        return math.nan if norm is None else float(norm)
+
+    def _learn_to_tell(self, adversary: nn.Module, last: bool) -> float:
+        """Gradients of the discriminators from the batch that the generator has just used."""
+        with self._unsynced(adversary, last):
+            with self.accelerator.autocast():
+                loss = adversary()
+            self.accelerator.backward(loss / self.config.accumulate)
+        return float(loss.detach())
 
     def _is_spike(self, norm: float, loss: float) -> bool:
         limit = math.inf
         if self.norm_mean is not None and self.step > self.optim.warmup_steps:
             limit = self.config.spike_factor * self.norm_mean
-        if math.isfinite(norm) and math.isfinite(loss) and norm <= limit:
+        if math.isfinite(norm) and norm <= limit:
             self.norm_mean = norm if self.norm_mean is None else 0.98 * self.norm_mean + 0.02 * norm
             self.skipped_in_a_row = 0
             return False
@@ -196,7 +349,7 @@ class Trainer:
         if self.skipped_in_a_row >= self.config.max_skipped:
             raise UserError(
                 f"{self.skipped_in_a_row} steps in a row had NaN or exploding gradients; the last "
-                f"checkpoint is {self.checkpoint}: lower the learning rate and resume"
+                f"checkpoint is in {self.folder}: lower the learning rate and resume"
             )
         return True
 
@@ -204,30 +357,37 @@ class Trainer:
     def _average(self) -> None:
         # Early on the average follows the weights closely, or it would remember the random start.
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        for name, value in self.task.model.state_dict().items():
+        for name, value in self._state().items():
             if value.is_floating_point():
                 self.ema[name].lerp_(value, 1 - decay)
             else:
                 self.ema[name].copy_(value)
 
-    def _evaluate(self) -> None:
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The model with the moving average of its weights: what is evaluated and shipped."""
         model = self.task.model
-        trained = {k: v.clone() for k, v in model.state_dict().items()}
+        trained = {k: v.clone() for k, v in self._state().items()}
+        training = model.training
         model.load_state_dict(self.ema)
         model.eval()
         try:
-            figures = self.task.evaluate(model, self.step, self.folder / "samples")
+            yield model
         finally:
             model.load_state_dict(trained)
-            model.train()
-        if figures:
-            self._log({f"eval/{k}": v for k, v in figures.items()})
+            model.train(training)
 
-    def _log(self, figures: dict[str, float]) -> None:
-        rounded = {k: float(f"{v:.5g}") for k, v in figures.items()}
-        row = {"step": self.step, "seconds": round(self.seconds, 1), **rounded}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        text = " ".join(f"{k}={v:.4g}" for k, v in figures.items())
-        logger.info("step %d (%.0f s) %s", self.step, self.seconds, text)
+    def _evaluate(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        with self.averaged() as model:
+            folder = self.folder / "samples"
+            figures = self.task.evaluate(model, self.step, folder)
+        if figures:
+            self.record.write(self.step, self.seconds, {f"eval/{k}": v for k, v in figures.items()})
+            self.record.samples(self.step, folder)
+
+
+def _zero(optimizers: list[Any]) -> None:
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)

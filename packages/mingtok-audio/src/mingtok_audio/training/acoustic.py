@@ -1,0 +1,205 @@
+"""Stage 1: the encoder and the decoder learn to reconstruct speech (paper section 4.1.1).
+
+The paper's loss is 15 x multi-scale mel + adversarial + feature matching + 1e-4 x KL: the
+defaults. A compressed complex spectral loss and a waveform loss can stand beside the mel loss: on
+few hours of one CPU they teach the phase, which the mel loss does not see.
+Axes: B batch, T samples, L frames, D latent dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mingtok_audio.config import MingTokConfig
+from mingtok_audio.core.audio import load_audio, save_audio
+from mingtok_audio.models.mingtok import MingTok
+from mingtok_audio.training.data import Augmentation, CropSampler
+from mingtok_audio.training.discriminators import (
+    DiscriminatorConfig,
+    Discriminators,
+    adversarial_loss,
+    discriminator_loss,
+    feature_matching_loss,
+)
+from mingtok_audio.training.initial import start_from
+from mingtok_audio.training.losses import CompressedSpectralLoss, MultiScaleMelLoss
+from mingtok_audio.training.manifests import Source
+from mingtok_audio.training.prefetch import Prefetcher
+from mingtok_audio.training.trainer import OptimConfig, TrainerConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained on."""
+
+    train: list[Source]
+    crop_seconds: float = 1.28
+    batch_size: int = 8
+    augmentation: Augmentation | None = None
+    workers: int = 0
+    """Threads that make batches ahead."""
+    evaluation: list[str] = field(default_factory=list)
+    """Audio files that are reconstructed at every evaluation."""
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the reconstruction objective."""
+
+    mel: float = 15.0
+    adversarial: float = 1.0
+    feature_matching: float = 1.0
+    kl: float = 1e-4
+    spectral: float = 0.0
+    waveform: float = 0.0
+    mel_n_ffts: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
+    mel_bands: tuple[int, ...] = (10, 20, 40, 60, 80, 120)
+    spectral_n_ffts: tuple[int, ...] = (256, 512, 1024)
+    spectral_power: float = 0.4
+    """Exponent of the magnitudes in the spectral loss; smaller hears quiet parts more."""
+
+    @property
+    def has_adversary(self) -> bool:
+        """Whether discriminators are trained at all."""
+        return self.adversarial > 0 or self.feature_matching > 0
+
+
+@dataclass(frozen=True)
+class AcousticConfig:
+    """A whole run, as its YAML file says it."""
+
+    data: DataConfig
+    model: MingTokConfig | None = None
+    """A fresh model; None with `init`."""
+    init: str | None = None
+    """Start from the weights of "nano", a folder or a Hub id (fine-tuning)."""
+    discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    loss: LossWeights = field(default_factory=LossWeights)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    stage: str = "acoustic"
+
+
+class AcousticTask:
+    """The acoustic stage as a `Task`: encoder and decoder are trained."""
+
+    def __init__(self, config: AcousticConfig) -> None:
+        torch.manual_seed(config.trainer.seed)
+        self.config = config
+        self._model = start_from(config.init, config.model)
+        if self._model.semantic is not None:
+            self._model.semantic.requires_grad_(False)
+        rate = self._model.config.sample_rate
+        self.sampler = CropSampler(
+            config.data.train,
+            crop_samples=round(config.data.crop_seconds * rate),
+            sample_rate=rate,
+            batch_size=config.data.batch_size,
+            seed=config.trainer.seed,
+            augmentation=config.data.augmentation,
+        )
+        self.mel = MultiScaleMelLoss(rate, config.loss.mel_n_ffts, config.loss.mel_bands)
+        self.spectral = CompressedSpectralLoss(
+            config.loss.spectral_n_ffts, config.loss.spectral_power
+        )
+        self.batches = Prefetcher(self.sampler.batch, config.data.workers)
+        self.adversary: Discriminators | None = None
+        if config.loss.has_adversary:
+            self.adversary = Discriminators(config.discriminators)
+        self._pair: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def model(self) -> MingTok:
+        return self._model
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Files that could not be read, and why."""
+        return self.sampler.skipped
+
+    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The objective of one batch, and its parts."""
+        weights = self.config.loss
+        target = self.batches.get(batch).to(self._model.device)
+        posterior = self._model.posterior_of(target)
+        latents = posterior.sample(generator)
+        output = self._model.wav_of(latents)[:, : target.shape[1]]
+        parts: dict[str, Tensor] = {"kl": posterior.kl().mean()}
+        total = weights.kl * parts["kl"]
+        if weights.mel:
+            parts["mel"] = self.mel(output, target)
+            total = total + weights.mel * parts["mel"]
+        if weights.spectral:
+            parts["spectral"] = self.spectral(output, target)
+            total = total + weights.spectral * parts["spectral"]
+        if weights.waveform:
+            parts["waveform"] = waveform_loss(output, target)
+            total = total + weights.waveform * parts["waveform"]
+        if self.adversary is not None:
+            total = total + self._adversarial(self.adversary, output, target, parts)
+        return total, {k: float(v.detach()) for k, v in parts.items()}
+
+    def _adversarial(
+        self, adversary: Discriminators, output: Tensor, target: Tensor, parts: dict[str, Tensor]
+    ) -> Tensor:
+        """What the generator hears from the discriminators, whose weights it must not move."""
+        self._pair = (target, output.detach())
+        adversary.requires_grad_(False)
+        with torch.no_grad():
+            real = adversary(target)
+        fake = adversary(output)
+        adversary.requires_grad_(True)
+        parts["adversarial"] = adversarial_loss(fake)
+        parts["feature_matching"] = feature_matching_loss(real, fake)
+        weights = self.config.loss
+        return (
+            weights.adversarial * parts["adversarial"]
+            + weights.feature_matching * parts["feature_matching"]
+        )
+
+    def adversary_loss(self) -> Tensor:
+        """The discriminators' hinge loss on the batch that `loss` has just used."""
+        if self.adversary is None or self._pair is None:
+            raise RuntimeError("adversary_loss follows loss, with discriminators")
+        target, output = self._pair
+        return discriminator_loss(self.adversary(target), self.adversary(output))
+
+    @torch.no_grad()
+    def evaluate(self, model: Any, step: int, folder: Path) -> dict[str, float]:
+        """Mel and spectral distance of whole held-out recordings; writes their reconstructions."""
+        return reconstruct_files(
+            model, self.config.data.evaluation, folder, {"mel": self.mel, "spectral": self.spectral}
+        )
+
+    def save_pretrained(self, model: Any, folder: Path) -> Path:
+        """Write the tokenizer."""
+        return model.save_pretrained(folder)
+
+
+def reconstruct_files(
+    model: MingTok, files: Sequence[str], folder: Path, losses: Mapping[str, Any]
+) -> dict[str, float]:
+    """Means of some losses over whole recordings, whose reconstructions go to `folder`."""
+    figures: dict[str, list[float]] = {}
+    for name in files:
+        wav, rate = load_audio(name, sample_rate=model.config.sample_rate)
+        output = model.decode(model.encode(wav, rate))
+        target = torch.as_tensor(wav)[None].to(output.device)
+        for key, loss in losses.items():
+            figures.setdefault(key, []).append(float(loss(output, target)))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_audio(folder / f"{Path(name).stem}.wav", output[0].cpu(), rate)
+    return {key: sum(values) / len(values) for key, values in figures.items()}
+
+
+def waveform_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Mean over the batch of the L1 distance relative to each item's level (B, T) -> scalar."""
+    level = target.abs().mean(dim=-1).clamp_min(1e-3)
+    return (F.l1_loss(output, target, reduction="none").mean(dim=-1) / level).mean()

@@ -1,0 +1,391 @@
+"""The three stages: what learns, what stays, what a teacher and a guide are asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_tokenizer import tiny_config
+
+from mingtok_audio.core.audio import save_audio
+from mingtok_audio.core.config import to_dict
+from mingtok_audio.core.errors import ConfigError, UserError
+from mingtok_audio.models.mingtok import MingTok
+from mingtok_audio.training.discriminators import (
+    DiscriminatorConfig,
+    Discriminators,
+    discriminator_loss,
+    feature_matching_loss,
+)
+from mingtok_audio.training.run import train
+from mingtok_audio.training.stages import load_config, make_task, shipped_config
+from mingtok_audio.training.teachers import FeatureCache, load_teacher, teacher_features
+from mingtok_audio.training.trainer import Trainer
+
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("accelerate")
+
+SEMANTIC = {
+    "dim": 32,
+    "num_layers": 2,
+    "num_heads": 2,
+    "mlp_dim": 64,
+    "window": 16,
+    "norm": "layer",
+    "norm_eps": 1e-5,
+    "mlp": "gelu",
+    "rope_layout": "interleaved",
+    "linear_bias": True,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six transcribed seconds of tones."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    lines = []
+    for i in range(6):
+        t = np.arange(12000 + 1600 * i) / 16000
+        wav = 0.3 * np.sin(2 * np.pi * (120 + 60 * i) * t) + 0.02 * rng.standard_normal(len(t))
+        save_audio(folder / f"{i}.wav", wav.astype(np.float32), 16000)
+        lines.append({"audio": f"{i}.wav", "seconds": len(t) / 16000, "text": f"tone {i}"})
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder / "manifest.jsonl"
+
+
+@pytest.fixture(scope="module")
+def acoustic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained acoustic tokenizer without a semantic module."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("acoustic")
+    return MingTok(tiny_config(semantic=None, decoder_input="latent")).save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Whisper of the semantic module's shape, as transformers saves it."""
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("whisper")
+    config = transformers.WhisperConfig(
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        vocab_size=60,
+        pad_token_id=1,
+        bos_token_id=1,
+        eos_token_id=1,
+        decoder_start_token_id=1,
+    )
+    transformers.WhisperModel(config).save_pretrained(folder)
+    transformers.WhisperFeatureExtractor().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random causal language model over characters."""
+    tokenizers = pytest.importorskip("tokenizers")
+    torch.manual_seed(2)
+    folder = tmp_path_factory.mktemp("guide")
+    vocabulary = {c: i for i, c in enumerate("?$ abcdefghijklmnopqrstuvwxyz0123456789")}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="?"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="?", eos_token="$"
+    )
+    fast.save_pretrained(folder)
+    config = transformers.LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=24,
+        intermediate_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=256,
+        initializer_range=0.3,  # a guide that says something: its output depends on its input
+        bos_token_id=1,
+        eos_token_id=1,
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def distillation(corpus: Path, acoustic: Path, whisper: Path, cache: Path, *overrides: str) -> Any:
+    return load_config(
+        shipped_config("debug-distillation"),
+        [
+            f"init={json.dumps(str(acoustic))}",
+            f"semantic={json.dumps(SEMANTIC)}",
+            f"data.train=[{{manifest: {json.dumps(str(corpus))}, split: null}}]",
+            "data.crop_seconds=0.6",
+            "data.batch_size=2",
+            f"teacher.model={json.dumps(str(whisper))}",
+            f"teacher.cache={json.dumps(str(cache))}",
+            "trainer.log_every=1",
+            *overrides,
+        ],
+    )
+
+
+def unified(corpus: Path, init: Path, guide: Path, *overrides: str) -> Any:
+    return load_config(
+        shipped_config("debug-unified"),
+        [
+            f"init={json.dumps(str(init))}",
+            f"guide={json.dumps(str(guide))}",
+            f"semantic={json.dumps(SEMANTIC)}",
+            f"data.train=[{{manifest: {json.dumps(str(corpus))}, split: null}}]",
+            "data.max_seconds=3",
+            "loss.reconstruct_seconds=0.3",
+            "trainer.log_every=1",
+            *overrides,
+        ],
+    )
+
+
+def losses(folder: Path, name: str) -> list[float]:
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [row[name] for row in rows if name in row]
+
+
+def test_distillation_moves_the_semantic_module_only(
+    corpus: Path, acoustic: Path, whisper: Path, tmp_path: Path
+) -> None:
+    sample = str(corpus.parent / "5.wav")
+    config = distillation(
+        corpus,
+        acoustic,
+        whisper,
+        tmp_path / "cache",
+        "trainer.max_steps=25",
+        f"data.evaluation=[{json.dumps(sample)}]",
+    )
+    train(config, tmp_path / "run")
+    values = losses(tmp_path / "run", "distill")
+    assert np.mean(values[-5:]) < 0.8 * np.mean(values[:5])
+    assert losses(tmp_path / "run", "eval/explained")
+    before, after = (
+        MingTok.from_pretrained(acoustic),
+        MingTok.from_pretrained(tmp_path / "run/model"),
+    )
+    for name, value in before.state_dict().items():
+        assert torch.equal(after.state_dict()[name], value), name
+    assert after.config.semantic is not None and after.config.semantic.dim == 32
+    wav = np.zeros(8000, np.float32)
+    assert after.features(after.encode(wav, 16000)).shape == (1, 25, 32)
+
+
+def test_the_module_can_start_from_whisper(
+    corpus: Path, acoustic: Path, whisper: Path, tmp_path: Path
+) -> None:
+    task = make_task(
+        distillation(corpus, acoustic, whisper, tmp_path, "teacher.init_from_teacher=true")
+    )
+    assert task.copied_layers == 2
+    block = task.model.tokenizer.semantic.transformer.blocks[1]
+    layer = task.teacher.encoder.layers[1]
+    assert torch.equal(block.mlp.up.weight, layer.fc1.weight)
+    # The block computes what Whisper's layer does, but for the positions and the causal mask.
+    x = torch.randn(1, 1, 32)
+    cos, sin = torch.ones(1, 8), torch.zeros(1, 8)
+    expected = layer(x, attention_mask=None)
+    expected = expected[0] if isinstance(expected, tuple) else expected
+    assert torch.allclose(block(x, cos, sin, None), expected, atol=1e-5)
+    with pytest.raises(UserError, match="another shape"):
+        make_task(
+            distillation(
+                corpus, acoustic, whisper, tmp_path, "teacher.init_from_teacher=true",
+                "semantic.mlp_dim=48",
+            )
+        )  # fmt: skip
+
+
+def test_teacher_features_are_computed_once(whisper: Path, tmp_path: Path) -> None:
+    teacher = load_teacher(str(whisper))
+    calls = []
+    window = teacher.window
+    teacher.window = lambda wav: calls.append(len(wav)) or window(wav)  # type: ignore[method-assign]
+    cache = FeatureCache(tmp_path, teacher)
+    wav = np.random.default_rng(0).standard_normal(16000 * 31).astype(np.float32) * 0.1
+    first = cache.get(wav)
+    assert first.shape == (31 * 50, 32) and calls == [480000, 16000]
+    assert np.array_equal(cache.get(wav), first) and len(calls) == 2
+    assert not np.array_equal(cache.get(wav[:-320])[:10], np.zeros((10, 32)))
+    assert len(calls) == 4  # other sound, other features
+    assert np.abs(teacher_features(teacher, wav) - first).max() < 2e-3  # float16
+
+
+def test_target_delay_compares_with_the_past(
+    corpus: Path, acoustic: Path, whisper: Path, tmp_path: Path
+) -> None:
+    task = make_task(
+        distillation(corpus, acoustic, whisper, tmp_path, "teacher.layer_normalise=false")
+    )
+    targets = torch.randn(1, 12, 32)
+    late = torch.cat((torch.zeros(1, 4, 32), targets[:, :-4]), dim=1)
+    valid = torch.ones(1, 12, dtype=torch.bool)
+    assert float(task._distance(late, targets, valid)) == 0
+    assert float(task._distance(targets, targets, valid)) > 0.1
+
+
+def test_unified_training_has_a_reconstruction_gradient(
+    corpus: Path, acoustic: Path, guide: Path, tmp_path: Path
+) -> None:
+    task = make_task(unified(corpus, acoustic, guide, "loss.align=0", "loss.ctc=0"))
+    loss, parts = task.loss(0, torch.Generator().manual_seed(0))
+    loss.backward()
+    assert set(parts) == {"align", "mel"}
+    tokenizer = task.model.tokenizer
+    moved = {n for n, p in tokenizer.named_parameters() if p.grad is not None and p.grad.any()}
+    assert any(n.startswith("semantic.transformer.blocks.0") for n in moved)
+    assert any(n.startswith("feature_proj") for n in moved)
+    assert not [n for n in moved if not n.startswith(("semantic.", "feature_proj."))]
+    assert all(p.grad is None for p in task.guide.parameters())
+    with pytest.raises(ConfigError, match="without a gradient"):
+        make_task(unified(corpus, acoustic, guide, "decoder_input=latent"))
+
+
+@pytest.mark.parametrize("compressor", ["linear_pooling", "cross_attention"])
+def test_unified_training_learns_and_keeps_the_acoustic_part(
+    corpus: Path, acoustic: Path, guide: Path, tmp_path: Path, compressor: str
+) -> None:
+    config = unified(
+        corpus, acoustic, guide, "trainer.max_steps=25", f"compressor={compressor}", "optim.lr=0.01"
+    )
+    train(config, tmp_path / "run")
+    align = losses(tmp_path / "run", "align")
+    assert np.mean(align[-5:]) < 0.9 * np.mean(align[:5])
+    before, after = (
+        MingTok.from_pretrained(acoustic),
+        MingTok.from_pretrained(tmp_path / "run/model"),
+    )
+    assert after.config.decoder_input == "unified"
+    for name, value in before.state_dict().items():
+        assert torch.equal(after.state_dict()[name], value), name
+    assert after.decode(after.encode(np.zeros(8000, np.float32), 16000)).shape == (1, 8000)
+
+
+def test_ablations_of_the_unified_stage(corpus: Path, acoustic: Path, guide: Path) -> None:
+    options = ["loss.adversarial=1", "loss.feature_matching=1", "train_acoustic=true"]
+    small = (
+        "discriminators={periods: [2], period_channels: [4], n_ffts: [256], spectrum_channels: 2}"
+    )
+    task = make_task(unified(corpus, acoustic, guide, small, *options))
+    loss, parts = task.loss(0, torch.Generator().manual_seed(0))
+    assert {"adversarial", "feature_matching"} <= set(parts)
+    loss.backward()
+    assert task.model.tokenizer.decoder.head.out.weight.grad.any()
+    assert all(p.grad is None for p in task.adversary.parameters())
+    task.adversary_loss().backward()
+    assert any(p.grad.any() for p in task.adversary.parameters())
+
+
+def test_the_guide_reads_the_audio_before_the_text(
+    corpus: Path, acoustic: Path, guide: Path
+) -> None:
+    task = make_task(unified(corpus, acoustic, guide))
+    model = task.guide
+    patches = torch.randn(2, 3, model.width, requires_grad=True)
+    loss = model.loss(patches, torch.tensor([3, 1]), ["tone", "to"])
+    loss.backward()
+    assert patches.grad is not None
+    assert patches.grad[0, 2].any() and patches.grad[1, 0].any()
+    assert not patches.grad[1, 1:].any()  # padding
+    single = [
+        model.loss(patches[i : i + 1, :n].detach(), torch.tensor([n]), [text])
+        for i, (n, text) in enumerate([(3, "tone"), (1, "to")])
+    ]
+    tokens = [5, 3]  # with the end
+    mean = sum(float(v) * k for v, k in zip(single, tokens, strict=True)) / sum(tokens)
+    assert float(loss.detach()) == pytest.approx(mean, rel=1e-5)
+
+
+def test_discriminators_tell_noise_from_tone() -> None:
+    torch.manual_seed(0)
+    model = Discriminators(
+        DiscriminatorConfig(
+            periods=(2, 3), period_channels=(8, 8), n_ffts=(256,), spectrum_channels=4
+        )
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    t = torch.arange(4000) / 16000
+    first = last = 0.0
+    for step in range(40):
+        real = 0.3 * torch.sin(2 * torch.pi * (100 + 5 * step) * t)[None]
+        fake = 0.3 * torch.randn(1, 4000)
+        loss = discriminator_loss(model(real), model(fake))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        first, last = first or float(loss.detach()), float(loss.detach())
+    assert first == pytest.approx(2, abs=0.2) and last < 0.8 * first
+    wav = 0.1 * torch.randn(1, 4001)
+    assert float(feature_matching_loss(model(wav), model(wav))) == 0
+
+
+def test_ablations_are_small_files_over_a_base(tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text("base: debug\nloss: {mel: 7.0}\n")
+    config = load_config(tmp_path / "more.yaml", ["trainer.max_steps=3"])
+    plain = load_config(shipped_config("debug"))
+    assert to_dict(config)["loss"] == {**to_dict(plain)["loss"], "mel": 7.0}
+    assert config.trainer.max_steps == 3
+    (tmp_path / "a.yaml").write_text("base: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\n")
+    with pytest.raises(ConfigError, match="circle"):
+        load_config(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("name", ["stage1", "stage2", "stage3", "stage3-gan", "stage3-open"])
+def test_the_papers_stages_are_shipped(name: str) -> None:
+    config = load_config(shipped_config(name))
+    assert config.trainer.max_steps == 200_000 and config.optim.lr == 1e-4
+
+
+def test_adversarial_run_resumes_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
+    config = load_config(
+        shipped_config("debug"),
+        [
+            f"data.train=[{{manifest: {json.dumps(str(corpus))}, split: null}}]",
+            "data.batch_size=2",
+            "data.workers=2",
+            "trainer.max_steps=6",
+            "trainer.accumulate=2",
+            "trainer.log_every=1",
+        ],
+    )
+    whole = Trainer(make_task(config), config.optim, config.trainer, tmp_path / "whole")
+    whole.run()
+    first = Trainer(make_task(config), config.optim, config.trainer, tmp_path / "cut")
+    first.run(lambda: first.step == 3)
+    # What a kill leaves behind: rows beyond the checkpoint, which the resumed run writes again.
+    with (tmp_path / "cut" / "log.jsonl").open("a") as file:
+        file.write('{"step": 4, "loss": 0}\n')
+    second = Trainer(make_task(config), config.optim, config.trainer, tmp_path / "cut")
+    assert second.resume() and second.step == 3
+    second.run()
+    for name, value in whole.task.model.state_dict().items():
+        assert torch.equal(second.task.model.state_dict()[name], value), name
+    a, b = (t.task.adversary.state_dict() for t in (whole, second))  # type: ignore[attr-defined]
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert losses(tmp_path / "whole", "loss") == losses(tmp_path / "cut", "loss")
+    assert losses(tmp_path / "cut", "adversary")[0] == pytest.approx(2, abs=0.3)
+
+
+def test_a_changed_architecture_is_refused_in_words(corpus: Path, tmp_path: Path) -> None:
+    settings = [
+        f"data.train=[{{manifest: {json.dumps(str(corpus))}, split: null}}]",
+        "trainer.max_steps=1",
+    ]
+    train(load_config(shipped_config("debug"), settings), tmp_path / "run")
+    other = load_config(shipped_config("debug"), [*settings, "model.latent_dim=8"])
+    with pytest.raises(UserError, match="does not fit this configuration") as refused:
+        train(other, tmp_path / "run", resume=True)
+    assert "\n" not in str(refused.value)
