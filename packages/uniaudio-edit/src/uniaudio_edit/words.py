@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import FormatError, UserError
 from uniaudio_edit.errors import MissingPartError
 from uniaudio_edit.interfaces import Word
 from uniaudio_edit.parsers.units import Text
 from uniaudio_edit.pcm import Recording
 
-_MAX_BYTES = 64 << 20
-
-
-def read_words(path: str | Path) -> list[Word]:
-    """Words with times from JSON: `[{"text", "start", "end"}]`, or `{"words": [...]}` as
-    `uniaudio asr --format json` prints it.
-
-    Raises:
-        UserError: unreadable, or not of this form.
-    """
-    data = load_json(path, _MAX_BYTES)
-    return parse_words(data, str(path))
-
 
 def parse_words(data: Any, where: str) -> list[Word]:
-    """As `read_words`, from decoded JSON.
+    """Words with times from `[{"text", "start", "end"}]`, or from `{"words": [...]}` as
+    `uniaudio asr --format json` prints it.
 
     Raises:
         FormatError: says which word is wrong, and how.

@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 from uniaudio_edit.errors import AmbiguousInstructionError, InstructionError
 from uniaudio_edit.interfaces import InstructionParser
 from uniaudio_edit.parsers import chinese, english
+from uniaudio_edit.parsers.amounts import check_amount
 from uniaudio_edit.parsers.quoting import Quoted, clean, extract
 from uniaudio_edit.parsers.refs import Draft, Reading
 from uniaudio_edit.parsers.resolve import LookupFailed, find_gaps, find_spans
+from uniaudio_edit.parsers.rewrites import rewrite, speaks_of_editing
 from uniaudio_edit.parsers.units import Text, TextEdit, apply_edits, has_cjk
 from uniaudio_edit.plan import SEMANTIC, Operation, Plan
 
@@ -63,7 +65,7 @@ class GrammarParser(InstructionParser):
             raise InstructionError(
                 f"--which is refuse, first, last, all or a number, not '{which}'"
             )
-        quoted = extract(clean(instruction))
+        quoted = rewrite(extract(clean(instruction)))
         text = Text(original_text)
         outcomes = _segment(quoted, text)
         choices = [outcome.alternatives for outcome in outcomes]
@@ -210,7 +212,9 @@ def _resolve_all(readings: Iterator[Reading], quoted: Quoted, text: Text) -> _Ou
 
 
 def _swallows_a_clause(new: str, quoted: Quoted) -> bool:
-    return new not in quoted.quotes and _VERB_BEHIND.search(new) is not None
+    if new in quoted.quotes:
+        return False
+    return _VERB_BEHIND.search(new) is not None or speaks_of_editing(new, quoted)
 
 
 # --- one reading in the text ----------------------------------------------------------------------
@@ -391,26 +395,8 @@ def _check(operations: list[Operation], text: Text) -> None:
         if op.type == "substitution" and op.old == op.new:
             raise InstructionError(f"the text says '{op.old}' already; there is nothing to change")
     for op in operations:
-        _check_amount(op)
+        check_amount(op)
     if semantic and not len(Text(_edited(operations, text))):
         raise InstructionError(
             "this would delete everything that is said; an empty recording is not made"
         )
-
-
-_LIMITS = {
-    ("speed", "factor"): (0.1, 10.0),
-    ("volume", "factor"): (0.0, 100.0),
-    ("volume", "db"): (-96.0, 60.0),
-    ("pitch", "semitones"): (-24.0, 24.0),
-    ("fade", "in"): (0.001, 3600.0),
-    ("fade", "out"): (0.001, 3600.0),
-    ("add_sound", "snr_db"): (-40.0, 80.0),
-}
-
-
-def _check_amount(op: Operation) -> None:
-    for (kind, name), (low, high) in _LIMITS.items():
-        value = op.params.get(name)
-        if op.type == kind and value is not None and not low <= value <= high:
-            raise InstructionError(f"{kind} {name} {value:g} is out of range: {low:g} to {high:g}")
