@@ -223,6 +223,37 @@ def test_teacher_features_are_computed_once(whisper: Path, tmp_path: Path) -> No
     assert np.abs(teacher_features(teacher, wav) - first).max() < 2e-3  # float16
 
 
+def test_short_recordings_share_a_teacher_window(whisper: Path, tmp_path: Path) -> None:
+    teacher = load_teacher(str(whisper))
+    calls: list[np.ndarray] = []
+    window = teacher.window
+
+    def counted(wav: np.ndarray) -> np.ndarray:
+        calls.append(wav)
+        return window(wav)
+
+    teacher.window = counted  # type: ignore[method-assign]
+    cache = FeatureCache(tmp_path, teacher)
+    rng = np.random.default_rng(0)
+    wavs = [rng.standard_normal(n).astype(np.float32) * 0.1 for n in (150000, 99, 200001, 320000)]
+    cache.get(wavs[1])
+    del calls[:]
+    assert list(cache.fill([*wavs, np.zeros(0, np.float32), np.zeros(480001, np.float32)])) == [
+        2,
+        1,
+    ]
+    assert len(calls) == 2
+    for wav in (wavs[0], wavs[2], wavs[3]):
+        assert cache.get(wav).shape == (-(-len(wav) // 320), teacher.dim)
+    second = calls[0][150080 + 8000 :]  # on the frame grid, after half a second of silence
+    assert np.array_equal(second, wavs[2])
+    assert not calls[0][150000 : 150080 + 8000].any()
+    states = window(calls[0])[(150080 + 8000) // 320 :]
+    assert np.abs(cache.get(wavs[2]) - states).max() < 2e-3
+    assert len(calls) == 2  # nothing was computed again
+    assert list(cache.fill(wavs)) == []
+
+
 def test_target_delay_compares_with_the_past(
     corpus: Path, acoustic: Path, whisper: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -130,12 +131,50 @@ class FeatureCache:
         """Features (L, E) float16 of wav (T,), memory-mapped."""
         path = self.path(wav)
         if not path.is_file():
-            states = teacher_features(self.teacher, wav).astype(np.float16)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as temporary, Path(temporary).open("wb") as file:
-                np.save(file, states)
-                os.fsync(file.fileno())
+            self._write(path, teacher_features(self.teacher, wav))
         return np.load(path, mmap_mode="r")
+
+    def fill(self, wavs: Iterable[np.ndarray], gap_seconds: float = 0.5) -> Iterator[int]:
+        """Make the features of many short recordings, several to a window of the teacher.
+
+        Whisper reads 30 s whatever it is given: one recording a window wastes most of it. Here
+        recordings share a window, silence between them, so each hears its neighbours a little.
+        Recordings that have features, and those too long to share a window, are left to `get`.
+
+        Yields:
+            the number of recordings of each window computed.
+        """
+        size, gap = _WINDOW_FRAMES * _HOP, round(gap_seconds * SAMPLE_RATE / _HOP) * _HOP
+        held: list[tuple[int, np.ndarray]] = []
+        used = 0
+        for wav in wavs:
+            room = -(-len(wav) // _HOP) * _HOP
+            if not 0 < room <= size or self.path(wav).is_file():
+                continue
+            if used + room > size:
+                yield self._fill_window(held)
+                held, used = [], 0
+            held.append((used, wav))
+            used += room + gap
+        if held:
+            yield self._fill_window(held)
+
+    def _fill_window(self, held: list[tuple[int, np.ndarray]]) -> int:
+        last_start, last = held[-1]
+        window = np.zeros(last_start + len(last), np.float32)
+        for start, wav in held:
+            window[start : start + len(wav)] = wav
+        states = self.teacher.window(window)
+        for start, wav in held:
+            frames = -(-len(wav) // _HOP)
+            self._write(self.path(wav), states[start // _HOP :][:frames])
+        return len(held)
+
+    def _write(self, path: Path, states: np.ndarray) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary, Path(temporary).open("wb") as file:
+            np.save(file, states.astype(np.float16))
+            os.fsync(file.fileno())
 
 
 def copy_whisper_layers(semantic: SemanticModule, teacher: Teacher) -> int:
