@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,10 +19,9 @@ from uniaudio_lm.generation import Item, RecordedNoise, Sampling, Step, generate
 from uniaudio_lm.interfaces import TextInfo
 from uniaudio_lm.models.uniaudio import UniAudio
 from uniaudio_lm.stop.linear import LinearStop
+from uniaudio_lm.tasks.edit import run_edit, source_latents
 
 NEW_TOKENS = 16
-# The published edit asks one patch less than speech; its step limit follows from the prompt.
-EDIT_MIN_PATCHES, EDIT_STEPS_PER_TOKEN, EDIT_MIN_STEPS = 17, 2.5, 100
 
 
 @torch.no_grad()
@@ -148,31 +146,25 @@ _INSTRUCTION = re.compile(r"<prompt>(.*)\n</prompt>", re.DOTALL)
 
 
 def _edit(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Tensors:
-    _, patches, state = _audio_input(model, inputs)
-    text = model.text_tokenizer
     instruction = _INSTRUCTION.search(str(run["text"]))
     if instruction is None:
         raise UserError("layout.json: an edit's text has no <prompt>...</prompt>")
-    segments = prompts.edit(instruction[1], len(patches), bool(run["use_cot"]))
-    prompt = prompts.encode(text, segments)
-    embeds, _ = model.embed_prompt(prompt, [patches])
+    rate = model.tokenizer.config.sample_rate
+    drawn = inputs["enc_noise_bdt"].transpose(1, 2)  # (B, d, L) -> (B, L, d)
+    latents = source_latents(model, inputs["waveform"][0], rate, noise=drawn)
     noise, sampling = _recorded(model, inputs)
-    limit = max(math.floor(EDIT_STEPS_PER_TOKEN * len(prompt.ids)), EDIT_MIN_STEPS)
-    item = Item(
-        embeds[0], "text", features=state, noise=noise, max_steps=limit,
-        info=TextInfo(min_patches=EDIT_MIN_PATCHES, max_patches=limit),
-        audio_token=text.special(prompts.GENERATE_AUDIO),
+    made = run_edit(
+        model, latents, instruction[1], use_cot=bool(run["use_cot"]), noise=noise,
+        sampling=sampling,
     )  # fmt: skip
-    steps = list(generate(model, [item], sampling))
-    if not any(step.items for step in steps):
+    if made.latents is None:
         return {}
-    out = _audio_outputs(model, steps, inputs)
-    ids = torch.tensor([prompt.ids])
-    start, count = prompt.spans[0]
-    return out | {
+    ids = torch.tensor([made.prompt.ids])
+    start, count = made.prompt.spans[0]
+    return _audio_outputs(model, made.steps, inputs) | {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
         "audio_placeholder_loc_lens": torch.tensor([[[start, count]]]),
-        "llm_prompt_embeds": embeds,
-        "wave": model.tokenizer.wav_of(out["latents"])[:, None],
+        "llm_prompt_embeds": made.embeds,
+        "wave": model.tokenizer.decode(made.latents)[:, None],
     }

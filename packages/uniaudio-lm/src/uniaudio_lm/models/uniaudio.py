@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from mingtok_audio.core.plugins import PluginHost
     from uniaudio_lm.tasks.asr import Transcript
+    from uniaudio_lm.tasks.edit import EditedSpeech
     from uniaudio_lm.tasks.tts import Speech, SpeechStream, VoicePrompt
 
 PART_SLOTS = ("backbone", "compressor", "generation_head", "stop_detector")
@@ -253,6 +254,38 @@ class UniAudio(nn.Module):
             parts[i].append(wav)
         rate = self.tokenizer.config.sample_rate
         return [speech_of(job, torch.cat(p), rate) for job, p in zip(jobs, parts, strict=True)]
+
+    def edit(
+        self,
+        wav: ArrayLike | Tensor,
+        sample_rate: int,
+        instruction: str,
+        *,
+        use_cot: bool = True,
+        seed: int = 0,
+        num_steps: int | None = None,
+        cfg_scale: float | None = None,
+        temperature: float | None = None,
+    ) -> EditedSpeech:
+        """Change a recording (T,) as an instruction says, and make the whole of it anew.
+
+        Args:
+            instruction: the sentence that the model was trained with, taken as it stands.
+            use_cot: let the model write the new text first: for edits of words. False for edits
+                of the sound.
+            seed, num_steps, cfg_scale, temperature: as for `synthesize_stream`.
+
+        Raises:
+            UserError: (`AudioError`) an empty instruction, a recording that cannot be edited, or a
+                model that does not come to speak.
+        """
+        from uniaudio_lm.tasks.edit import edit
+        from uniaudio_lm.tasks.tts import sampling_of
+
+        sampling = sampling_of(self, num_steps, cfg_scale, temperature)
+        return edit(
+            self, wav, sample_rate, instruction, use_cot=use_cot, seed=seed, sampling=sampling
+        )
 
     # --- latents ---------------------------------------------------------------------------------
 
