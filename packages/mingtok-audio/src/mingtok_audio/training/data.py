@@ -8,7 +8,7 @@ Axes: B batch, T samples.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,25 +148,40 @@ class CropSampler:
         plan = self.augmentation
         if plan is None:
             return self._piece(rng, self.crop_samples)
-        draws = rng.random(4)
-        rate = rng.uniform(*plan.resample_range) if draws[0] < plan.resample_probability else 1.0
-        wav = self._piece(rng, int(np.ceil(self.crop_samples * rate)) + 1)
-        if rate != 1.0:
-            position = np.arange(self.crop_samples) * rate
-            wav = _cubic(wav, position)
-        wav = wav[: self.crop_samples]
-        if draws[1] < plan.mix_probability:
-            other = self._piece(rng, self.crop_samples)
-            wav = wav + other * 10 ** (-rng.uniform(0, 15) / 20)
-        if draws[2] < plan.tilt_probability:
-            coefficient = rng.uniform(-0.5, 0.5)
-            wav = wav + coefficient * np.concatenate(([0.0], wav[:-1]))
-        if draws[3] < plan.noise_probability:
-            level = np.sqrt(np.mean(wav**2)) * 10 ** (-rng.uniform(10, 40) / 20)
-            wav = wav + level * rng.standard_normal(self.crop_samples)
-        peak = float(np.abs(wav).max())
-        gain = 10 ** (rng.uniform(*plan.gain_db) / 20)
-        return (wav * (min(gain, 0.99 / peak) if peak > 0 else gain)).astype(np.float32)
+        return augmented(plan, rng, self.crop_samples, lambda size: self._piece(rng, size))
+
+
+def augmented(
+    plan: Augmentation,
+    rng: np.random.Generator,
+    length: int | None,
+    piece: Callable[[int], np.ndarray],
+) -> np.ndarray:
+    """Samples changed as `plan` says.
+
+    Args:
+        length: of the result; None takes a whole recording, whatever length it then has.
+        piece: so many samples (n,) of a recording, which `rng` may choose; 0 asks for a whole one.
+    """
+    draws = rng.random(4)
+    rate = rng.uniform(*plan.resample_range) if draws[0] < plan.resample_probability else 1.0
+    wav = piece(0 if length is None else int(np.ceil(length * rate)) + 1)
+    size = max(1, int(len(wav) / rate)) if length is None else length
+    if rate != 1.0:
+        wav = _cubic(wav, np.arange(size) * rate)
+    wav = wav[:size]
+    if draws[1] < plan.mix_probability:
+        other = piece(size)
+        wav = wav + other * 10 ** (-rng.uniform(0, 15) / 20)
+    if draws[2] < plan.tilt_probability:
+        coefficient = rng.uniform(-0.5, 0.5)
+        wav = wav + coefficient * np.concatenate(([0.0], wav[:-1]))
+    if draws[3] < plan.noise_probability:
+        level = np.sqrt(np.mean(wav**2)) * 10 ** (-rng.uniform(10, 40) / 20)
+        wav = wav + level * rng.standard_normal(size)
+    peak = float(np.abs(wav).max())
+    gain = 10 ** (rng.uniform(*plan.gain_db) / 20)
+    return (wav * (min(gain, 0.99 / peak) if peak > 0 else gain)).astype(np.float32)
 
 
 def _cubic(wav: np.ndarray, position: np.ndarray) -> np.ndarray:

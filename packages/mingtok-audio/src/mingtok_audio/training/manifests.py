@@ -13,8 +13,8 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Recording:
     offset: int | None = None
     """Bytes before the audio in a tar shard; None for a file of its own."""
     size: int = 0
+    fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The manifest's own fields (`speaker`, `language`, `phonemes`, ...), as they are there."""
 
     @property
     def name(self) -> str:
@@ -131,6 +133,7 @@ def _row(row: dict[str, Any], path: Path, source: Source) -> Recording | None:
         source.weight * seconds,
         id=str(row.get("id", audio)),
         text=row.get("text"),
+        fields=row,
     )
 
 
@@ -145,7 +148,8 @@ def _cut(row: dict[str, Any], path: Path, source: Source) -> Recording | None:
     if len(kinds) != 1:
         raise ConfigError("a cut's recording must have one source of type 'file'")
     seconds, start = float(row["duration"]), float(row.get("start", 0.0))
-    texts = [s["text"] for s in row.get("supervisions") or [] if s.get("text")]
+    said = row.get("supervisions") or []
+    texts = [s["text"] for s in said if s.get("text")]
     channel = row.get("channel", 0)
     return Recording(
         path.parent / kinds[0]["source"],
@@ -156,6 +160,7 @@ def _cut(row: dict[str, Any], path: Path, source: Source) -> Recording | None:
         start=start,
         whole=False,
         channel=int(kinds[0].get("channels", [0]).index(channel)),
+        fields={**(said[0] if said else {}), **(row.get("custom") or {})},
     )
 
 
@@ -194,6 +199,7 @@ def _read_shard(path: Path, source: Source) -> list[Recording]:
                 text=row.get("text"),
                 offset=member.offset_data,
                 size=member.size,
+                fields=row,
             )
         )
     return recordings

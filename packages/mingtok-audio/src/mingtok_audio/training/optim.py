@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Any],
         lr: float = 0.02,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
@@ -93,23 +93,42 @@ def build_optimizers(
     betas: tuple[float, float] = (0.8, 0.99),
     eps: float = 1e-8,
     weight_decay: float = 0.0,
+    scales: Mapping[str, float] | None = None,
 ) -> list[torch.optim.Optimizer]:
-    """AdamW, and Muon for the 2-D weights inside transformer blocks when `muon_lr` is given."""
+    """AdamW, and Muon for the 2-D weights inside transformer blocks when `muon_lr` is given.
+
+    `scales`: beginnings of parameter names, and factors of their learning rates; the longest
+    beginning counts.
+    """
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    matrices = [p for n, p in named if muon_lr is not None and p.ndim == 2 and ".blocks." in n]
-    chosen = {id(p) for p in matrices}
-    rest = [p for _, p in named if id(p) not in chosen]
+    matrices = [(n, p) for n, p in named if muon_lr is not None and p.ndim == 2 and ".blocks." in n]
+    chosen = {id(p) for _, p in matrices}
+    rest = [(n, p) for n, p in named if id(p) not in chosen]
     optimizers: list[torch.optim.Optimizer] = []
     if rest:
+        groups = _groups(rest, lr, scales or {})
         optimizers.append(
-            torch.optim.AdamW(rest, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+            torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
         )
     if matrices and muon_lr is not None:
-        optimizers.append(Muon(matrices, lr=muon_lr, weight_decay=weight_decay, block=muon_block))
+        groups = _groups(matrices, muon_lr, scales or {})
+        optimizers.append(Muon(groups, lr=muon_lr, weight_decay=weight_decay, block=muon_block))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak_lr"] = group["lr"]
     return optimizers
+
+
+def _groups(
+    named: list[tuple[str, nn.Parameter]], lr: float, scales: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Parameters of one learning rate each, in a fixed order."""
+    by_scale: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in named:
+        fitting = [k for k in scales if name.startswith(k)]
+        scale = scales[max(fitting, key=len)] if fitting else 1.0
+        by_scale.setdefault(scale, []).append(parameter)
+    return [{"params": p, "lr": lr * s} for s, p in sorted(by_scale.items(), reverse=True)]
 
 
 def schedule(kind: str, step: int, max_steps: int, warmup: int, decay_fraction: float) -> float:

@@ -17,7 +17,7 @@ from mingtok_audio.training.record import curves_png
 from mingtok_audio.training.stages import StageConfig, load_config, make_task, shipped_config
 from mingtok_audio.training.trainer import Trainer
 
-__all__ = ["RunSummary", "export", "load_config", "shipped_config", "train"]
+__all__ = ["RunSummary", "export", "load_config", "run_task", "shipped_config", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +64,24 @@ def train(
     An existing run is continued only with `resume`; `minutes` ends it early (resume goes on);
     `dry_run` builds everything, computes one loss, and writes nothing.
     """
-    folder = Path(folder)
     keep_freed_memory()
-    task = make_task(config)
+    return run_task(
+        make_task(config), config, folder, resume=resume, minutes=minutes, dry_run=dry_run
+    )
+
+
+def run_task(
+    task: Any,
+    config: Any,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    minutes: float | None = None,
+    dry_run: bool = False,
+) -> RunSummary:
+    """`train` for any task: one with `batches`, `skipped` and `save_pretrained` beside what a
+    `Task` has, and a dataclass `config` with `optim` and `trainer`."""
+    folder = Path(folder)
     trainer = Trainer(task, config.optim, config.trainer, folder)
     if dry_run:
         loss, _ = task.loss(0, trainer.generator)

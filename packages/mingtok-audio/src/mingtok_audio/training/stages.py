@@ -29,16 +29,17 @@ STAGES: dict[str, tuple[type[Any], type[Any]]] = {
 _MAX_BASES = 8
 
 
-def shipped_config(name: str) -> Path:
-    """The file of a shipped configuration ("debug", "stage1"), or the path as given."""
-    shipped = Path(str(resources.files("mingtok_audio") / "configs" / f"{name}.yaml"))
+def shipped_config(name: str, package: str = "mingtok_audio") -> Path:
+    """The file of a configuration that a package ships ("debug", "stage1"), or the path as
+    given."""
+    shipped = Path(str(resources.files(package) / "configs" / f"{name}.yaml"))
     plain = name.replace("-", "_").isidentifier()
     return shipped if plain and shipped.is_file() else Path(name)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> StageConfig:
     """Read a stage's YAML; `overrides` are `key.path=value`. Raises `ConfigError` in one line."""
-    data = apply_overrides(_with_bases(Path(path), 0), overrides)
+    data = read_config(path, overrides)
     stage = data.get("stage", "acoustic")
     if stage not in STAGES:
         raise ConfigError(f"{path}: unknown stage {stage!r}: one of {', '.join(STAGES)}")
@@ -50,7 +51,14 @@ def make_task(config: StageConfig) -> StageTask:
     return STAGES[config.stage][1](config)
 
 
-def _with_bases(path: Path, depth: int) -> dict[str, Any]:
+def read_config(
+    path: str | Path, overrides: Sequence[str] = (), package: str = "mingtok_audio"
+) -> dict[str, Any]:
+    """A YAML file with its bases (files, or names of what `package` ships) and overrides."""
+    return apply_overrides(_with_bases(Path(path), 0, package), overrides)
+
+
+def _with_bases(path: Path, depth: int, package: str) -> dict[str, Any]:
     data = load_yaml(path)
     base = data.pop("base", None)
     if base is None:
@@ -60,8 +68,8 @@ def _with_bases(path: Path, depth: int) -> dict[str, Any]:
     if not isinstance(base, str):
         raise ConfigError(f"{path}: base must be a file name, got {base!r}")
     beside = path.parent / base
-    found = beside if beside.is_file() else shipped_config(base)
-    return merge(_with_bases(found, depth + 1), data)
+    found = beside if beside.is_file() else shipped_config(base, package)
+    return merge(_with_bases(found, depth + 1, package), data)
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

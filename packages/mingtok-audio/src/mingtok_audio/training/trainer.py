@@ -12,9 +12,8 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,63 +22,14 @@ from mingtok_audio.core.errors import UserError
 from mingtok_audio.training.checkpoint import Checkpoints
 from mingtok_audio.training.optim import build_optimizers, schedule
 from mingtok_audio.training.record import Record
+from mingtok_audio.training.settings import OptimConfig, TrainerConfig
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+__all__ = ["OptimConfig", "Task", "Trainer", "TrainerConfig", "make_accelerator"]
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """Optimisers and their schedule. `muon_lr` None trains everything with AdamW."""
-
-    lr: float = 1e-4
-    muon_lr: float | None = None
-    muon_block: int | None = None
-    """Rows that Muon orthogonalises together; None takes whole matrices."""
-    beta1: float = 0.8
-    beta2: float = 0.99
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    grad_clip: float = 1.0
-    schedule: Literal["constant", "cosine", "trapezoid"] = "trapezoid"
-    warmup_steps: int = 100
-    decay_fraction: float = 0.4
-    adversary_lr: float = 1e-4
-    """AdamW of the discriminators, where a task has them."""
-
-
-@dataclass(frozen=True)
-class TrainerConfig:
-    """How long, how often, how careful."""
-
-    max_steps: int = 1000
-    seed: int = 0
-    threads: int = 1
-    """CPU threads of each process."""
-    device: Literal["auto", "cpu"] = "auto"
-    """"auto" takes what accelerate finds: CUDA, MPS or the CPU."""
-    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    accumulate: int = 1
-    """Batches whose gradients are averaged into one step."""
-    ema_decay: float = 0.999
-    log_every: int = 20
-    checkpoint_every_seconds: float = 180.0
-    keep_checkpoints: int = 2
-    evaluate_every: int = 1000
-    tensorboard: bool = False
-    """Write `tensorboard/` beside `log.jsonl` (needs the tensorboard package)."""
-    spike_factor: float = 10.0
-    """A step whose gradient norm exceeds this many times its running mean is skipped."""
-    max_skipped: int = 50
-    """After this many skipped steps in a row the run stops with an error."""
-
-    def __post_init__(self) -> None:
-        if min(self.max_steps, self.threads, self.accumulate, self.keep_checkpoints) < 1:
-            raise ValueError("max_steps, threads, accumulate, keep_checkpoints must be positive")
-        if min(self.log_every, self.evaluate_every, self.max_skipped) < 1:
-            raise ValueError("log_every, evaluate_every and max_skipped must be positive")
 
 
 class Task(Protocol):
@@ -88,6 +38,11 @@ class Task(Protocol):
     Modules that a task keeps as attributes (losses, a frozen guide, an `adversary`) are moved to
     the trainer's device. A task with an attribute `adversary` (a module) also has
     `adversary_loss()`, the discriminators' loss on the batch that `loss` has just used.
+
+    A task may also have: `batches_per_step` (the trainer sets it: batches of all processes in one
+    step, which are neighbours in number); `unused_parameters` True (not every step reaches every
+    parameter); `keeps_frozen` False (weights that do not learn come from elsewhere again, so
+    neither checkpoints nor the average hold them).
     """
 
     @property
@@ -124,15 +79,25 @@ class _AdversaryStep(nn.Module):
         return self._task.adversary_loss()
 
 
-def make_accelerator(config: TrainerConfig) -> Accelerator:
-    """accelerate's view of this process. Raises `UserError` if it is not installed."""
+def make_accelerator(config: TrainerConfig, unused_parameters: bool = False) -> Accelerator:
+    """accelerate's view of this process. Raises `UserError` if it is not installed.
+
+    `unused_parameters`: a step may leave some parameters without a gradient.
+    """
     try:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError as error:
         raise UserError(
             "training needs the package accelerate: pip install 'mingtok-audio[train]'"
         ) from error
-    return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision)
+    handlers: list[Any] = []
+    if unused_parameters:
+        handlers.append(DistributedDataParallelKwargs(find_unused_parameters=True))
+    return Accelerator(
+        cpu=config.device == "cpu",
+        mixed_precision=config.mixed_precision,
+        kwargs_handlers=handlers,
+    )
 
 
 class Trainer:
@@ -148,7 +113,11 @@ class Trainer:
     ) -> None:
         self.task, self.optim, self.config = task, optim, config
         self.folder = Path(folder)
-        self.accelerator = make_accelerator(config) if accelerator is None else accelerator
+        if accelerator is None:
+            accelerator = make_accelerator(config, getattr(task, "unused_parameters", False))
+        self.accelerator = accelerator
+        if hasattr(task, "batches_per_step"):
+            task.batches_per_step = config.accumulate * self.accelerator.num_processes  # type: ignore[attr-defined]
         if str(self.accelerator.distributed_type).endswith("FSDP") and optim.muon_lr is not None:
             raise UserError("Muon needs whole matrices: set optim.muon_lr to null under FSDP")
         for part in vars(task).values():
@@ -183,6 +152,7 @@ class Trainer:
             betas=(optim.beta1, optim.beta2),
             eps=optim.eps,
             weight_decay=optim.weight_decay,
+            scales={f"model.{k}": v for k, v in optim.lr_scales.items()},
         )
 
     def _prepare(self, step: nn.Module, optimizers: list[Any]) -> tuple[nn.Module, list[Any]]:
@@ -190,7 +160,19 @@ class Trainer:
         return wrapped, prepared
 
     def _state(self) -> dict[str, Tensor]:
-        return self.task.model.state_dict()
+        state = self.task.model.state_dict(keep_vars=True)
+        if not getattr(self.task, "keeps_frozen", True):
+            state = {
+                k: v for k, v in state.items() if v.requires_grad or not isinstance(v, nn.Parameter)
+            }
+        return {k: v.detach() for k, v in state.items()}
+
+    def _load(self, state: dict[str, Tensor]) -> None:
+        """Put back what `_state` gave. Raises RuntimeError if it does not fit."""
+        if state.keys() != self._state().keys():
+            differing = sorted(state.keys() ^ self._state().keys())
+            raise RuntimeError(f"other parameters learn: {', '.join(differing[:4])}, ...")
+        self.task.model.load_state_dict(state, strict=False)
 
     # --- files -----------------------------------------------------------------------------------
 
@@ -200,7 +182,7 @@ class Trainer:
         if tree is None:
             return False
         try:
-            self.task.model.load_state_dict(tree["model"])
+            self._load(tree["model"])
             if self._adversary is not None:
                 self._adversary.load_state_dict(tree["adversary"])
             everything = [*self.optimizers, *self.adversary_optimizers]
@@ -369,12 +351,12 @@ class Trainer:
         model = self.task.model
         trained = {k: v.clone() for k, v in self._state().items()}
         training = model.training
-        model.load_state_dict(self.ema)
+        self._load(self.ema)
         model.eval()
         try:
             yield model
         finally:
-            model.load_state_dict(trained)
+            self._load(trained)
             model.train(training)
 
     def _evaluate(self) -> None:
