@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.output import Bar, progress
 from mingtok_audio.training.checkpoint import Checkpoints
 from mingtok_audio.training.optim import build_optimizers, schedule
 from mingtok_audio.training.record import Record
@@ -227,11 +229,29 @@ class Trainer:
         """Train until `max_steps`, or until `stop()` is true between two steps."""
         torch.set_num_threads(self.config.threads)
         self.task.model.train()
+        with self._bar() as bar:
+            bar.advance(self.step)
+            self._loop(stop, bar)
+        self.record.flush(self.step, self.seconds)
+        self.save()
+        self.record.close()
+        self.accelerator.wait_for_everyone()
+
+    def _bar(self) -> AbstractContextManager[Bar]:
+        """Live on a terminal; a log file has the rows."""
+        shown = self.accelerator.is_main_process and sys.stderr.isatty()
+        return progress("training", self.config.max_steps, "steps", enabled=shown)
+
+    def _loop(self, stop: Callable[[], bool], bar: Bar) -> None:
         last_save = time.monotonic()
         while self.step < self.config.max_steps and not self._agreed(stop()):
             started = time.monotonic()
-            self.record.add(self.train_step())
+            figures = self.train_step()
+            self.record.add(figures)
             self.step += 1
+            bar.advance()
+            if "loss" in figures:
+                bar.describe(f"training, loss {figures['loss']:.4g}")
             self.seconds += time.monotonic() - started
             if self.step % self.config.log_every == 0:
                 self.record.flush(self.step, self.seconds)
@@ -240,10 +260,6 @@ class Trainer:
             if time.monotonic() - last_save > self.config.checkpoint_every_seconds:
                 self.save()
                 last_save = time.monotonic()
-        self.record.flush(self.step, self.seconds)
-        self.save()
-        self.record.close()
-        self.accelerator.wait_for_everyone()
 
     def _agreed(self, stop: bool) -> bool:
         """All processes stop at the same step: the first one decides."""
