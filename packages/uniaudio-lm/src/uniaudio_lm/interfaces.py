@@ -9,11 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from mingtok_audio.models.mingtok import MingTok
 
 StopReason = Literal["", "stop", "max_length", "silence", "loop"]
 
@@ -227,16 +230,37 @@ class Word:
 
 
 class Aligner(nn.Module, ABC):
-    """Words with times, from a recording and what is said in it."""
+    """Words with times, from a recording and what is said in it.
+
+    The words are those of `uniaudio_lm.text.words.split_words`, as they are written, in order, and
+    they do not overlap. Text that is not said, or too much of it, gives low scores, not an error.
+    """
 
     @abstractmethod
     def align(self, wav: np.ndarray, text: str, language: str) -> list[Word]:
-        """wav (T,) at 16 kHz -> the words of `text` in order."""
+        """wav (T,) at 16 kHz -> the words of `text` in order.
+
+        Raises `AudioError` for an empty recording or non-finite samples. `language` is a code
+        ("en", "zh").
+        """
+
+    def use_tokenizer(self, tokenizer: MingTok) -> None:
+        """Told by a model that has a tokenizer loaded. Aligners that read its latents or features
+        take it, or refuse it with a `ConfigError`; others need not care."""
 
 
 class Phonemizer(ABC):
-    """Words to phonemes, for models that read those."""
+    """Words to phonemes, for models that read those.
+
+    Attributes:
+        languages: codes of the languages that it speaks.
+        symbols: every phoneme that it may give.
+    """
+
+    languages: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
 
     @abstractmethod
     def phonemize(self, text: str, language: str) -> list[list[str]]:
-        """The phonemes of each word of a normalised text."""
+        """The phonemes of each word of a normalised text, words as `split_words` cuts them. A word
+        of a script that it does not read has none."""

@@ -26,10 +26,15 @@ SLOTS = {
         "when speech ends, and why",
     ),
     "text_normalizer": SlotDef(
-        f"{_INTERFACES}:TextNormalizer", 1, "", "written text to spoken words"
+        f"{_INTERFACES}:TextNormalizer",
+        1,
+        f"{_KITS}:check_text_normalizer",
+        "written text to spoken words",
     ),
-    "aligner": SlotDef(f"{_INTERFACES}:Aligner", 1, "", "words with times"),
-    "phonemizer": SlotDef(f"{_INTERFACES}:Phonemizer", 1, "", "words to phonemes"),
+    "aligner": SlotDef(f"{_INTERFACES}:Aligner", 1, f"{_KITS}:check_aligner", "words with times"),
+    "phonemizer": SlotDef(
+        f"{_INTERFACES}:Phonemizer", 1, f"{_KITS}:check_phonemizer", "words to phonemes"
+    ),
 }
 
 
@@ -45,6 +50,12 @@ _BUILTINS = (
         "hf_causal_lm",
         "backbones.hf_causal_lm:HfCausalLm",
         "any causal language model of transformers, built from its config",
+    ),
+    (
+        "backbone",
+        "dense",
+        "backbones.dense:DenseTransformer",
+        "a small dense transformer: the nano's",
     ),
     (
         "generation_head",
@@ -69,6 +80,36 @@ _BUILTINS = (
         "guarded",
         "stop.guarded:GuardedStop",
         "the linear layer, with bounds from the text, silence and loop detection",
+    ),
+    (
+        "text_normalizer",
+        "rules",
+        "text.rules:RulesNormalizer",
+        "numbers, dates, money, units and signs in English and Chinese",
+    ),
+    (
+        "text_normalizer",
+        "wetext",
+        "text.wetext:WeTextNormalizer",
+        "the grammars of WeTextProcessing (extra: wetext)",
+    ),
+    (
+        "aligner",
+        "ctc",
+        "aligners.ctc:CtcAligner",
+        "phonemes from the tokenizer's frames, placed by a Viterbi search",
+    ),
+    (
+        "phonemizer",
+        "english",
+        "phonemizers.english:EnglishPhonemizer",
+        "ARPABET from CMUdict, and a small network for other words",
+    ),
+    (
+        "phonemizer",
+        "mandarin",
+        "phonemizers.mandarin:MandarinPhonemizer",
+        "pinyin initials and finals with tones (extra: zh)",
     ),
 )
 

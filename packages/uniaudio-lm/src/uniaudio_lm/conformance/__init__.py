@@ -4,8 +4,18 @@ They are written for the interfaces: whoever writes a part can call them in a te
 with the options that their class needs.
 """
 
+from uniaudio_lm.conformance.aligners import check_aligner
 from uniaudio_lm.conformance.backbones import check_backbone
 from uniaudio_lm.conformance.heads import check_generation_head
+from uniaudio_lm.conformance.phonemizers import check_phonemizer
 from uniaudio_lm.conformance.stops import check_stop_detector
+from uniaudio_lm.conformance.text_normalizers import check_text_normalizer
 
-__all__ = ["check_backbone", "check_generation_head", "check_stop_detector"]
+__all__ = [
+    "check_aligner",
+    "check_backbone",
+    "check_generation_head",
+    "check_phonemizer",
+    "check_stop_detector",
+    "check_text_normalizer",
+]

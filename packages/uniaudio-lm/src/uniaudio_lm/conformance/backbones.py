@@ -49,7 +49,7 @@ def _backbone_options(found: type) -> dict[str, Any]:
         }  # fmt: skip
     sizes = {
         "vocab_size": 40, "dim": DIM, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1,
-        "head_dim": 16, "num_experts": 5, "experts_per_token": 2, "moe_dim": 16,
+        "head_dim": 16, "num_experts": 5, "experts_per_token": 2, "moe_dim": 16, "mlp_dim": 32,
     }  # fmt: skip
     return {k: v for k, v in sizes.items() if k in names}
 
