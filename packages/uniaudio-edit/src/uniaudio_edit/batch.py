@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mingtok_audio.core.audio import AUDIO_SUFFIXES
 from mingtok_audio.core.config import parse_json, read_text
@@ -28,6 +28,9 @@ from mingtok_audio.core.inputs import collect_inputs
 from uniaudio_edit.errors import AmbiguousInstructionError
 from uniaudio_edit.pcm import OUTPUT_SUFFIXES, file_sha256
 from uniaudio_edit.receipt import Names, read_receipt
+
+if TYPE_CHECKING:
+    from uniaudio_edit.editor import Editor
 
 logger = logging.getLogger("mingtok_audio")
 _MAX_META = 512 << 20
@@ -39,7 +42,9 @@ class Settings:
 
     backend: str = "auto"
     parser: str = "grammar"
+    model: str = "nano"
     aligner: str = ""
+    check: bool = False
     watermark: str = ""
     which: str = "refuse"
     seed: int = 0
@@ -91,7 +96,6 @@ def finished(task: Task, key: str) -> dict[str, Any] | None:
 
 def run_one(task: Task, settings: Settings) -> dict[str, Any]:
     """Make one edit; whatever fails is in the result as `error`."""
-    from uniaudio_edit.editor import Editor
     from uniaudio_edit.words import parse_words
 
     base = {"input": str(task.source), "status": "ok", "error": None}
@@ -103,14 +107,7 @@ def run_one(task: Task, settings: Settings) -> dict[str, Any]:
         words = None
         if task.words is not None:
             words = parse_words(task.words, f"the word times of {task.source.name}")
-        editor = Editor(
-            parser=settings.parser,
-            backend=settings.backend,
-            watermark=settings.watermark,
-            aligner=settings.aligner,
-            seed=settings.seed,
-            options=settings.options,
-        )
+        editor = editor_of(settings)
         task.output.parent.mkdir(parents=True, exist_ok=True)
         receipt = editor.edit_file(
             task.source, task.instruction, task.output,
@@ -124,6 +121,22 @@ def run_one(task: Task, settings: Settings) -> dict[str, Any]:
         if logger.isEnabledFor(logging.DEBUG):
             raise
         return {**base, "status": "failed", "error": _named(task, error)}
+
+
+def editor_of(settings: Settings) -> Editor:
+    """The editor of a run; a process loads its model once."""
+    from uniaudio_edit.editor import Editor
+    from uniaudio_edit.parts import shared_parts
+
+    return Editor(
+        parser=settings.parser,
+        backend=settings.backend,
+        watermark=settings.watermark,
+        parts=shared_parts(settings.model, settings.aligner),
+        check=settings.check,
+        seed=settings.seed,
+        options=settings.options,
+    )
 
 
 def _named(task: Task, error: Exception) -> str:

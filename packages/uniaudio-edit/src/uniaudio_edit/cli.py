@@ -49,11 +49,22 @@ def edit(
         str | None,
         typer.Option(help='JSON with [{"text", "start", "end"}] in seconds, for word edits.'),
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto, or one by name: splice, dsp.")] = "auto",
-    parser: Annotated[str, typer.Option(help="What reads the instruction.")] = "grammar",
+    backend: Annotated[str, typer.Option(help="auto, or one by name: splice, dsp, lm.")] = "auto",
+    parser: Annotated[
+        str, typer.Option(help="What reads the instruction: grammar, or lm (a model).")
+    ] = "grammar",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="What speaks and hears: a folder or hf://org/name.")
+    ] = "nano",
     aligner: Annotated[
-        str, typer.Option(help="What finds word times; by default one that is installed.")
+        str, typer.Option(help="What finds word times: a folder or a name; by default the shipped.")
     ] = "",
+    candidates: Annotated[
+        int | None, typer.Option(help="Takes of new words, of which the best is kept (3).")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Recognise the output, and say so in the receipt.")
+    ] = False,
     watermark: Annotated[str, typer.Option(help="What marks written recordings.")] = "",
     which: Annotated[
         str,
@@ -92,7 +103,9 @@ def edit(
     settings = Settings(
         backend=backend,
         parser=parser,
+        model=model,
         aligner=aligner,
+        check=check,
         watermark=watermark,
         which=which,
         seed=seed,
@@ -110,7 +123,7 @@ def edit(
             workers=workers,
             force=force,
             as_json=as_json,
-            settings=with_options(settings, sound=sound, snr_db=snr),
+            settings=with_options(settings, sound=sound, snr_db=snr, candidates=candidates),
         ),
     )
 

@@ -18,7 +18,15 @@ from mingtok_audio.core.cli import (
 )
 from mingtok_audio.core.config import load_json, read_text
 from mingtok_audio.core.errors import UserError
-from uniaudio_edit.batch import Settings, Task, folder_tasks, key_of, meta_tasks, run_all
+from uniaudio_edit.batch import (
+    Settings,
+    Task,
+    editor_of,
+    folder_tasks,
+    key_of,
+    meta_tasks,
+    run_all,
+)
 from uniaudio_edit.errors import AmbiguousInstructionError
 
 if TYPE_CHECKING:
@@ -82,20 +90,13 @@ def _text(option: str | None) -> str | None:
 
 
 def _one(source: Path, instruction: str, options: Options) -> None:
-    from uniaudio_edit.editor import Editor, write_result
+    from uniaudio_edit.editor import write_result
     from uniaudio_edit.pcm import check_output, read_recording
     from uniaudio_edit.receipt import Names
     from uniaudio_edit.words import parse_words
 
     settings = options.settings
-    editor = Editor(
-        parser=settings.parser,
-        backend=settings.backend,
-        watermark=settings.watermark,
-        aligner=settings.aligner,
-        seed=settings.seed,
-        options=settings.options,
-    )
+    editor = editor_of(settings)
     recording = read_recording(source)
     text = _text(options.text)
     raw = load_json(options.words, 64 << 20) if options.words is not None else None
@@ -236,12 +237,10 @@ def _many(source: Path, rest: list[str], options: Options) -> None:
 
 def _plans(tasks: list[Task], options: Options) -> None:
     """`--dry-run` of many: the plans, and what is wrong with the others."""
-    from uniaudio_edit.editor import Editor
     from uniaudio_edit.pcm import read_recording
     from uniaudio_edit.words import parse_words
 
-    settings = options.settings
-    editor = Editor(parser=settings.parser, backend=settings.backend, options=settings.options)
+    editor = editor_of(options.settings)
     out: list[dict[str, Any]] = []
     failed = 0
     for task in tasks:
@@ -249,7 +248,7 @@ def _plans(tasks: list[Task], options: Options) -> None:
             words = parse_words(task.words, str(task.source)) if task.words is not None else None
             plan = editor.plan_recording(
                 read_recording(task.source), task.instruction,
-                text=task.text, words=words, which=settings.which,
+                text=task.text, words=words, which=options.settings.which,
             )  # fmt: skip
             out.append({"input": str(task.source), **plan.to_dict()})
             show_plan(plan)

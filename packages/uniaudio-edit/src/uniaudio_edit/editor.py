@@ -6,22 +6,23 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mingtok_audio.core.errors import UserError
-from uniaudio_edit.errors import InstructionError, MissingPartError
+from uniaudio_edit.errors import InstructionError, MissingPartError, TextNeededError
+from uniaudio_edit.honesty import check_result
 from uniaudio_edit.interfaces import (
     Change,
     EditBackend,
     EditRequest,
-    EditResult,
     InstructionParser,
     Watermark,
     Word,
 )
 from uniaudio_edit.parsers.units import Text
+from uniaudio_edit.parts import DEFAULT_MODEL, Judge, Parts, Transcriber, mono_float
 from uniaudio_edit.pcm import Recording, from_array, pcm_sha256, read_recording, write_pcm
 from uniaudio_edit.plan import Operation, Plan
 from uniaudio_edit.plugins import get_host
@@ -33,9 +34,12 @@ from uniaudio_edit.receipt import (
     save_receipt,
     write_undo,
 )
-from uniaudio_edit.words import align, unit_times, words_to_text
+from uniaudio_edit.words import align, check_length, unit_times, words_to_text
 
-_ORDER = ("splice", "dsp")  # what "auto" tries first; other plugins after these, by name
+if TYPE_CHECKING:
+    from uniaudio_lm import Aligner, UniAudio
+
+_ORDER = ("splice", "dsp", "lm")  # what "auto" tries first; other plugins after these, by name
 
 
 @dataclass
@@ -70,9 +74,15 @@ class Editor:
         parser: an `instruction_parser` by name.
         backend: "auto", or an `edit_backend` by name for everything.
         watermark: a `watermark` by name; "" leaves recordings as they are.
-        aligner: an aligner of uniaudio-lm by name; "" takes one that is there.
+        model: what speaks and hears: a `UniAudio`, or its name or folder; loaded when it is first
+            needed.
+        transcriber: samples (T,) and their rate to text; None asks the model.
+        aligner: an aligner of uniaudio-lm, or its name; "" takes one that is there.
+        judge: chooses among the takes of new words, see `parts.Take`; None makes one of the model.
+        parts: all of these at once, for editors that share a model.
+        check: let the output be recognised, and write the result into the receipt.
         seed: of everything random.
-        options: of the backends: `sound` (a file), `snr_db`.
+        options: of the backends: `sound` (a file), `snr_db`, `candidates` (takes of new words).
     """
 
     def __init__(
@@ -81,7 +91,12 @@ class Editor:
         parser: str = "grammar",
         backend: str = "auto",
         watermark: str = "",
-        aligner: str = "",
+        model: UniAudio | str | Path = DEFAULT_MODEL,
+        transcriber: Transcriber | None = None,
+        aligner: Aligner | str = "",
+        judge: Judge | None = None,
+        parts: Parts | None = None,
+        check: bool = False,
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -90,12 +105,31 @@ class Editor:
         self._watermark: Watermark | None = (
             get_host().create("watermark", watermark) if watermark else None
         )
-        self._aligner = aligner
+        self._parts = Parts(model, transcriber, aligner, judge) if parts is None else parts
+        self._check = check
         self.seed = seed
         self.options = dict(options or {})
         self._backends: dict[str, EditBackend] = {}
         if backend != "auto":
             self._get(backend)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path = DEFAULT_MODEL, *, device: str = "auto", **options: Any
+    ) -> Self:
+        """An editor with a uniaudio-lm model: a folder, "org/name", "hf://org/name@revision".
+
+        "nano", the shipped one, is loaded when an edit first needs it; any other at once.
+        `options` are those of the constructor.
+
+        Raises:
+            UserError: the model cannot be loaded; in one line.
+        """
+        given = {k: options.pop(k) for k in ("transcriber", "aligner", "judge") if k in options}
+        parts = Parts(name_or_path, device=device, **given)
+        if str(name_or_path) != DEFAULT_MODEL:
+            parts.lm("this editor needs its model")
+        return cls(parts=parts, **options)
 
     def plan(
         self,
@@ -137,12 +171,35 @@ class Editor:
     ) -> Plan:
         """As `plan`, for a decoded file."""
         known = text if text is not None else words_to_text(words) if words else ""
-        plan = self._parser.parse(instruction, known, which=which)
+        plan = self._read(recording, instruction, known, which)
         times: list[Word] | None = None
         if words is not None and plan.semantic:
             times, _ = unit_times(words, Text(known), recording.seconds)
         operations = [self._placed(op, times) for op in plan.operations]
         return plan.with_operations(operations)
+
+    def _read(self, recording: Recording, instruction: str, known: str, which: str) -> Plan:
+        """The plan; where words are edited and nobody said which are there, they are recognised."""
+        if known:
+            plan = self._parse(recording, instruction, known, which)
+            if plan.semantic:
+                check_length(known, recording.seconds)
+            return plan
+        try:
+            plan = self._parse(recording, instruction, "", which)
+            if not plan.semantic:
+                return plan
+        except TextNeededError:
+            pass
+        heard = self._parts.transcribe(recording)
+        plan = self._parse(recording, instruction, heard, which)
+        return replace(plan, assumptions=[*plan.assumptions, f"the recording says: {heard}"])
+
+    def _parse(self, recording: Recording, instruction: str, text: str, which: str) -> Plan:
+        extra: dict[str, Any] = {}
+        if self._parser.needs_recording:
+            extra = {"recording": recording, "parts": self._parts}
+        return self._parser.parse(instruction, text, which=which, **extra)
 
     def _placed(self, op: Operation, times: Sequence[Word] | None) -> Operation:
         """`op` with its backend, and its time where that is known."""
@@ -182,13 +239,16 @@ class Editor:
         notes: list[str] = []
         names = list(dict.fromkeys(op.backend for op in plan.operations))
         names.sort(key=lambda name: self._get(name).is_global)
+        for name in names:
+            mine = [op for op in plan.operations if op.backend == name]
+            self._get(name).check(mine, self._parts)
         times: list[Word] | None = None
         if any(self._get(name).needs_words for name in names):
             text = Text(plan.original_text)
             if words is not None:
                 times, notes = unit_times(words, text, recording.seconds)
             else:
-                times, notes = align(recording, text, self._aligner)
+                times, notes = align(recording, text, self._parts.word_aligner())
             plan = plan.with_operations(
                 [self._placed(op, times) if op.is_semantic else op for op in plan.operations]
             )
@@ -198,10 +258,11 @@ class Editor:
             backend = self._get(name)
             mine = [op for op in plan.operations if op.backend == name]
             options = {**self.options, "bits": recording.bits}
-            result = backend.apply(
-                EditRequest(pcm, recording.sample_rate, mine, plan, times, self.seed, options)
+            request = EditRequest(
+                pcm, recording.sample_rate, mine, plan, times, self.seed, options, self._parts
             )
-            _check_result(result, pcm, name, recording.bits)
+            result = backend.apply(request)
+            check_result(result, pcm, name, recording.bits)
             if backend.is_global:
                 everything += [plan.operations.index(op) for op in mine]
                 whole = [c.operation for c in changes] + everything
@@ -225,13 +286,23 @@ class Editor:
             source={"path": "", **recording.describe()},
             output={"path": "", **edited.describe()},
             changed=rows,
-            check={"text": None, "match": None},
+            check=self._heard(edited, plan),
             seed=self.seed,
             models=models,
             warnings=[*plan.assumptions, *notes],
             undo="",
         )
         return Edited(edited, receipt, changes)
+
+    def _heard(self, edited: Recording, plan: Plan) -> dict[str, Any]:
+        """What a recognition of the output says, and whether that is what was asked for."""
+        if not self._check:
+            return {"text": None, "match": None}
+        heard = self._parts.recognize(mono_float(edited), edited.sample_rate).strip()
+        if not plan.edited_text:
+            return {"text": heard, "match": None}
+        keys = [[unit.key for unit in Text(text).units] for text in (heard, plan.edited_text)]
+        return {"text": heard, "match": keys[0] == keys[1]}
 
     def _marked(
         self, pcm: np.ndarray, recording: Recording, changes: Sequence[Change]
@@ -316,26 +387,4 @@ def _relative(path: Path, folder: Path) -> str:
 def _missing(op: Operation, backend: str) -> str:
     if backend != "auto":
         return f"the backend {backend} cannot do {op.type}; use --backend auto"
-    if op.type in ("insertion", "substitution"):
-        return (
-            f"{op.type} needs a voice for '{op.new}': a uniaudio-lm model that speaks, and no "
-            "edit backend with one is installed (deletions and sound edits work without)"
-        )
-    return f"{op.type} needs an edit model, and no edit backend with one is installed"
-
-
-def _check_result(result: EditResult, source: np.ndarray, name: str, bits: int) -> None:
-    """A backend must tell the truth about what it changed."""
-    pcm = result.pcm
-    if pcm.dtype != source.dtype or pcm.ndim != 2 or pcm.shape[1] != source.shape[1]:
-        raise UserError(f"the backend {name} changed the type or the channels of the samples")
-    if pcm.dtype.kind == "i" and np.any(pcm & ((1 << (np.iinfo(pcm.dtype).bits - bits)) - 1)):
-        raise UserError(f"the backend {name} made samples finer than {bits} bits")
-    n, m = len(source), len(pcm)
-    position_s = position_o = 0
-    for change in [*result.changes, Change((n, n), (m, m), -1)]:
-        (a, b), (c, d) = change.source, change.output
-        kept, made = source[position_s:a], pcm[position_o:c]
-        if not (position_s <= a <= b and position_o <= c <= d) or not np.array_equal(kept, made):
-            raise UserError(f"the backend {name} changed samples that it did not declare")
-        position_s, position_o = b, d
+    return f"{op.type} needs a backend that can do it, and none is installed"

@@ -11,6 +11,14 @@ class InstructionError(UserError):
     """An instruction that cannot be carried out: not understood, out of range, contradictory."""
 
 
+class NotUnderstoodError(InstructionError):
+    """An instruction that a parser can make nothing of."""
+
+
+class TextNeededError(InstructionError):
+    """An instruction about words, while it is not known what the recording says."""
+
+
 class AmbiguousInstructionError(InstructionError):
     """An instruction with more than one reading.
 

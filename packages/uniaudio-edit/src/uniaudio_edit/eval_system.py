@@ -34,6 +34,7 @@ class UniaudioEdit(System):
     Args:
         text: whether the item's `original_text` is given to the editor (as with `--text`).
         backend, parser: by name.
+        model: what speaks and hears, a name or folder.
         which: what to do with an ambiguous instruction; "refuse" counts as failed.
         seed: of everything random.
     """
@@ -47,18 +48,21 @@ class UniaudioEdit(System):
     def __init__(
         self,
         text: bool = True,
+        *,
         backend: str = "auto",
         parser: str = "grammar",
+        model: str = "nano",
         which: str = "refuse",
         seed: int = 0,
     ) -> None:
         from uniaudio_edit.editor import Editor
 
-        self._editor = Editor(parser=parser, backend=backend, seed=seed)
+        self._editor = Editor(parser=parser, backend=backend, model=model, seed=seed)
         self._options: dict[str, Any] = {
             "text": text,
             "backend": backend,
             "parser": parser,
+            "model": model,
             "which": which,
             "seed": seed,
         }

@@ -15,6 +15,8 @@ from uniaudio_edit.plan import Operation, Plan
 if TYPE_CHECKING:
     import numpy as np
 
+    from uniaudio_edit.parts import Parts
+
 
 @dataclass(frozen=True)
 class Word:
@@ -26,7 +28,14 @@ class Word:
 
 
 class InstructionParser(ABC):
-    """An instruction and a transcript to a plan."""
+    """An instruction and a transcript to a plan.
+
+    Attributes:
+        needs_recording: `parse` is also given the keywords `recording` (a `pcm.Recording`) and
+            `parts` (the editor's models).
+    """
+
+    needs_recording: bool = False
 
     @abstractmethod
     def parse(
@@ -44,6 +53,7 @@ class InstructionParser(ABC):
 
         Raises:
             AmbiguousInstructionError: more than one reading; it carries them.
+            TextNeededError: it is about words, and `original_text` is "".
             InstructionError: not understood, nothing matches, out of range, contradictory.
         """
 
@@ -60,6 +70,7 @@ class EditRequest:
         words: when each unit of the text is spoken; None where that is not known.
         seed: of everything random.
         options: of the backend, by name.
+        parts: the editor's models.
     """
 
     pcm: np.ndarray
@@ -69,6 +80,7 @@ class EditRequest:
     words: Sequence[Word] | None = None
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+    parts: Parts | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,13 @@ class EditBackend(ABC):
     operations: frozenset[str] = frozenset()
     needs_words: bool = False
     is_global: bool = False
+
+    def check(self, operations: Sequence[Operation], parts: Parts) -> None:  # noqa: B027
+        """Called before anything else is done: whether what the operations need is there.
+
+        Raises:
+            MissingPartError: it is not; says what to do.
+        """
 
     @abstractmethod
     def apply(self, request: EditRequest) -> EditResult:

@@ -19,6 +19,9 @@ SLOTS = {
     "watermark": SlotDef(
         "uniaudio_edit.interfaces:Watermark", 1, summary="called on every recording written"
     ),
+    "timbre": SlotDef(
+        "uniaudio_edit.data.timbre:Timbre", 1, summary="other voices for training recordings"
+    ),
 }
 
 
@@ -33,16 +36,34 @@ def register_components() -> list[ComponentSpec]:
             summary="rules for English and Chinese; refuses what it would have to guess",
         ),
         ComponentSpec(
+            "instruction_parser",
+            "lm",
+            "uniaudio_edit.parsers.lm:LmParser",
+            summary="a model hears the recording and writes the new text",
+        ),
+        ComponentSpec(
             "edit_backend",
             "splice",
             "uniaudio_edit.backends.splice:SpliceBackend",
-            summary="cuts words out; every other sample stays as it is",
+            summary="cuts words out, puts new ones in; every other sample stays as it is",
+        ),
+        ComponentSpec(
+            "edit_backend",
+            "lm",
+            "uniaudio_edit.backends.lm:LmBackend",
+            summary="a model speaks the whole edited recording, as in the paper",
         ),
         ComponentSpec(
             "edit_backend",
             "dsp",
             "uniaudio_edit.backends.dsp:DspBackend",
             summary="speed, pitch, volume, noise, fades, background sound",
+        ),
+        ComponentSpec(
+            "timbre",
+            "formant_shift",
+            "uniaudio_edit.data.timbre:FormantShift",
+            summary="voices of other sizes: formants and pitch moved, no model needed",
         ),
     ]
 

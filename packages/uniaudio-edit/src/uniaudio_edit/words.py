@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mingtok_audio.core.errors import FormatError, UserError
-from uniaudio_edit.errors import MissingPartError
 from uniaudio_edit.interfaces import Word
 from uniaudio_edit.parsers.units import Text
 from uniaudio_edit.pcm import Recording
+
+if TYPE_CHECKING:
+    from uniaudio_lm import Aligner
+
+_FASTEST, _SLACK = 20.0, 8.0  # syllables a second, and a few more for very short recordings
+_UNSURE = 0.2  # mean score of the aligner
 
 
 def parse_words(data: Any, where: str) -> list[Word]:
@@ -98,34 +103,35 @@ def unit_times(words: Sequence[Word], text: Text, seconds: float) -> tuple[list[
     return out, notes
 
 
-def align(recording: Recording, text: Text, aligner: str = "") -> tuple[list[Word], list[str]]:
-    """Word times by an aligner of uniaudio-lm.
+def check_length(text: str, seconds: float) -> None:
+    """Refuse a text that nobody could say in so many seconds (`UserError`)."""
+    from uniaudio_lm.text.length import syllables
 
-    Args:
-        aligner: its name; "" takes the only one there is, or the first by name.
+    if syllables(text) > _FASTEST * seconds + _SLACK:
+        raise UserError(
+            f"the text has {len(Text(text))} words or characters, and the recording {seconds:.1f} "
+            "s: it does not say that; give its own text"
+        )
+
+
+def align(recording: Recording, text: Text, aligner: Aligner) -> tuple[list[Word], list[str]]:
+    """Word times by an aligner of uniaudio-lm, and warnings where it is unsure.
 
     Raises:
-        MissingPartError: there is none.
+        UserError: it cannot place the text in the recording.
     """
     from mingtok_audio.core.resample import resample
     from uniaudio_edit.pcm import to_float
 
-    try:
-        from uniaudio_lm.plugins import get_host
-    except ImportError as error:
-        raise MissingPartError(
-            "word times need an aligner, and uniaudio-lm is not installed; give them with --words"
-        ) from error
-    host = get_host()
-    names = host.names("aligner")
-    if not aligner and not names:
-        raise MissingPartError(
-            "it is not known when each word is spoken: no aligner is installed; give the times "
-            'with --words FILE ([{"text", "start", "end"}, ...] in seconds)'
-        )
-    made: Any = host.create("aligner", aligner or names[0])
     mono = to_float(recording.pcm).mean(axis=1).astype("float32")
     wav = resample(mono, recording.sample_rate, 16000)
-    found = made.align(wav, text.raw, text.language)
+    found = aligner.align(wav, text.raw, text.language)
     words = [Word(w.text, float(w.start), float(w.end)) for w in found]
-    return unit_times(words, text, recording.seconds)
+    times, notes = unit_times(words, text, recording.seconds)
+    score = sum(w.score for w in found) / max(1, len(found))
+    if score < _UNSURE:
+        notes.append(
+            f"the text fits the recording badly (score {score:.2f} of 1): it may say something "
+            "else, and the edit may be in the wrong place"
+        )
+    return times, notes

@@ -1,20 +1,29 @@
-"""`splice`: cut words out and join what is left; every other sample stays as it is.
+"""`splice`: cut words out, put new ones in; every other sample stays as it is.
 
 A cut is placed where a recording is quiet: at the least energy in the gaps beside the words, where
 the two sides fit together best, with a cross-fade of a few milliseconds. The pause that stays is
-the longer of the two that were there, as far as the declared 150 ms allow.
+the longer of the two that were there, as far as the declared 150 ms allow. New words come from a
+model, in the voice of the recording (see `voice`), and take the place of the old ones between the
+same pauses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mingtok_audio.core.errors import UserError
+from uniaudio_edit.backends.voice import need_voice, speak
 from uniaudio_edit.errors import MissingPartError
 from uniaudio_edit.interfaces import Change, EditBackend, EditRequest, EditResult, Word
+from uniaudio_edit.pcm import from_float
+
+if TYPE_CHECKING:
+    from uniaudio_edit.parts import Parts
+    from uniaudio_edit.plan import Operation
 
 MARGIN_SECONDS = 0.150  # a change reaches at most this far around the words
 _FADE_SECONDS = 0.008
@@ -25,44 +34,72 @@ _ENERGY_SECONDS = 0.006
 
 @dataclass(frozen=True)
 class _Cut:
-    """Samples [start, end) go; around `start` and `end` the two sides are cross-faded."""
+    """Samples [start, end) go, and `new` (T, C) comes; around `start` and `end` the sides are
+    cross-faded."""
 
     start: int
     end: int
     fade: int
     operation: int
+    new: np.ndarray | None = None
 
 
 class SpliceBackend(EditBackend):
-    """Deletion by cutting. Insertion and substitution need a voice, which this does not have."""
+    """Deletion by cutting; insertion and substitution with new words from a model that speaks."""
 
-    operations = frozenset({"deletion"})
+    operations = frozenset({"deletion", "insertion", "substitution"})
     needs_words = True
     is_global = False
 
+    def check(self, operations: Sequence[Operation], parts: Parts) -> None:
+        """See `EditBackend.check`."""
+        if any(op.new for op in operations):
+            need_voice(operations, parts)
+
     def apply(self, request: EditRequest) -> EditResult:
         """See `EditBackend.apply`."""
-        for op in request.operations:
-            if op.type not in self.operations:
-                raise MissingPartError(
-                    f"splice cannot do {op.type}: new words need a speech model (uniaudio-lm with "
-                    "weights that speak), and none is there"
-                )
         if request.words is None:
             raise MissingPartError(
                 "splice has to know when each word is spoken; give --words FILE or an aligner"
             )
-        mono = _mono(request.pcm)
-        cuts = []
+        mono, rate = _mono(request.pcm), request.sample_rate
+        bits = int(request.options.get("bits", 8 * request.pcm.dtype.itemsize))
+        cuts: list[_Cut] = []
+        notes: list[str] = []
+        models: dict[str, str] = {}
         for op in request.operations:
             assert op.text_span is not None
-            cuts.append(
-                _place(mono, request.sample_rate, request.words, op.text_span,
-                       request.plan.operations.index(op))
-            )  # fmt: skip
+            index = request.plan.operations.index(op)
+            if not op.new:
+                cuts.append(_place(mono, rate, request.words, op.text_span, index))
+                continue
+            cut = _opening(mono, rate, request.words, op.text_span, index)
+            spoken = speak(request, op)
+            new, clipped = from_float(_fitting(spoken.wav, cut.fade), request.pcm.dtype, bits)
+            notes += [spoken.note, *spoken.doubts]
+            if clipped:
+                notes.append(f"'{op.new}': {clipped} samples clipped")
+            cuts.append(replace(cut, new=new))
+            models |= _speaker(request, notes)
         cuts.sort(key=lambda cut: cut.start)
-        bits = int(request.options.get("bits", 8 * request.pcm.dtype.itemsize))
-        return _join(request.pcm, _disjoint(cuts), bits)
+        result = _join(request.pcm, _disjoint(cuts, bits), bits)
+        return replace(result, warnings=list(dict.fromkeys(notes)), models=models)
+
+
+def _speaker(request: EditRequest, notes: list[str]) -> dict[str, str]:
+    """The model's name; and a note where it does not speak at the recording's bandwidth."""
+    assert request.parts is not None
+    model = request.parts.lm("new words need a voice")
+    own = model.tokenizer.config.sample_rate
+    if own < request.sample_rate:
+        notes.append(f"the new words come at {own} Hz: they hold nothing above {own // 2} Hz")
+    return {"voice": model.model_id}
+
+
+def _fitting(wav: np.ndarray, fade: int) -> np.ndarray:
+    """(T, C) with room for a cross-fade at both ends."""
+    short = max(0, 2 * fade - len(wav))
+    return np.pad(wav, ((short // 2, short - short // 2), (0, 0)))
 
 
 def _mono(pcm: np.ndarray) -> np.ndarray:
@@ -107,6 +144,64 @@ def _place(
     return _Cut(start, end, fade, operation)
 
 
+def _opening(
+    mono: np.ndarray, rate: int, words: Sequence[Word], span: tuple[int, int], operation: int
+) -> _Cut:
+    """Where the words [i, j) go out and new ones come in; i == j is a place between words. The
+    pauses on both sides stay."""
+    i, j = span
+    total = len(mono)
+    margin, search = round(MARGIN_SECONDS * rate), round(_SEARCH_SECONDS * rate)
+    fade = max(2, round(_FADE_SECONDS * rate) // 2 * 2)
+    half = fade // 2
+    before = min(max(round(words[i - 1].end * rate), 0), total) if i else 0
+    after = min(max(round(words[j].start * rate), 0), total) if j < len(words) else total
+    if i == j:  # in the middle of the pause; at an end of the text beside its word
+        low, high = min(before, after), max(before, after)
+        if i == 0:
+            low = max(low, high - margin)
+        if j == len(words):
+            high = min(high, low + margin)
+        middle = (low + high) // 2
+        low = max(low - search // 2, middle - margin, half)
+        high = min(high + search // 2, middle + margin, total - half)
+        point = _quietest(mono, rate, low, high)
+        return _Cut(point, point, fade, operation)
+    first = min(max(round(words[i].start * rate), 0), total)
+    last = min(max(round(words[j - 1].end * rate), 0), total)
+    if last <= first:
+        raise UserError(
+            f"'{words[i].text}' is given from {words[i].start:g} to {words[j - 1].end:g} s, which "
+            "is no part of the recording"
+        )
+    inside, reach = search // 3, margin - half
+    low = max(before - inside, first - 2 * search, first - reach, half)
+    start = _quietest(mono, rate, low, min(first + inside, total - half))
+    high = min(after + inside, last + 2 * search, last + reach, total - half)
+    end = _quietest(mono, rate, max(last - inside, half), high)
+    if end < start:
+        raise UserError(f"'{words[i].text}' is too short to be replaced")
+    return _Cut(start, end, fade, operation)
+
+
+def _quietest(mono: np.ndarray, rate: int, low: int, high: int) -> int:
+    """The sample in [low, high] with the least energy around it, moved to a zero crossing beside
+    it."""
+    if high <= low:
+        if not 0 < low < len(mono):
+            raise UserError("the recording is too short for this edit")
+        return low
+    width = max(2, round(_ENERGY_SECONDS * rate)) // 2
+    points = np.arange(low, high + 1, max(1, round(_STEP_SECONDS * rate)))
+    power = [np.mean(np.square(mono[max(p - width, 0) : p + width])) for p in points]
+    point = int(points[int(np.argmin(power))])
+    reach = max(1, round(2 * _STEP_SECONDS * rate))
+    a, b = max(low, point - reach), min(high, point + reach)
+    signs = np.signbit(mono[a : b + 1])
+    crossings = a + 1 + np.flatnonzero(signs[1:] != signs[:-1])
+    return int(crossings[np.argmin(np.abs(crossings - point))]) if len(crossings) else point
+
+
 def _grid(low: int, high: int, floor: int, ceiling: int, rate: int) -> np.ndarray:
     step = max(1, round(_STEP_SECONDS * rate))
     points = np.arange(low, high + 1, step)
@@ -143,13 +238,18 @@ def _best_pair(
     return start, end
 
 
-def _disjoint(cuts: list[_Cut]) -> list[_Cut]:
+def _disjoint(cuts: list[_Cut], bits: int) -> list[_Cut]:
     """Cuts whose cross-fades would touch, made one."""
     out: list[_Cut] = []
     for cut in cuts:
         if out and cut.start - cut.fade // 2 < out[-1].end + out[-1].fade // 2:
             last = out[-1]
-            out[-1] = _Cut(last.start, max(cut.end, last.end), last.fade, last.operation)
+            new = last.new if cut.new is None else cut.new
+            if last.new is not None and cut.new is not None:
+                n = cut.fade
+                middle = crossfade(last.new[-n:], cut.new[:n], bits)
+                new = np.concatenate([last.new[:-n], middle, cut.new[n:]])
+            out[-1] = replace(last, end=max(cut.end, last.end), new=new)
         else:
             out.append(cut)
     return out
@@ -162,18 +262,19 @@ def _join(pcm: np.ndarray, cuts: Sequence[_Cut], bits: int) -> EditResult:
     for cut in cuts:
         half = cut.fade // 2
         kept = pcm[position : cut.start - half]
-        pieces.append(kept)
+        left = pcm[cut.start - half : cut.start + half]
+        right = pcm[cut.end - half : cut.end + half]
+        if cut.new is None:
+            made = crossfade(left, right, bits)
+        else:
+            head = crossfade(left, cut.new[: cut.fade], bits)
+            tail = crossfade(cut.new[-cut.fade :], right, bits)
+            made = np.concatenate([head, cut.new[cut.fade : -cut.fade], tail])
+        pieces += [kept, made]
         written += len(kept)
-        faded = crossfade(
-            pcm[cut.start - half : cut.start + half], pcm[cut.end - half : cut.end + half], bits
-        )
-        pieces.append(faded)
-        changes.append(
-            Change(
-                (cut.start - half, cut.end + half), (written, written + len(faded)), cut.operation
-            )
-        )
-        written += len(faded)
+        source = (cut.start - half, cut.end + half)
+        changes.append(Change(source, (written, written + len(made)), cut.operation))
+        written += len(made)
         position = cut.end + half
     pieces.append(pcm[position:])
     return EditResult(np.concatenate(pieces), changes)

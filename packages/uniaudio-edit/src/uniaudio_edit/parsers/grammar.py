@@ -11,7 +11,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from uniaudio_edit.errors import AmbiguousInstructionError, InstructionError
+from uniaudio_edit.errors import (
+    AmbiguousInstructionError,
+    InstructionError,
+    NotUnderstoodError,
+    TextNeededError,
+)
 from uniaudio_edit.interfaces import InstructionParser
 from uniaudio_edit.parsers import chinese, english
 from uniaudio_edit.parsers.amounts import check_amount
@@ -121,7 +126,7 @@ def _segment(quoted: Quoted, text: Text) -> list[_Outcome]:
 
     found = search(0, "")
     if found is None:
-        raise InstructionError(_not_understood(quoted))
+        raise NotUnderstoodError(_not_understood(quoted))
     for item in found[2]:
         if item.failure is not None:
             _fail(item.failure, text)
@@ -160,7 +165,7 @@ def _fail(failure: LookupFailed, text: Text) -> None:
             f"the instruction is ambiguous: {failure.message}", failure.candidates
         )
     if not len(text) and failure.kind in ("missing", "range"):
-        raise InstructionError(
+        raise TextNeededError(
             "what the recording says is not known, so no words can be edited; give it with --text"
         )
     raise InstructionError(failure.message)

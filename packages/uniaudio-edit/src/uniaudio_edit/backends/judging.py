@@ -1,0 +1,63 @@
+"""Which take of new words is kept: what a model recognises in it, and how alike the voices are.
+
+The model that speaks also judges: never the judge that scores results. Axes: T samples, H features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from uniaudio_edit.parsers.units import Text
+from uniaudio_edit.parts import Take
+
+if TYPE_CHECKING:
+    from uniaudio_lm import UniAudio
+
+_SIMILARITY, _LENGTH, _UNENDED = 0.5, 0.25, 0.25
+
+
+class ModelJudge:
+    """Recognition in context (0 to 1), half the likeness of the voices, and less for takes that
+    are much too long or short, or that the model did not end by itself.
+
+    Args:
+        model: whose features tell voices apart.
+        recognize: (T,) samples and their rate to text.
+    """
+
+    def __init__(self, model: UniAudio, recognize: Callable[[np.ndarray, int], str]) -> None:
+        self._model = model
+        self._recognize = recognize
+
+    def __call__(self, take: Take) -> float:
+        """More is better."""
+        heard = self._recognize(take.excerpt.astype(np.float32), take.sample_rate)
+        score = 1.0 - min(1.0, error_rate(heard, take.excerpt_text))
+        score += _SIMILARITY * self._similarity(take)
+        seconds = max(len(take.wav) / take.sample_rate, 1e-3)
+        score -= _LENGTH * min(2.0, abs(float(np.log(seconds / max(take.expected_seconds, 0.05)))))
+        return score - (_UNENDED if take.stop_reason != "stop" else 0.0)
+
+    def _similarity(self, take: Take) -> float:
+        """Cosine of the mean unified features of the take and of the voice."""
+        one, two = (self._mean(wav, take.sample_rate) for wav in (take.wav, take.voice))
+        return float(one @ two / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-9))
+
+    def _mean(self, wav: np.ndarray, rate: int) -> np.ndarray:
+        tokenizer = self._model.tokenizer
+        features = tokenizer.features(tokenizer.encode(wav.astype(np.float32), rate))
+        return features[0].mean(dim=0).float().cpu().numpy()
+
+
+def error_rate(heard: str, wanted: str) -> float:
+    """Edit distance of the letters over the letters wanted; words and marks do not matter."""
+    a, b = ("".join(unit.key for unit in Text(text).units) for text in (heard, wanted))
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
+    return row[-1] / max(1, len(b))

@@ -1,0 +1,173 @@
+"""`lm`: the paper's way. The model hears the whole recording and the instruction, writes the new
+text for edits of words, and speaks the whole edited recording (section 6.1).
+
+Nothing of the source's samples is kept, so the whole recording is declared as changed; `splice`
+keeps them. Axes: T samples, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mingtok_audio.core.audio import resample
+from mingtok_audio.core.errors import UserError
+from uniaudio_edit.data.cot import published_prompt
+from uniaudio_edit.interfaces import Change, EditBackend, EditRequest, EditResult
+from uniaudio_edit.parsers.lm import READ_BY, read_answer
+from uniaudio_edit.parsers.quoting import clean
+from uniaudio_edit.parsers.units import Text, TextEdit, apply_edits
+from uniaudio_edit.pcm import from_float, to_float
+from uniaudio_edit.plan import Operation, Plan
+
+if TYPE_CHECKING:
+    from uniaudio_edit.parts import Parts
+    from uniaudio_lm import UniAudio
+
+_PURPOSE = "{} needs an edit model, one that speaks the edited recording"
+
+
+class LmBackend(EditBackend):
+    """Every published edit, in the prompts that the Edit checkpoint was trained with.
+
+    The checkpoint knows one edit at a time: several are made one after the other, those of words
+    from the last to the first, so that positions stay right. An instruction that the `lm` parser
+    read is given to the model as the user wrote it, in one pass.
+    """
+
+    operations = frozenset(
+        {
+            "deletion", "insertion", "substitution", "speed", "pitch", "volume", "denoise",
+            "add_sound", "emotion", "dialect",
+        }
+    )  # fmt: skip
+    needs_words = False
+    is_global = True
+
+    def check(self, operations: Sequence[Operation], parts: Parts) -> None:
+        """See `EditBackend.check`."""
+        parts.lm(_PURPOSE.format(operations[0].type))
+
+    def apply(self, request: EditRequest) -> EditResult:
+        """See `EditBackend.apply`."""
+        first = request.operations[0]
+        if request.parts is None:
+            raise UserError("the backend lm was given no model")
+        model = request.parts.lm(_PURPOSE.format(first.type))
+        wav = to_float(request.pcm).mean(axis=1).astype(np.float32)
+        rate = request.sample_rate
+        notes: list[str] = []
+        for n, (instruction, use_cot, wanted) in enumerate(passes(request)):
+            wav, rate = _edit(
+                model, wav, rate, instruction, use_cot=use_cot, seed=request.seed + n,
+                wanted=wanted, notes=notes,
+            )  # fmt: skip
+        if not len(wav):
+            raise UserError("the model ended without a sound")
+        channels = request.pcm.shape[1]
+        if channels > 1:
+            notes.append(f"the model speaks with one channel: all {channels} are now alike")
+        if request.sample_rate > rate:
+            notes.append(f"the model speaks at {rate} Hz: nothing above {rate // 2} Hz is left")
+        wav = resample(wav, rate, request.sample_rate)
+        bits = int(request.options.get("bits", 8 * request.pcm.dtype.itemsize))
+        many = np.repeat(wav[:, None].astype(np.float64), channels, axis=1)
+        pcm, clipped = from_float(many, request.pcm.dtype, bits)
+        if clipped:
+            notes.append(f"{clipped} samples clipped")
+        index = request.plan.operations.index(first)
+        change = Change((0, len(request.pcm)), (0, len(pcm)), index)
+        return EditResult(pcm, [change], notes, {"lm": model.model_id})
+
+
+def _edit(
+    model: UniAudio,
+    wav: np.ndarray,
+    rate: int,
+    instruction: str,
+    *,
+    use_cot: bool,
+    seed: int,
+    wanted: str,
+    notes: list[str],
+) -> tuple[np.ndarray, int]:
+    """One pass: the edited recording (T,) and its rate."""
+    made = model.edit(wav, rate, published_prompt(instruction), use_cot=use_cot, seed=seed)
+    if made.stop_reason != "stop":
+        notes.append(
+            f"'{instruction}': the model did not end by itself ({made.stop_reason}); the end of "
+            "the recording may be missing or go on"
+        )
+    if use_cot:
+        understood = read_answer(made.answer).text
+        if [u.key for u in Text(understood).units] != [u.key for u in Text(wanted).units]:
+            notes.append(f"'{instruction}': the model meant to say '{understood}'")
+    return made.wav.numpy(), made.sample_rate
+
+
+def passes(request: EditRequest) -> list[tuple[str, bool, str]]:
+    """(instruction, whether it is about words, the text that should come out) of every pass."""
+    plan, operations = request.plan, list(request.operations)
+    words = [op for op in operations if op.is_semantic]
+    out: list[tuple[str, bool, str]] = []
+    if words and all(READ_BY.items() <= op.params.items() for op in words):
+        out.append((clean(plan.instruction), True, plan.edited_text))
+    else:
+        out += _word_passes(plan, words)
+    return out + [(sound_wording(op), False, "") for op in operations if not op.is_semantic]
+
+
+def _word_passes(plan: Plan, words: Sequence[Operation]) -> list[tuple[str, bool, str]]:
+    out: list[tuple[str, bool, str]] = []
+    text = Text(plan.original_text)
+    for op in reversed(words):
+        assert op.text_span is not None
+        wording = word_wording(op, text)
+        edit = TextEdit(*op.text_span, op.new, str(op.params.get("leans", "after")))
+        text = Text(apply_edits(text, [edit]))
+        out.append((wording, True, text.raw))
+    return out
+
+
+def word_wording(op: Operation, text: Text) -> str:
+    """An edit of words as the checkpoint's training data word it; positions count from 1.
+
+    Words are named where they are there once, and counted otherwise.
+    """
+    assert op.text_span is not None
+    i, j = op.text_span
+    if op.type == "insertion":
+        if i == len(text):
+            return f"insert '{op.new}' at the end"
+        if op.params.get("leans") == "before" or i == 0:
+            return f"insert '{op.new}' before the character or word at index {i + 1}"
+        return f"insert '{op.new}' after the character or word at index {i}"
+    place = f"the characters or words from index {i + 1} to index {j}"
+    if text.find(op.old) == [(i, j)]:
+        place = f"'{op.old}'"
+    return f"delete {place}" if op.type == "deletion" else f"substitute {place} with '{op.new}'"
+
+
+def sound_wording(op: Operation) -> str:
+    """An edit of the sound as the checkpoint's training data word it."""
+    if op.type == "speed":
+        return f"adjusts the speed to {_number(op.params['factor'])}"
+    if op.type == "pitch":
+        return f"shifts the pitch by {_number(op.params['semitones'])} steps"
+    if op.type == "volume":
+        factor = op.params.get("factor", 10 ** (op.params.get("db", 0.0) / 20))
+        return f"adjusts the volume to {_number(factor)}"
+    if op.type == "add_sound":
+        return f"add {str(op.params['sound']).replace('_', ' ')} to audio"
+    if op.type == "emotion":
+        return f"change the emotion to {op.params['label']} mood"
+    if op.type == "dialect":
+        return f"change the accent of the speech to {str(op.params['label']).capitalize()}"
+    return "denoise the audio"
+
+
+def _number(value: float) -> str:
+    """1.0 as "1", 0.70 as "0.7"; at most two digits behind the point."""
+    return f"{round(float(value), 2):g}"
