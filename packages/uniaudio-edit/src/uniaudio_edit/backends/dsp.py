@@ -65,7 +65,7 @@ def _libraries(request: EditRequest) -> dict[str, str]:
     return used
 
 
-def _stretch(wav: np.ndarray, rate: int, factor: float, semitones: float) -> np.ndarray:
+def stretch(wav: np.ndarray, rate: int, factor: float, semitones: float) -> np.ndarray:
     """(T, C) at `factor` times the speed and `semitones` higher, of exact length."""
     from python_stretch.Signalsmith import Stretch
 
@@ -88,12 +88,12 @@ def _stretch(wav: np.ndarray, rate: int, factor: float, semitones: float) -> np.
 
 def _speed(wav: np.ndarray, rate: int, op: Operation, *_: Any) -> np.ndarray:
     factor = float(op.params["factor"])
-    return wav if factor == 1.0 else _stretch(wav, rate, factor, 0.0)
+    return wav if factor == 1.0 else stretch(wav, rate, factor, 0.0)
 
 
 def _pitch(wav: np.ndarray, rate: int, op: Operation, *_: Any) -> np.ndarray:
     semitones = float(op.params["semitones"])
-    return wav if semitones == 0.0 else _stretch(wav, rate, 1.0, semitones)
+    return wav if semitones == 0.0 else stretch(wav, rate, 1.0, semitones)
 
 
 def _volume(

@@ -105,3 +105,6 @@ _MADE: dict[str, Callable[[int, int, np.random.Generator], np.ndarray]] = {
     "rain": _rain,
     "wind": _wind,
 }
+
+MADE_SOUNDS = tuple(sorted(_MADE))
+"""Names of the sounds that need no recording."""

@@ -86,7 +86,9 @@ def _quantity(low: str) -> tuple[str, float] | None:
         return "to", n / 100
     if (n := _number(low, rf"{_N}{_PERCENT}")) is not None:
         return "percent", n / 100
-    if re.search(r"\b(?:twice|double|doubled|doubling|two times|2x|2 times)\b", low):
+    if re.search(
+        r"\b(?:twice|double|doubled|doubling|two times)\b|(?<![\d.,])2(?:x| times)\b", low
+    ):
         return "times", 2.0
     if re.search(r"\b(?:triple|tripled|thrice)\b", low):
         return "times", 3.0
