@@ -27,6 +27,7 @@ BUILTINS = [
     ("stop_detector", "guarded"),
     ("backbone", "bailing_moe"),
     ("backbone", "hf_causal_lm"),
+    ("backbone", "dense"),
 ]
 
 

@@ -59,6 +59,11 @@ class TextTokenizer:
         self._tokenizer.encode_special_tokens = True
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each id of `encode` stands in the text: first character and the one behind."""
+        self._tokenizer.encode_special_tokens = True
+        return self._tokenizer.encode(text, add_special_tokens=False).offsets
+
     def special(self, token: str) -> int:
         """The id of a special token such as "<audio>".
 
