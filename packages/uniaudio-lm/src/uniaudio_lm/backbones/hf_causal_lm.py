@@ -33,7 +33,8 @@ class HfState(BackboneState):
         """See `BackboneState.select`."""
         self.cache.batch_select_indices(rows)
         if self.valid is not None:
-            self.valid = self.valid[rows.to(self.valid.device)]
+            valid = self.valid[rows.to(self.valid.device)]
+            self.valid = None if bool(valid.all()) else valid
         if self.next_position is not None:
             self.next_position = self.next_position[rows.to(self.next_position.device)]
         return self
@@ -75,10 +76,10 @@ class HfCausalLm(Backbone):
         return self.model.get_input_embeddings()(ids)
 
     def new_state(self, batch: int, capacity: int) -> HfState:
-        """See `Backbone.new_state`. The cache grows by itself; nothing is reserved."""
-        from transformers import DynamicCache
+        """See `Backbone.new_state`."""
+        from uniaudio_lm.backbones.hf_cache import reserved_cache
 
-        return HfState(DynamicCache(config=self.model.config))
+        return HfState(reserved_cache(self.model.config, capacity))
 
     def forward(
         self,

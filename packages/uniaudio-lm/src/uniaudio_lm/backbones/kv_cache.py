@@ -41,8 +41,8 @@ class CachedState(BackboneState):
         held_key, held_value = self.key[layer], self.value[layer]
         if held_key is None or held_value is None or end > held_key.shape[2]:
             slots = max(self.capacity, end if held_key is None else 2 * end)
-            self.key[layer] = held_key = _grown(held_key, key, self._length, slots)
-            self.value[layer] = held_value = _grown(held_value, value, self._length, slots)
+            self.key[layer] = held_key = grown(held_key, key, self._length, slots)
+            self.value[layer] = held_value = grown(held_value, value, self._length, slots)
         held_key[:, :, self._length : end] = key
         held_value[:, :, self._length : end] = value
         return held_key[:, :, :end], held_value[:, :, :end]
@@ -66,7 +66,8 @@ class CachedState(BackboneState):
         return out
 
 
-def _grown(old: Tensor | None, new: Tensor, used: int, slots: int) -> Tensor:
+def grown(old: Tensor | None, new: Tensor, used: int, slots: int) -> Tensor:
+    """A buffer of `slots` like `new` (B, G, n, E), with the `used` slots of the old one."""
     out = new.new_empty(new.shape[0], new.shape[1], slots, new.shape[3])
     if old is not None:
         out[:, :, :used] = old[:, :, :used]

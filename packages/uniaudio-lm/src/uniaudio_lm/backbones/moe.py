@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from uniaudio_lm.models.quantising import is_plain
+
 ROUTERS = ("text", "audio", "image")
-# Up to so many (token, expert) pairs, each pair is computed on its own (a decode step).
+# Up to so many (token, expert) pairs, a device other than a CPU computes each pair on its own.
 _FEW_PAIRS = 32
 
 
@@ -57,7 +59,13 @@ class Router(nn.Module):
 
 
 class SparseMoe(nn.Module):
-    """Routed experts, and one shared expert that every token passes."""
+    """Routed experts, and one shared expert that every token passes.
+
+    Attributes:
+        stacked: the weights of three axes are stacks of matrices, (experts, out, in).
+    """
+
+    stacked = True
 
     def __init__(  # noqa: PLR0917
         self,
@@ -82,10 +90,12 @@ class SparseMoe(nn.Module):
         flat = x.flatten(0, 1)
         mask = None if audio_mask is None else audio_mask.flatten()
         ids, weight = self.router(flat, mask)
-        if ids.numel() > _FEW_PAIRS:
+        if flat.device.type == "cpu":
+            # Several tokens share experts, whose weights are then read once.
+            compute = self._chosen if len(flat) == 1 else self._grouped
+            mixed = compute(flat, ids, weight)
+        elif ids.numel() > _FEW_PAIRS or not is_plain(self.gate_up):
             mixed = self._grouped(flat, ids, weight)
-        elif flat.device.type == "cpu":
-            mixed = self._chosen(flat, ids, weight)
         else:
             mixed = self._gathered(flat, ids, weight)
         out = mixed.to(x.dtype).view_as(x)
@@ -124,9 +134,9 @@ class SparseMoe(nn.Module):
         sorted_x = x[order // k]
         gate, up = grouped_linear(sorted_x, self.gate_up, counts).chunk(2, dim=-1)
         out = grouped_linear(F.silu(gate) * up, self.down, counts).float()
-        out = out * weight.flatten()[order][:, None]
         # Back to (token, choice) order: a sum in a fixed order, the same on every run.
-        return torch.zeros_like(out).index_copy(0, order, out).view(len(x), k, -1).sum(dim=1)
+        rows = out[order.argsort()].view(len(x), k, -1)
+        return torch.bmm(weight[:, None], rows).squeeze(1)
 
 
 def grouped_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
@@ -137,9 +147,10 @@ def grouped_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
     """
     grouped = getattr(F, "grouped_mm", None)
     native = x.device.type == "cpu" or (x.device.type == "cuda" and x.dtype == torch.bfloat16)
-    # It wants rows that begin at multiples of 16 bytes.
+    # It wants rows that begin at multiples of 16 bytes, and numbers as they are.
     aligned = all(size * x.element_size() % 16 == 0 for size in weight.shape[1:])
-    if grouped is not None and native and aligned and not torch.is_grad_enabled():
+    fits = native and aligned and is_plain(weight)
+    if grouped is not None and fits and not torch.is_grad_enabled():
         return grouped(x, weight.transpose(1, 2), offs=counts.cumsum(0).to(torch.int32))
     parts = [
         F.linear(part, weight[expert])

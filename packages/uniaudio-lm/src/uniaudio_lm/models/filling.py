@@ -14,6 +14,7 @@ from uniaudio_lm.models.reference import Place
 
 _SHOWN = 8
 Placer = Callable[[str], Place | None]
+Empty = Callable[[str, torch.Size, torch.dtype, torch.device], Tensor]
 
 
 class Account:
@@ -68,12 +69,14 @@ class Account:
             self.elements[place.name] += math.prod(shape)
         return place
 
+    def is_whole(self, name: str) -> bool:
+        """Whether every element of a parameter has been given."""
+        return self.elements[name] == math.prod(self.shapes[name])
+
     def finish(self) -> None:
         """Raise `FormatError` if anything is missing, left over or of another shape."""
         missing = [
-            name
-            for name, full in self.shapes.items()
-            if name not in self.misfits and self.elements[name] != math.prod(full)
+            name for name in self.shapes if name not in self.misfits and not self.is_whole(name)
         ]
         problems = [
             f"{kind}: {', '.join(names[:_SHOWN])}"
@@ -94,10 +97,12 @@ def fill(
     tensors: Iterable[tuple[str, Tensor]],
     place: Placer,
     *,
-    device: torch.device | str = "cpu",
+    device: torch.device | str | Callable[[str], torch.device] = "cpu",
     dtype: torch.dtype | None = None,
     zeros: Iterable[Place] = (),
     given: Collection[str] = (),
+    whole: Callable[[str, Tensor], Tensor | None] | None = None,
+    empty: Empty | None = None,
 ) -> None:
     """Give a module on the meta device its weights, one tensor at a time.
 
@@ -106,45 +111,73 @@ def fill(
 
     Args:
         place, given: see `Account`.
+        device: of all weights, or of each parameter by name.
         dtype: of the weights; None takes that of the first tensor.
         zeros: rows that no tensor holds.
+        whole: takes each parameter as soon as nothing of it is missing, and gives what the module
+            gets instead: the same, another, or None, which leaves it on the meta device.
+        empty: makes the room for a parameter; by default `torch.empty`.
 
     Raises:
         FormatError: lists the names that are missing, left over, or of another shape.
     """
     account = Account(module, place, given)
-    zeros = list(zeros)
-    account.zeros(zeros)
+    gaps: dict[str, list[Place]] = {}
+    for rows in zeros:
+        gaps.setdefault(rows.name, []).append(rows)
+    account.zeros([rows for places in gaps.values() for rows in places])
+    device_of = device if callable(device) else lambda _: torch.device(device)
+    make = _empty if empty is None else empty
     wanted = module.state_dict()
     made: dict[str, Tensor] = {}
+    ready: dict[str, Tensor] = {}
     for name, tensor in tensors:
         at = account.accept(name, tuple(tensor.shape))
-        if at is None:
+        if at is None or at.name in ready:
             continue
         dtype = tensor.dtype if dtype is None else dtype
         home = made.get(at.name)
         if home is None:
             kind = dtype if tensor.is_floating_point() else tensor.dtype
-            home = torch.empty(wanted[at.name].shape, dtype=kind, device=device)
+            home = make(at.name, wanted[at.name].shape, kind, device_of(at.name))
+            for rows in gaps.get(at.name, ()):
+                home[rows.start : rows.stop] = 0
             made[at.name] = home
-        if at.expert is not None:
-            home = home[at.expert]
-        (home if at.stop is None else home[at.start : at.stop]).copy_(tensor)
-    for rows in zeros:
-        if rows.name in made:
-            made[rows.name][rows.start : rows.stop] = 0
+        part = home if at.expert is None else home[at.expert]
+        (part if at.stop is None else part[at.start : at.stop]).copy_(tensor)
+        if account.is_whole(at.name):
+            del made[at.name]
+            kept = home if whole is None else whole(at.name, home)
+            # What is elsewhere leaves its dtype behind.
+            ready[at.name] = home.to("meta") if kept is None else kept
+        del home, part, tensor
     account.finish()
-    for name, tensor in made.items():
-        owner, _, leaf = name.rpartition(".")
-        holder = module.get_submodule(owner)
-        if leaf in holder._parameters:
-            holder.register_parameter(leaf, nn.Parameter(tensor, tensor.is_floating_point()))
-        else:
-            holder.register_buffer(leaf, tensor)
-    for part in module.modules():
+    for name, tensor in ready.items():
+        put(module, name, tensor)
+    for name, part in module.named_modules():
         restore = getattr(part, "restore_unsaved", None)
         if restore is not None:
-            restore(torch.device(device))
+            restore(device_of(name))
+
+
+def _empty(name: str, shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device=device)
+
+
+def put(module: nn.Module, name: str, tensor: Tensor) -> None:
+    """Replace a parameter or buffer by name."""
+    owner, _, leaf = name.rpartition(".")
+    holder = module.get_submodule(owner)
+    if leaf in holder._parameters:
+        parameter = nn.Parameter(tensor, requires_grad=_trains(tensor))
+        holder.register_parameter(leaf, parameter)
+    else:
+        holder.register_buffer(leaf, tensor)
+
+
+def _trains(tensor: Tensor) -> bool:
+    # A subclass holds quantised numbers.
+    return type(tensor) is Tensor and tensor.is_floating_point()
 
 
 def check_names(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from mingtok_audio.commands.info import describe as describe_any
-from mingtok_audio.core.config import load_json
+from mingtok_audio.core.config import from_dict, load_json
 from mingtok_audio.core.hub import (
     TensorInfo,
     read_safetensors_header,
     sha256_of_weights,
     weight_files,
 )
+from uniaudio_lm.config import PartConfig, UniAudioConfig
 
 PARTS = {
     "model": "backbone",
@@ -45,32 +47,68 @@ def describe(inputs: Sequence[str]) -> list[dict[str, Any]]:
             if is_published(config):
                 found.append(_describe_published(Path(given), config))
                 continue
+            if isinstance(config, Mapping) and config.get("model_type") == "uniaudio":
+                found.append(_describe_own(Path(given), config))
+                continue
         found += describe_any([given])
     return found
 
 
 def _describe_published(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    tensors = {
-        name: info
-        for file in weight_files(folder)
-        for name, info in read_safetensors_header(file).items()
-        if isinstance(info, TensorInfo)
-    }
-    parts: dict[str, dict[str, int]] = {}
-    for name, info in tensors.items():
-        part = PARTS.get(name.partition(".")[0], "unknown")
-        sizes = parts.setdefault(part, {"parameters": 0, "bytes": 0})
-        sizes["parameters"] += math.prod(info.shape)
-        sizes["bytes"] += info.end - info.start
+    names = {
+        "backbone": "bailing_moe", "compressor": "linear_pooling", "generation_head": "dit",
+        "stop_detector": "linear",
+    }  # fmt: skip
+    tensors = _tensors(folder)
+    parts = _parts({n: (PARTS.get(n.partition(".")[0], "unknown"), t) for n, t in tensors.items()})
+    return _described(folder, "published", names, parts) | {"config": dict(config)}
+
+
+def _describe_own(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    parsed = from_dict(UniAudioConfig, dict(config), where=str(folder / "config.json"))
+    found = {field.name: getattr(parsed, field.name) for field in fields(parsed)}
+    names = {slot: part.name for slot, part in found.items() if isinstance(part, PartConfig)}
+    tensors = {n: (n.partition(".")[0], t) for n, t in _tensors(folder).items()}
+    inner = folder / "tokenizer"
+    if inner.is_dir():
+        tensors |= {f"tokenizer.{n}": ("tokenizer", t) for n, t in _tensors(inner).items()}
+    pinned = parsed.tokenizer
+    more = {} if pinned is None else {"tokenizer": {"id": pinned.id, "sha256": pinned.sha256}}
+    made = _described(folder, "uniaudio", names, _parts(tensors))
+    return made | {"name": parsed.name} | more | {"config": dict(config)}
+
+
+def _described(
+    folder: Path, layout: str, plugins: dict[str, str], parts: dict[str, dict[str, int]]
+) -> dict[str, Any]:
     return {
         "kind": "model",
         "id": str(folder),
         "path": str(folder),
         "model_type": "uniaudio",
-        "layout": "published",
+        "layout": layout,
         "sha256": sha256_of_weights(folder),
+        "files": [file.name for file in weight_files(folder)],
         "parameters": sum(part["parameters"] for part in parts.values()),
         "bytes": sum(part["bytes"] for part in parts.values()),
+        "plugins": plugins,
         "parts": parts,
-        "config": dict(config),
     }
+
+
+def _tensors(folder: Path) -> dict[str, TensorInfo]:
+    return {
+        name: info
+        for file in weight_files(folder)
+        for name, info in read_safetensors_header(file).items()
+        if isinstance(info, TensorInfo)
+    }
+
+
+def _parts(tensors: Mapping[str, tuple[str, TensorInfo]]) -> dict[str, dict[str, int]]:
+    parts: dict[str, dict[str, int]] = {}
+    for part, info in tensors.values():
+        sizes = parts.setdefault(part, {"parameters": 0, "bytes": 0})
+        sizes["parameters"] += math.prod(info.shape)
+        sizes["bytes"] += info.end - info.start
+    return parts

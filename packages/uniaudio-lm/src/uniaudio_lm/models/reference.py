@@ -6,6 +6,7 @@ The maps work on names and shapes alone: the full-size model is checked on the m
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Mapping
@@ -71,17 +72,33 @@ def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return section
 
 
+# What the published 16.8 B model has, as far as it is known: told to who has to fill a gap.
+_LIKELY = {
+    "num_attention_heads": 16,
+    "num_key_value_heads": 4,
+    "num_experts_per_tok": 6,
+    "norm_topk_prob": True,
+    "num_heads": 16,
+}
+
+
 def _need(section: Mapping[str, Any], key: str, where: str) -> Any:
     if key not in section:
+        likely = _LIKELY.get(key)
+        known = "" if likely is None else f" (likely {json.dumps(likely)} in the 16.8 B model)"
         raise ConfigError(
-            f"config.json lacks {where}.{key}, which the weights cannot show: add it to the file"
+            f"config.json lacks {where}.{key}, which the weights cannot show: add it to the "
+            f"file{known}"
         )
     return section[key]
 
 
 def _assume(section: Mapping[str, Any], key: str, value: Any, where: str) -> Any:
     if key not in section:
-        logger.warning("config.json lacks %s.%s; assuming %r", where, key, value)
+        logger.warning(
+            "config.json lacks %s.%s, which the weights cannot show; assuming %s",
+            where, key, json.dumps(value),
+        )  # fmt: skip
         return value
     return section[key]
 

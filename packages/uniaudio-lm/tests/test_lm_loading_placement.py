@@ -1,0 +1,147 @@
+"""Device maps: layers in host memory and on disk, limits, and what is refused. CPU only."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mingtok_audio.core.errors import ConfigError, UserError
+from uniaudio_lm import UniAudio
+from uniaudio_lm.models.placing import parse_memory, parse_size
+
+pytest.importorskip("accelerate")
+GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
+LAYERS = [f"backbone.blocks.{i}" for i in range(3)]
+QUICK = {"num_steps": 1, "cfg_scale": 1.0}
+
+
+@pytest.fixture(scope="module")
+def whole() -> UniAudio:
+    return UniAudio.from_pretrained(GOLDEN)
+
+
+def places(model: UniAudio) -> list[str]:
+    return [model.placement.map[layer] for layer in LAYERS]
+
+
+def same(model: UniAudio, whole: UniAudio) -> bool:
+    x = torch.randn(2, 7, whole.dim, generator=torch.Generator().manual_seed(0))
+    state, wanted_state = model.backbone.new_state(2, 16), whole.backbone.new_state(2, 16)
+    with torch.no_grad():
+        for part in (x[:, :5], x[:, 5:6], x[:, 6:]):
+            made, wanted = model.backbone(part, state), whole.backbone(part, wanted_state)
+            if not torch.allclose(made, wanted, atol=1e-5):
+                return False
+        return torch.allclose(model.backbone.logits(made), whole.backbone.logits(wanted), atol=1e-5)
+
+
+@pytest.mark.parametrize("given", ["mapping", "file"])
+def test_layers_on_disk_give_the_same(whole: UniAudio, tmp_path: Path, given: str) -> None:
+    table = {"": "cpu", "backbone.blocks.1": "disk", "backbone.blocks.2": "disk"}
+    (tmp_path / "map.json").write_text(json.dumps(table))
+    chosen = table if given == "mapping" else str(tmp_path / "map.json")
+    folder = tmp_path / "away"
+    model = UniAudio.from_pretrained(GOLDEN, device_map=chosen, offload_folder=folder)
+    assert places(model) == ["cpu", "disk", "disk"]
+    away = [n for n, p in model.named_parameters() if p.is_meta]
+    assert away and all(
+        name.startswith(("backbone.blocks.1.", "backbone.blocks.2.")) for name in away
+    )
+    assert {f.stem for f in folder.glob("*.dat")} == set(away)
+    assert same(model, whole)
+    assert all(p.is_meta for n, p in model.named_parameters() if n in away)  # away again
+    made, wanted = model.synthesize("ha", **QUICK), whole.synthesize("ha", **QUICK)
+    assert made.patches == wanted.patches and torch.allclose(made.wav, wanted.wav, atol=1e-4)
+    with pytest.raises(UserError, match=r"cannot be saved: .* is offloaded"):
+        model.save_pretrained(tmp_path / "never")
+
+
+def test_computed_maps_keep_to_the_memory_that_is_given(whole: UniAudio) -> None:
+    layer = sum(p.nbytes for p in whole.backbone.blocks[0].parameters())
+    fixed = sum(p.nbytes for n, p in whole.named_parameters() if not n.startswith(LAYERS[0][:16]))
+    # Room for one layer, and for another one that is brought in.
+    limit = fixed + int(2.5 * layer)
+    for mode in ("auto", "balanced"):
+        model = UniAudio.from_pretrained(GOLDEN, device_map=mode, max_memory={"cpu": limit})
+        assert places(model) == ["cpu", "disk", "disk"]
+        temporary = model.placement.folder
+        assert temporary is not None and temporary.is_dir()
+        assert same(model, whole)
+        del model
+    all_in = UniAudio.from_pretrained(GOLDEN, device_map="auto")
+    assert places(all_in) == ["cpu"] * 3 and same(all_in, whole)
+    half = UniAudio.from_pretrained(
+        GOLDEN, device_map="auto", max_memory={"cpu": limit}, dtype=torch.bfloat16
+    )
+    assert places(half) == ["cpu"] * 3  # half the bytes
+    with pytest.raises(UserError, match="the parts that stay on cpu need"):
+        UniAudio.from_pretrained(GOLDEN, device_map="auto", max_memory={"cpu": "1MB"})
+
+
+def test_half_precision_comes_back_from_disk_as_it_was(whole: UniAudio) -> None:
+    options = {"dtype": torch.bfloat16}
+    table = {"backbone": "disk"}
+    x = torch.randn(1, 6, whole.dim, generator=torch.Generator().manual_seed(0)).bfloat16()
+    with torch.no_grad():
+        here = UniAudio.from_pretrained(GOLDEN, **options).backbone(x)
+        away = UniAudio.from_pretrained(GOLDEN, device_map=table, **options).backbone(x)
+    assert torch.equal(here, away)
+
+
+@pytest.mark.parametrize(
+    ("table", "match"),
+    [
+        ({"backbone.blocks.0": "cpu"}, r"no device for backbone\.blocks\.1"),
+        ({"backbone": "cpu", "tokenizer": "disk"}, "'tokenizer' holds no layer"),
+        ({"backbone": "cpu", "backbone.block.1": "disk"}, "holds no layer"),
+        ({"backbone": "gpu"}, "unknown device 'gpu'"),
+        ({"backbone": "cuda:99"}, "'cuda:99' is not"),
+        ({"backbone": True}, "true is no device"),
+        ({}, "must name a device"),
+        ("somewhere", "auto, balanced or a JSON file"),
+    ],
+)
+def test_maps_that_do_not_fit(table, match: str) -> None:
+    with pytest.raises((UserError, ConfigError), match=match):
+        UniAudio.from_pretrained(GOLDEN, device_map=table)
+
+
+def test_what_does_not_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="need a device map"):
+        UniAudio.from_pretrained(GOLDEN, max_memory={"cpu": "1GB"})
+    with pytest.raises(UserError, match="goes with the device map auto"):
+        UniAudio.from_pretrained(GOLDEN, device_map={"": "cpu"}, max_memory={"cpu": "1GB"})
+    with pytest.raises(UserError, match="max_memory names tpu"):
+        UniAudio.from_pretrained(GOLDEN, device_map="auto", max_memory={"tpu": "1GB"})
+    with pytest.raises(UserError, match="can be quantised to int8, not 'int3'"):
+        UniAudio.from_pretrained(GOLDEN, quantize="int3")
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(UserError, match=r"pip install 'uniaudio-lm\[accelerate\]'"):
+        UniAudio.from_pretrained(GOLDEN, device_map="auto")
+    monkeypatch.setitem(sys.modules, "torchao", None)
+    monkeypatch.setitem(sys.modules, "torchao.quantization", None)
+    with pytest.raises(UserError, match=r"pip install 'uniaudio-lm\[int8\]'"):
+        UniAudio.from_pretrained(GOLDEN, quantize="int8")
+
+
+def test_sizes_and_limits_are_read() -> None:
+    assert parse_size("20GB") == 20 * 10**9 and parse_size("1.5 MiB") == 3 * 2**19
+    assert parse_size("7") == parse_size(7) == 7
+    assert parse_size("many") is parse_size(-1) is parse_size(True) is None
+    assert parse_memory("0=20GB, cpu=60GB") == {0: "20GB", "cpu": "60GB"}
+    for text in ("", "cpu", "cpu=lots", "=1GB"):
+        with pytest.raises(UserError, match="is no memory limit"):
+            parse_memory(text)
+
+
+def test_a_temporary_folder_goes_with_its_model() -> None:
+    model = UniAudio.from_pretrained(GOLDEN, device_map={"backbone": "disk"})
+    folder = model.placement.folder
+    assert any(os.scandir(folder))
+    model.placement._temporary.cleanup()
+    assert not folder.exists()
