@@ -22,6 +22,8 @@ class TextTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        # Once: the library refuses changes while another thread encodes.
+        tokenizer.encode_special_tokens = True
 
     @classmethod
     def from_file(cls, path: str | Path) -> TextTokenizer:
@@ -56,12 +58,10 @@ class TextTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text; special tokens in it are taken as letters."""
-        self._tokenizer.encode_special_tokens = True
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Where each id of `encode` stands in the text: first character and the one behind."""
-        self._tokenizer.encode_special_tokens = True
         return self._tokenizer.encode(text, add_special_tokens=False).offsets
 
     def special(self, token: str) -> int:

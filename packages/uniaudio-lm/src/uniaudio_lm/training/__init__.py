@@ -1,0 +1,1 @@
+"""Training of the speech language model, on the tokenizer's trainer."""

@@ -1,0 +1,310 @@
+"""Batches of both tasks: prompts as at inference, latents from the store, targets.
+
+A batch is a function of its number, so a resumed run sees what an uninterrupted one would have.
+Axes: B items, S tokens (padded on the right), L frames, d latent dimensions, P patches, C phoneme
+classes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mingtok_audio.core.errors import UserError
+from uniaudio_lm import prompts
+from uniaudio_lm.tasks.tts import spoken_pieces
+from uniaudio_lm.text.phonemes import manifest_text
+from uniaudio_lm.training.plan import Plan, TaskName
+from uniaudio_lm.training.settings import Generation, Phase, Understanding
+from uniaudio_lm.training.store import LatentStore
+from uniaudio_lm.training.times import (
+    character_times,
+    phonemes_in_patches,
+    said_in_patches,
+    token_times,
+)
+from uniaudio_lm.training.utterances import Utterance, read_utterances
+
+if TYPE_CHECKING:
+    from uniaudio_lm.models.uniaudio import UniAudio
+
+IGNORED = -100
+_HOTWORDS_AT_MOST = 5
+_RARE_LETTERS = 5  # words of so many letters are worth a hint
+
+
+@dataclass
+class Batch:
+    """Attributes:
+    ids: (B, S) int64, 0 behind each item's `lengths` (B,).
+    starts, counts: (B,) first audio position and patches.
+    mean, std: (B, L, d) posterior, zeros behind each item's `frames` (B,).
+    labels: (B, S) int64, the answer's ids where they stand, else IGNORED.
+    said: (B, P, S) bool, which text tokens are said in which patch; None if unknown for all.
+    phonemes: (B, P, C) shares, zero rows where unknown; None if unknown for all.
+    """
+
+    task: TaskName
+    ids: Tensor
+    lengths: Tensor
+    starts: Tensor
+    counts: Tensor
+    mean: Tensor
+    std: Tensor
+    frames: Tensor
+    labels: Tensor
+    said: Tensor | None = None
+    phonemes: Tensor | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Of the padded batch."""
+        return self.ids.numel()
+
+
+@dataclass
+class _Example:
+    ids: list[int]
+    start: int
+    count: int
+    posterior: np.ndarray
+    answer: int = 0
+    """Ids at the end that are the answer."""
+    said: tuple[int, np.ndarray] | None = None
+    """The first text token's position, and (P, T) bool."""
+    phonemes: np.ndarray | None = None
+
+
+class Corpus:
+    """One task's items, and their batches.
+
+    Args:
+        task: its settings.
+        model: whose tokenizer and prompts are used.
+        store: of the posteriors.
+        seed: of the plan.
+        split: which manifests.
+        classes: phonemes of the auxiliary loss; empty for none.
+        timed: whether batches say when tokens are said.
+    """
+
+    def __init__(
+        self,
+        task: Understanding | Generation,
+        model: UniAudio,
+        store: LatentStore,
+        seed: int,
+        split: str = "train",
+        classes: Sequence[str] = (),
+        timed: bool = False,
+    ) -> None:
+        self.name: TaskName = "generation" if isinstance(task, Generation) else "understanding"
+        self._task, self._model, self._store, self._seed = task, model, store, seed
+        sources = task.train if split == "train" else task.valid
+        self.items, self.silent = read_utterances(sources, task.longest)
+        self._classes = {symbol: i for i, symbol in enumerate(classes)}
+        self._timed = timed
+        self._text = model.text_tokenizer
+        self._size = model.config.patch_size
+        self._said = [self._prepare(item) for item in self.items]
+        self._words: list[str] = []
+        if isinstance(task, Understanding):
+            if task.hotwords:
+                self._words = sorted({w for item in self.items for w in rare_words(item.text)})
+        phases: Sequence[Phase] = ()
+        if isinstance(task, Generation) and split == "train":
+            phases = task.curriculum
+        self._plan = Plan(
+            [self._tokens(i) for i in range(len(self.items))],
+            [item.weight for item in self.items],
+            task.max_tokens,
+            seed,
+            seconds=[item.recording.seconds for item in self.items],
+            phases=phases,
+            speakers=[item.speaker or str(i) for i, item in enumerate(self.items)],
+            continued=getattr(task, "continued", 0.0) if split == "train" else 0.0,
+        )
+
+    def batch(self, number: int) -> Batch:
+        """Batch `number`; items whose audio cannot be read are left out."""
+        for attempt in range(100):
+            index = number + attempt
+            rng = np.random.default_rng((self._seed, index, len(self.name)))
+            made = [self._example(item, rng) for item in self._plan.batch(index)]
+            examples = [example for example in made if example is not None]
+            if examples:
+                return _collate(self.name, examples, len(self._classes))
+        raise UserError("100 batches in a row could not be read: check the manifests")
+
+    # --- items ---------------------------------------------------------------------------------
+
+    def _prepare(self, item: Utterance) -> str:
+        """The text as the model reads or writes it."""
+        if self.name == "understanding":
+            return f"{item.language}\t{item.text}" if item.language else item.text
+        if getattr(self._task, "text", "model") == "phonemes":
+            said = manifest_text(item.phonemes)
+            if not said:
+                raise UserError(
+                    f"item {item.recording.id} has no phonemes: generation.text: phonemes needs "
+                    "them in every row"
+                )
+            return said
+        language = item.language or None
+        return self._model.speakable(" ".join(spoken_pieces(self._model, item.text)), language)
+
+    def _tokens(self, index: int) -> int:
+        """An item's tokens, to a few."""
+        frames = self.items[index].recording.seconds * self._model.tokenizer.frame_rate
+        patches = max(1, round(frames / self._size))
+        if self.name == "generation":
+            segments = prompts.speech(self._said[index], "", patches)
+            return len(prompts.encode(self._text, segments, join=False).ids)
+        prompt = prompts.encode(self._text, prompts.recognition(patches))
+        return len(prompt.ids) + len(self._text.encode(self._said[index])) + 1
+
+    def _example(self, item: tuple[int, ...], rng: np.random.Generator) -> _Example | None:
+        if self.name == "understanding":
+            return self._heard(item[0], rng)
+        return self._spoken(item)
+
+    def _heard(self, index: int, rng: np.random.Generator) -> _Example | None:
+        task = self._task
+        assert isinstance(task, Understanding)
+        variant = int(rng.integers(task.variants + 1))
+        posterior = self._store.get(self.items[index].recording, variant)
+        if posterior is None or not posterior.shape[1]:
+            return None
+        compressor = self._model.compressor
+        count = compressor.num_patches(posterior.shape[1])
+        if not count:
+            return None
+        hints = self._hotwords(index, rng) if rng.random() < task.hotwords else []
+        prompt = prompts.encode(self._text, prompts.recognition(count, hints))
+        answer = [
+            *self._text.encode(self._said[index]), self._text.special(prompts.END_OF_TEXT),
+        ]  # fmt: skip
+        return _Example(
+            prompt.ids + answer, prompt.spans[0][0], count, posterior, answer=len(answer)
+        )
+
+    def _hotwords(self, index: int, rng: np.random.Generator) -> list[str]:
+        """Some of the rare words that are said, half of the time; and others that are not."""
+        said = rare_words(self.items[index].text)
+        chosen = []
+        if said and rng.random() < 0.5:
+            chosen = list(rng.choice(said, min(len(said), 2), replace=False))
+        others = [str(w) for w in rng.choice(self._words, _HOTWORDS_AT_MOST)] if self._words else []
+        room = int(rng.integers(1, _HOTWORDS_AT_MOST + 1))
+        chosen += [w for w in others if w not in said][: max(0, room - len(chosen))]
+        return [str(w) for w in rng.permutation(chosen)]
+
+    def _spoken(self, item: tuple[int, ...]) -> _Example | None:
+        parts, counts = [], []
+        for index in item:
+            posterior = self._store.get(self.items[index].recording)
+            if posterior is None:
+                return None
+            count = posterior.shape[1] // self._size
+            parts.append(posterior[:, : count * self._size])
+            counts.append(count)
+        if not counts[-1]:
+            return None
+        texts = [self._said[index] for index in item]
+        before, text = ("".join(texts[:-1]), texts[-1])
+        segments = prompts.speech(text, before, sum(counts))
+        prompt = prompts.encode(self._text, segments, join=False)
+        example = _Example(
+            prompt.ids, prompt.spans[0][0], sum(counts), np.concatenate(parts, axis=1)
+        )
+        if self._timed:
+            example.said = self._times(item, texts, counts, example.start)
+        if self._classes:
+            example.phonemes = np.concatenate([
+                phonemes_in_patches(
+                    self.items[i], self._classes, count, self._model.patch_seconds
+                )
+                for i, count in zip(item, counts, strict=True)
+            ])  # fmt: skip
+        return example
+
+    def _times(
+        self, item: tuple[int, ...], texts: list[str], counts: list[int], start: int
+    ) -> tuple[int, np.ndarray] | None:
+        """Which tokens in front of position `start` are said in which patch."""
+        rows, offset = [], 0.0
+        for index, text, count in zip(item, texts, counts, strict=True):
+            times = character_times(text, self.items[index])
+            if times is None:
+                return None
+            rows.append(times + offset)
+            offset += count * self._model.patch_seconds
+        suffix = [*prompts.role(prompts.ASSISTANT), prompts.Audio(0, closed=False)]
+        behind = len(prompts.encode(self._text, suffix).ids)
+        tokens = []
+        for i, (text, times) in enumerate(zip(texts, rows, strict=True)):
+            # A voice's own text is encoded behind the instruction, as one string.
+            lead = prompts.SPEAK if i < len(texts) - 1 else ""
+            spans = [
+                (max(0, a - len(lead)), b - len(lead))
+                for a, b in self._text.offsets(lead + text)
+                if b > len(lead)
+            ]
+            tokens.append(token_times(spans, times))
+        spoken = np.concatenate(tokens)
+        inside = said_in_patches(spoken, sum(counts), self._model.patch_seconds)
+        return start - behind - len(spoken), inside
+
+
+def rare_words(text: str) -> list[str]:
+    """Words that a hint may be worth: long ones, and names inside a sentence."""
+    words = re.findall(r"[^\W\d_]+", text)
+    return sorted({
+        w for i, w in enumerate(words) if len(w) >= _RARE_LETTERS or (i and w[0].isupper())
+    })  # fmt: skip
+
+
+def _collate(task: TaskName, examples: list[_Example], classes: int) -> Batch:
+    batch, longest = len(examples), max(len(e.ids) for e in examples)
+    frames = max(e.posterior.shape[1] for e in examples)
+    patches = max(e.count for e in examples)
+    ids = torch.zeros(batch, longest, dtype=torch.int64)
+    labels = torch.full((batch, longest), IGNORED)
+    posterior = torch.zeros(2, batch, frames, examples[0].posterior.shape[-1])
+    timed = any(e.said is not None for e in examples)
+    said = torch.zeros(batch, patches, longest, dtype=torch.bool) if timed else None
+    known = torch.zeros(batch, patches, classes) if classes and task == "generation" else None
+    for row, e in enumerate(examples):
+        ids[row, : len(e.ids)] = torch.tensor(e.ids)
+        if e.answer:
+            labels[row, len(e.ids) - e.answer : len(e.ids)] = torch.tensor(e.ids[-e.answer :])
+        both = torch.from_numpy(e.posterior.astype(np.float32))
+        posterior[:, row, : both.shape[1]] = both
+        if said is not None and e.said is not None:
+            first, inside = e.said
+            said[row, : e.count, first : first + inside.shape[1]] = torch.from_numpy(inside)
+        if known is not None and e.phonemes is not None:
+            known[row, : e.count] = torch.from_numpy(e.phonemes)
+    return Batch(
+        task, ids,
+        torch.tensor([len(e.ids) for e in examples]),
+        torch.tensor([e.start for e in examples]),
+        torch.tensor([e.count for e in examples]),
+        posterior[0], posterior[1],
+        torch.tensor([e.posterior.shape[1] for e in examples]),
+        labels, said, known,
+    )  # fmt: skip
+
+
+@dataclass
+class Corpora:
+    """The corpora of a run by task; a task without steps has none."""
+
+    train: dict[TaskName, Corpus] = field(default_factory=dict)
+    valid: dict[TaskName, Corpus] = field(default_factory=dict)

@@ -1,0 +1,198 @@
+"""Where a run starts: a fresh model around a trained tokenizer, or trained weights."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mingtok_audio.core.errors import ConfigError, UserError
+from mingtok_audio.training.initial import start_from, with_semantic
+from mingtok_audio.training.manifests import Source
+from uniaudio_lm import prompts
+from uniaudio_lm.config import PartConfig, UniAudioConfig
+from uniaudio_lm.models.uniaudio import PART_SLOTS, UniAudio
+from uniaudio_lm.plugins import get_host
+from uniaudio_lm.text.phonemes import written
+from uniaudio_lm.text.tokenizer import TextTokenizer
+from uniaudio_lm.training.settings import FreshModel, JointConfig
+from uniaudio_lm.training.store import LatentStore
+from uniaudio_lm.training.utterances import Utterance, read_utterances
+
+SPECIALS = (
+    prompts.END_OF_TEXT, "<role>", "</role>", "<audio>", "<audioPatch>", "</audio>", "<prompt>",
+    "</prompt>", "<answer>", "</answer>", prompts.GENERATE_AUDIO,
+)  # fmt: skip
+# Said in every prompt: one token each.
+PHRASES = (
+    prompts.RECOGNIZE, prompts.HOTWORDS, prompts.SPEAK, prompts.HUMAN, prompts.ASSISTANT,
+)  # fmt: skip
+_MEASURED = 400  # recordings whose latents give mean and deviation
+
+
+def start_model(config: JointConfig) -> UniAudio:
+    """The model that a run begins with.
+
+    Raises:
+        UserError: in one line, what is missing or does not fit.
+    """
+    if config.model is not None:
+        model = fresh_model(config.model, config)
+    else:
+        assert config.init is not None
+        for slot in config.parts:
+            if slot not in PART_SLOTS:
+                raise ConfigError(f"parts.{slot}: no such slot: {', '.join(PART_SLOTS)}")
+        parts: dict[str, Any] = dict(config.parts)
+        model = UniAudio.from_pretrained(config.init, **parts)
+    if config.head_init is not None:
+        take_head(model, config.head_init)
+    return model.train()
+
+
+def take_head(model: UniAudio, folder: str) -> None:
+    """The generation head of another model (paper, table 5).
+
+    Raises:
+        ConfigError: it has other shapes.
+    """
+    other = UniAudio.from_pretrained(folder)
+    try:
+        model.generation_head.load_state_dict(other.generation_head.state_dict())
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ConfigError(
+            f"head_init: the generation head of {folder} does not fit ({reason})"
+        ) from error
+
+
+def fresh_model(plan: FreshModel, config: JointConfig) -> UniAudio:
+    """Random weights around the tokenizer; its text tokenizer and units come from the data."""
+    tokenizer = with_semantic(start_from(plan.tokenizer, None), plan.semantic, None, None).eval()
+    if plan.audio_input == "unified" and tokenizer.semantic is None:
+        raise ConfigError(
+            f"tokenizer {plan.tokenizer!r} has no semantic module: train it past the first stage, "
+            "or set model.audio_input: latent"
+        )
+    data = config.data
+    sources: list[Source] = [*data.understanding.train, *data.generation.train]
+    longest = max(data.understanding.longest, data.generation.longest)
+    items, _ = read_utterances(sources, longest)
+    symbols: Sequence[str] = ()
+    if data.generation.text == "phonemes":
+        symbols = sorted({s for item in items for s in item.phonemes if len(s.strip("_ "))})
+    elif plan.phonemizer is not None:
+        made = get_host().create("phonemizer", plan.phonemizer.name, **plan.phonemizer.options)
+        symbols = list(made.symbols)
+    if plan.text_tokenizer is not None:
+        text = TextTokenizer.from_file(plan.text_tokenizer)
+    else:
+        text = learn_tokenizer((item.text for item in items), plan.text_pieces, symbols)
+    torch.manual_seed(config.trainer.seed)
+    mean, std = (None, None)
+    if plan.normalize_latents:
+        store = LatentStore(data.latents.cache, tokenizer, memory_gb=data.latents.memory_gb)
+        mean, std = measure(store, items)
+    made_config = UniAudioConfig(
+        backbone=with_vocabulary(plan.backbone, text.vocab_size),
+        generation_head=plan.generation_head,
+        stop_detector=plan.stop_detector,
+        compressor=plan.compressor,
+        patch_size=plan.patch_size,
+        audio_input=plan.audio_input,
+        phonemizer=plan.phonemizer,
+        latent_mean=mean,
+        latent_std=std,
+        num_steps=plan.num_steps,
+        cfg_scale=plan.cfg_scale,
+        temperature=plan.temperature,
+        name=plan.name,
+    )
+    model = UniAudio(made_config, tokenizer.config, text)
+    model.tokenizer.load_state_dict(tokenizer.state_dict())
+    model.tokenizer.model_id = tokenizer.model_id
+    init_backbone(model.backbone)
+    return model
+
+
+def with_vocabulary(backbone: PartConfig, size: int) -> PartConfig:
+    """The backbone's options with a vocabulary of `size`."""
+    parameters = inspect.signature(get_host().resolve("backbone", backbone.name)).parameters
+    options = dict(backbone.options)
+    if "vocab_size" in parameters:
+        options["vocab_size"] = size
+    elif isinstance(options.get("config"), dict):
+        options["config"] = {**options["config"], "vocab_size": size}
+    return replace(backbone, options=options)
+
+
+def init_backbone(backbone: nn.Module) -> None:
+    """Small embeddings, and small outputs of every block: a residual stream near its input.
+
+    Leaves models of transformers as that library initialises them.
+    """
+    blocks = getattr(backbone, "blocks", None)
+    embeddings = getattr(backbone, "embeddings", None)
+    if blocks is None or embeddings is None:
+        return
+    nn.init.normal_(embeddings.weight, std=0.02)
+    for name, parameter in blocks.named_parameters():
+        if parameter.ndim == 2 and "router" not in name:
+            depth = (
+                math.sqrt(2 * len(blocks)) if name.endswith(("out.weight", "down.weight")) else 1
+            )
+            nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5 / (2 * depth))
+
+
+def measure(store: LatentStore, items: Sequence[Utterance]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of samples of the posterior, per latent dimension."""
+    stride = max(1, len(items) // _MEASURED)
+    count, total, squares = 0, np.zeros(1), np.zeros(1)
+    for item in items[::stride]:
+        found = store.get(item.recording)
+        if found is None:
+            continue
+        mean, std = found.astype(np.float64)
+        count += len(mean)
+        total = total + mean.sum(axis=0)
+        squares = squares + (mean**2 + std**2).sum(axis=0)
+    if not count:
+        raise UserError("none of the training recordings can be read: check the manifests")
+    average = total / count
+    deviation = np.sqrt(np.maximum(squares / count - average**2, 1e-8))
+    return [round(float(v), 6) for v in average], [round(float(v), 6) for v in deviation]
+
+
+def learn_tokenizer(
+    texts: Iterable[str], pieces: int, phonemes: Sequence[str] = ()
+) -> TextTokenizer:
+    """A byte-level BPE tokenizer with `pieces` learned pieces, phonemes and prompt phrases as
+    tokens of their own, and the special tokens of the prompts."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=len(SPECIALS) + len(alphabet) + pieces,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    extra = [*PHRASES, *(written([symbol]) for symbol in phonemes)]
+    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in extra])
+    return TextTokenizer(tokenizer)
+
+
+def init_folder(config: JointConfig, folder: str | Path) -> Path:
+    """Write the model that a run would begin with."""
+    return start_model(config).eval().save_pretrained(folder)

@@ -1,0 +1,300 @@
+"""Joint training of understanding and generation (paper sections 5.1, 5.2, 5.4).
+
+A step serves one task: recognition, whose loss is the next token's; or speech, whose losses are
+the head's (flow), the stop detector's, and what aids alignment. The condition of a patch is the
+hidden state in front of it, as at inference.
+
+Axes: B items, S tokens, L frames, P patches, p frames of a patch, d latent dimensions, D width,
+N patches of all items.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.training.prefetch import Prefetcher
+from uniaudio_lm.models.uniaudio import UniAudio
+from uniaudio_lm.training.batches import IGNORED, Batch, Corpora, Corpus
+from uniaudio_lm.training.initial import start_model
+from uniaudio_lm.training.listening import listen_and_speak
+from uniaudio_lm.training.lora import LoraLinear, add_lora, as_merged, save_adapter
+from uniaudio_lm.training.losses import (
+    AttentionProbe,
+    RouterBalance,
+    guided_attention_loss,
+    phoneme_loss,
+)
+from uniaudio_lm.training.plan import place_of
+from uniaudio_lm.training.settings import JointConfig
+from uniaudio_lm.training.store import LatentStore
+
+
+class JointModel(nn.Module):
+    """The model, and a phoneme classifier that only training has."""
+
+    def __init__(self, lm: UniAudio, phonemes: int) -> None:
+        super().__init__()
+        self.lm = lm
+        self.phoneme_head = nn.Linear(lm.dim, phonemes) if phonemes else None
+
+
+class JointTask:
+    """A joint stage as a `Task`."""
+
+    batches_per_step = 1
+    """Of all processes; the trainer sets it."""
+    unused_parameters = True
+    keeps_frozen = False
+
+    def __init__(self, config: JointConfig) -> None:
+        torch.manual_seed(config.trainer.seed)
+        self.config = config
+        lm = start_model(config)
+        loss, data = config.loss, config.data
+        self._set_head(lm)
+        augmentation = data.understanding.augmentation if data.understanding.variants else None
+        self.store = LatentStore(
+            data.latents.cache, lm.tokenizer, augmentation, data.latents.memory_gb
+        )
+        self.corpora = self._read(lm)
+        self._model = JointModel(lm, len(self._classes))
+        self._choose(lm)
+        self.balance = RouterBalance(lm.backbone)
+        self.probe: AttentionProbe | None = None
+        if loss.attention.weight and "generation" in self.corpora.train:
+            self.probe = AttentionProbe(lm.backbone, loss.attention.layer, loss.attention.heads)
+        self.batches = Prefetcher(self._batch, data.workers)
+
+    # --- what is there at the start --------------------------------------------------------------
+
+    def _set_head(self, lm: UniAudio) -> None:
+        loss, head = self.config.loss, lm.generation_head
+        for name in ("cond_dropout", "time_distribution"):
+            value = getattr(loss, name)
+            if value is None:
+                continue
+            if not hasattr(head, name):
+                raise ConfigError(f"loss.{name}: the head {type(head).__name__} has no such option")
+            setattr(head, name, value)
+
+    def _read(self, lm: UniAudio) -> Corpora:
+        data, loss, seed = self.config.data, self.config.loss, self.config.trainer.seed
+        out, tasks = Corpora(), []
+        if data.ratio[0]:
+            tasks.append(data.understanding)
+        if data.ratio[1]:
+            tasks.append(data.generation)
+        self._classes: list[str] = []
+        if loss.phoneme and data.ratio[1]:
+            probe = Corpus(data.generation, lm, self.store, seed)
+            self._classes = sorted({s for i in probe.items if i.durations for s in i.phonemes})
+            if not self._classes:
+                raise ConfigError("loss.phoneme: no item has `phonemes` and `durations`")
+        for task in tasks:
+            options: dict[str, Any] = {}
+            if task is data.generation:
+                options = {"classes": self._classes, "timed": bool(loss.attention.weight)}
+            train = Corpus(task, lm, self.store, seed, **options)
+            out.train[train.name] = train
+            if task.valid:
+                out.valid[train.name] = Corpus(task, lm, self.store, 0, "valid", **options)
+        return out
+
+    def _choose(self, lm: UniAudio) -> None:
+        """Which parameters learn."""
+        config = self.config
+        lm.requires_grad_(False)
+        for part in config.learn:
+            lm.get_submodule(part).requires_grad_(True)
+        if config.lora is not None:
+            for part in {name.partition(".")[0] for name in add_lora(lm, config.lora)}:
+                lm.get_submodule(part).requires_grad_(False)
+            for module in lm.modules():
+                if isinstance(module, LoraLinear):
+                    module.down.requires_grad_(True)
+                    module.up.requires_grad_(True)
+        if config.semantic:
+            if lm.tokenizer.semantic is None or lm.config.audio_input == "latent":
+                raise ConfigError(
+                    "semantic: the language model does not read a semantic module's features"
+                )
+            lm.tokenizer.semantic.requires_grad_(True)
+        if not any(p.requires_grad for p in lm.parameters()):
+            raise ConfigError("learn names no part with parameters: nothing would be trained")
+
+    @property
+    def model(self) -> JointModel:
+        return self._model
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Recordings that could not be used, and why."""
+        silent = {
+            name: "no transcript" for c in self.corpora.train.values() for name in c.silent
+        }  # fmt: skip
+        return {**silent, **self.store.skipped}
+
+    # --- steps -----------------------------------------------------------------------------------
+
+    def _batch(self, number: int) -> Batch:
+        task, index = place_of(number, self.config.data.ratio, self.batches_per_step)
+        return self.corpora.train[task].batch(index)
+
+    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The objective of one batch, and its parts."""
+        stride = self.batches_per_step // self.config.trainer.accumulate
+        found = self.batches.get(batch, max(1, stride))
+        step = batch // self.batches_per_step
+        total, parts = self.objective(found, generator, step)
+        parts["tokens"] = float(found.tokens)
+        return total, parts
+
+    def objective(
+        self, batch: Batch, generator: torch.Generator, step: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        """See `loss`."""
+        lm, weights = self._model.lm, self.config.loss
+        device = lm.device
+        values = batch.mean
+        if self.config.data.latents.draw == "sample":
+            values = values + batch.std * torch.randn(values.shape, generator=generator)
+        values = values.to(device)
+        embeds, audio = self._embed(batch, values, generator)
+        # Recognition tells the routers which tokens are audio, speech does not: as at inference.
+        routed = audio if batch.task == "understanding" else None
+        guide = weights.attention.at(step) if batch.said is not None and self.probe else 0.0
+        with ExitStack() as watched:
+            if self.balance.routers:
+                watched.enter_context(self.balance.watch())
+            if guide and self.probe is not None:
+                watched.enter_context(self.probe.watch())
+            hidden = lm.backbone(embeds, audio_mask=routed)
+        if batch.task == "understanding":
+            parts, figures = self._understood(batch, hidden)
+        else:
+            parts, figures = self._spoken(batch, hidden, values, generator, guide)
+        if self.balance.routers:
+            places = torch.arange(batch.ids.shape[1])
+            valid = (places < batch.lengths[:, None]).to(device)
+            parts["balance"] = (weights.balance, self.balance.loss(valid))
+        total = torch.stack([weight * value.float() for weight, value in parts.values()]).sum()
+        figures |= {name: float(value.detach()) for name, (_, value) in parts.items()}
+        return total, figures
+
+    def _embed(
+        self, batch: Batch, values: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Token embeddings with audio in its places (B, S, D), and where that is (B, S)."""
+        lm, noise = self._model.lm, self.config.loss.input_noise
+        if noise and batch.task == "generation":
+            values = values + self._noise(values, noise, generator)
+        with torch.set_grad_enabled(self.config.semantic and torch.is_grad_enabled()):
+            features = lm.audio_features(values)
+        patches, _ = lm.compressor(features, batch.frames.to(features.device))
+        patches = lm.adapter(patches)
+        embeds = lm.backbone.embed(batch.ids.to(values.device))
+        rows, places, columns = _flat(batch)
+        merged = embeds.index_put((rows, places), patches[rows, columns].to(embeds))
+        audio = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
+        audio[rows, places] = True
+        return merged, audio
+
+    def _noise(self, values: Tensor, most: float, generator: torch.Generator) -> Tensor:
+        """Noise for latents (B, ..., d), of a level of its own for each item, in their units."""
+        level = most * torch.rand(len(values), generator=generator)
+        noise = torch.randn(values.shape, generator=generator)
+        noise = noise * level.view(-1, *[1] * (values.dim() - 1))
+        std = self._model.lm.config.latent_std
+        return noise.to(values) * (1.0 if std is None else values.new_tensor(std))
+
+    def _understood(
+        self, batch: Batch, hidden: Tensor
+    ) -> tuple[dict[str, tuple[float, Tensor]], dict[str, float]]:
+        labels = batch.labels[:, 1:].to(hidden.device)
+        asked = labels != IGNORED
+        logits = self._model.lm.backbone.logits(hidden[:, :-1][asked]).float()
+        loss = F.cross_entropy(logits, labels[asked])
+        right = (logits.detach().argmax(dim=-1) == labels[asked]).float().mean()
+        return {"text": (self.config.loss.text, loss)}, {"text_accuracy": float(right)}
+
+    def _spoken(
+        self,
+        batch: Batch,
+        hidden: Tensor,
+        values: Tensor,
+        generator: torch.Generator,
+        guide: float,
+    ) -> tuple[dict[str, tuple[float, Tensor]], dict[str, float]]:
+        lm, weights = self._model.lm, self.config.loss
+        size = lm.config.patch_size
+        rows, places, columns = _flat(batch)
+        patches = values.unflatten(1, (-1, size))  # (B, P, p, d)
+        before = torch.cat((torch.zeros_like(patches[:, :1]), patches[:, :-1]), dim=1)
+        if weights.history_noise:
+            before = before + self._noise(before, weights.history_noise, generator)
+        cond = hidden[rows, places - 1]
+        flow = lm.generation_head.loss(
+            cond,
+            lm.normalize(patches[rows, columns]).to(cond),
+            lm.normalize(before[rows, columns]).to(cond),
+            num_samples=weights.draws,
+            generator=generator,
+        )
+        parts = {"flow": (weights.flow, flow)}
+        figures: dict[str, float] = {}
+        # Where a stop comes before a patch is made, the state behind the last one says so.
+        surplus = 0 if lm.stop_detector.stop_after_patch else 1
+        counts = batch.counts.to(hidden.device) + surplus
+        steps = torch.arange(int(counts.max()), device=hidden.device)
+        at = batch.starts.to(hidden.device)[:, None] - 1 + steps
+        at = at.clamp_max(hidden.shape[1] - 1)
+        states = hidden.gather(1, at[..., None].expand(-1, -1, hidden.shape[-1]))
+        parts["stop"] = (weights.stop, lm.stop_detector.loss(states, counts))
+        if guide and self.probe is not None and batch.said is not None:
+            said = batch.said.to(hidden.device)
+            attention = self.probe.attention(at[:, : said.shape[1]])
+            loss, figures["aligned"] = guided_attention_loss(attention, said)
+            parts["attention"] = (guide, loss)
+        head = self._model.phoneme_head
+        if head is not None and batch.phonemes is not None:
+            shares = batch.phonemes.to(hidden.device)[rows, columns]
+            parts["phoneme"] = (weights.phoneme, phoneme_loss(head(cond), shares))
+        return parts, figures
+
+    # --- what is seen and kept -------------------------------------------------------------------
+
+    @torch.no_grad()
+    def evaluate(self, model: Any, step: int, folder: Path) -> dict[str, float]:
+        """Losses on held-out items; sentences said and recordings read, into `folder`."""
+        figures: dict[str, list[float]] = {}
+        for corpus in self.corpora.valid.values():
+            for number in range(self.config.evaluation.batches):
+                generator = torch.Generator().manual_seed(number)
+                _, parts = self.objective(corpus.batch(number), generator, step)
+                for name, value in parts.items():
+                    figures.setdefault(name, []).append(value)
+        listen_and_speak(model.lm, self.config.evaluation, folder)
+        return {name: sum(values) / len(values) for name, values in figures.items()}
+
+    def save_pretrained(self, model: Any, folder: Path) -> Path:
+        """Write the model; adapters apart too (`adapter/` beside it), and merged into it."""
+        lora = self.config.lora
+        if lora is None:
+            return model.lm.save_pretrained(folder)
+        save_adapter(model.lm, lora, folder.parent / "adapter")
+        with as_merged(model.lm):
+            return model.lm.save_pretrained(folder)
+
+
+def _flat(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Of every patch: its item, its position, and its place among the item's patches, (N,)."""
+    columns = torch.cat([torch.arange(int(count)) for count in batch.counts])
+    rows = torch.repeat_interleave(torch.arange(len(batch.counts)), batch.counts)
+    return rows, batch.starts[rows] + columns, columns
