@@ -14,7 +14,7 @@ from uniaudio_lm.text.words import split_words
 if TYPE_CHECKING:
     from uniaudio_lm.interfaces import Phonemizer
 
-PUNCTUATION = frozenset(",.;:!?…—()\"“”，。；：！？、")
+PUNCTUATION = frozenset(',.;:!?…—()"“”，。；：！？、')
 
 
 def written(symbols: Iterable[str]) -> str:

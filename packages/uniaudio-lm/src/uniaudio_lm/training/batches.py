@@ -114,9 +114,8 @@ class Corpus:
         self._size = model.config.patch_size
         self._said = [self._prepare(item) for item in self.items]
         self._words: list[str] = []
-        if isinstance(task, Understanding):
-            if task.hotwords:
-                self._words = sorted({w for item in self.items for w in rare_words(item.text)})
+        if isinstance(task, Understanding) and task.hotwords:
+            self._words = sorted({w for item in self.items for w in rare_words(item.text)})
         phases: Sequence[Phase] = ()
         if isinstance(task, Generation) and split == "train":
             phases = task.curriculum
