@@ -13,6 +13,7 @@ import typer
 from mingtok_audio.core.cli import emit_json, make_app, run
 from mingtok_audio.core.doctor import add_doctor, doctor_report
 from mingtok_audio.core.plugins import PluginHost, plugins_app
+from uniaudio_lm.commands.train import train
 from uniaudio_lm.mounting import mount_commands, mounted_hosts
 
 __all__ = ["app", "main"]
@@ -27,6 +28,18 @@ _Model = Annotated[
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 _Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+_DeviceMap = Annotated[
+    str | None, typer.Option(help="Spread the model: auto, balanced, or a JSON file.")
+]
+_Quantize = Annotated[str | None, typer.Option(help="int8 keeps the language model in 8 bits.")]
+_Workers = Annotated[int, typer.Option(help="Processes for several inputs, a model each.")]
+_Force = Annotated[bool, typer.Option("--force", help="Do again what is done.")]
+_TextOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", help="A file, or a folder with a file each; by default standard output."
+    ),
+]
 
 
 @app.command()
@@ -49,43 +62,140 @@ def info(
 
 
 @app.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="A folder or repository in the published layout.")
+    ],
+    *,
+    output: Annotated[str, typer.Option("--output", "-o", help="The folder to write.")],
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16; by default as they are.")
+    ] = None,
+    shard_size: Annotated[str, typer.Option(help="Most bytes of a file of weights.")] = "5GB",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an output that holds a model.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Rewrite a model from the published layout to the one of this package."""
+    from uniaudio_lm.commands.convert import convert as convert_folder
+
+    found = convert_folder(source, output, dtype=dtype, shard_size=shard_size, force=force)
+    if as_json:
+        emit_json(found)
+    else:
+        typer.echo(f"{found['input']} -> {found['output']} ({found['parameters']:,} parameters)")
+
+
+@app.command()
 def asr(
     inputs: Annotated[
         list[str], typer.Argument(metavar="IN...", help="Audio files, folders, or -.")
     ],
     *,
     model: _Model = "nano",
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", help="A file; by default standard output.")
-    ] = None,
+    output: _TextOutput = None,
     language: Annotated[
         str | None,
         typer.Option(help="Hint, in the words the model was trained with (Canton, 川渝, ...)."),
     ] = None,
     hotwords: Annotated[str, typer.Option(help="Words to expect, comma-separated.")] = "",
     format: Annotated[str, typer.Option("--format", help="text, json, srt or vtt.")] = "text",
+    aligner: Annotated[
+        str | None, typer.Option(help="Gives words their times: a folder, hf://org/name, or none.")
+    ] = None,
+    workers: _Workers = 1,
+    batch_size: Annotated[int, typer.Option(help="Recordings that are read together.")] = 4,
+    force: _Force = False,
     device: _Device = "auto",
     dtype: _Dtype = "auto",
+    device_map: _DeviceMap = None,
+    quantize: _Quantize = None,
+    as_json: _Json = False,
 ) -> None:
     """Turn speech into text."""
     from uniaudio_lm.commands.asr import run as run_asr
+    from uniaudio_lm.commands.models import ModelChoice
 
+    choice = ModelChoice(
+        model, device, dtype, aligner=aligner, device_map=device_map, quantize=quantize
+    )
     run_asr(
-        inputs, output, model=model, device=device, dtype=dtype, language=language,
-        hotwords=hotwords, format=format,
+        inputs, output, choice, language=language, hotwords=hotwords, format=format,
+        as_json=as_json, workers=workers, batch=batch_size, force=force,
+    )  # fmt: skip
+
+
+@app.command()
+def ask(
+    given: Annotated[
+        list[str],
+        typer.Argument(metavar="IN... PROMPT", help="Audio files or folders, then a question."),
+    ],
+    *,
+    model: _Model = "nano",
+    output: _TextOutput = None,
+    then: Annotated[
+        list[str] | None,
+        typer.Option("--then", help="Ask this next, about the same recording; repeatable."),
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 512,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    workers: _Workers = 1,
+    force: _Force = False,
+    device: _Device = "auto",
+    dtype: _Dtype = "auto",
+    device_map: _DeviceMap = None,
+    quantize: _Quantize = None,
+    as_json: _Json = False,
+) -> None:
+    """Ask anything about recordings."""
+    from uniaudio_lm.commands.ask import run as run_ask
+    from uniaudio_lm.commands.models import ModelChoice
+
+    choice = ModelChoice(model, device, dtype, device_map=device_map, quantize=quantize)
+    run_ask(
+        given, output, choice, follow_ups=then or (), max_tokens=max_tokens, format=format,
+        as_json=as_json, workers=workers, force=force,
     )  # fmt: skip
 
 
 @app.command()
 def tts(
-    text: Annotated[str, typer.Argument(help="What to say; - is standard input, @FILE a file.")],
+    texts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TEXT...",
+            help="What to say; - is standard input, @FILE a file, @FOLDER its .txt files.",
+        ),
+    ],
     *,
-    output: Annotated[str, typer.Option("--output", "-o", help="A wav, flac, ogg or mp3 file.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A wav, flac, ogg or mp3 file, - for standard output, or a folder for several.",
+        ),
+    ],
     model: _Model = "nano",
     voice: Annotated[
-        str | None, typer.Option(help="A recording of the voice to speak with.")
+        str | None, typer.Option(help="A recording of the voice to speak with, of any length.")
     ] = None,
-    voice_text: Annotated[str | None, typer.Option(help="What is said in it.")] = None,
+    voice_text: Annotated[
+        str | None,
+        typer.Option(help="What is said in it, or @FILE; the model recognises it by default."),
+    ] = None,
+    speaker: Annotated[
+        str | None, typer.Option(help="A speaker of the model (see voices), or its file.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Of the text: en, zh; by default each sentence's own.")
+    ] = None,
+    normalizer: Annotated[
+        str | None,
+        typer.Option(help="Writes numbers and signs as words: rules, wetext, another, or none."),
+    ] = None,
     head: Annotated[
         str | None, typer.Option(help="Another generation head: a folder or hf://org/name.")
     ] = None,
@@ -101,22 +211,83 @@ def tts(
         float | None, typer.Option(help="Of the noise between steps; 0 has none.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Write a wav that can be played while it grows.")
+    ] = False,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Each line of the file is a text of its own.")
+    ] = False,
+    workers: _Workers = 1,
+    batch_size: Annotated[int, typer.Option(help="Texts that are spoken together.")] = 8,
+    force: _Force = False,
     device: _Device = "auto",
     dtype: _Dtype = "auto",
+    device_map: _DeviceMap = None,
+    quantize: _Quantize = None,
     as_json: _Json = False,
 ) -> None:
     """Turn text into speech."""
-    import sys
-
-    from uniaudio_lm.commands.asr import open_text
-    from uniaudio_lm.commands.tts import Options
+    from uniaudio_lm.commands.models import ModelChoice
+    from uniaudio_lm.commands.tts import Speaking
     from uniaudio_lm.commands.tts import run as run_tts
 
-    options = Options(
-        model, device, dtype, voice, voice_text, head, stop, compressor, steps, cfg, temperature,
-        seed,
+    choice = ModelChoice(
+        model, device, dtype, head, stop, compressor, normalizer, device_map=device_map,
+        quantize=quantize,
     )  # fmt: skip
-    run_tts(open_text(text, sys.stdin), output, options, as_json)
+    work = Speaking(choice, voice, voice_text, speaker, language, steps, cfg, temperature, seed)
+    run_tts(
+        texts, output, work, stream=stream, lines=lines, as_json=as_json, workers=workers,
+        batch=batch_size, force=force,
+    )  # fmt: skip
+
+
+voices = typer.Typer(
+    help="Show the speakers of a model, and add new ones.",
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@voices.callback(invoke_without_command=True)
+def list_speakers(
+    context: typer.Context, *, model: _Model = "nano", as_json: _Json = False
+) -> None:
+    """Show the speakers of a model, and add new ones."""
+    if context.invoked_subcommand is None:
+        from uniaudio_lm.commands.voices import list_voices
+
+        list_voices(model, as_json)
+
+
+@voices.command("add")
+def add_speaker(
+    name: Annotated[str, typer.Argument(help="What to call the speaker.")],
+    recording: Annotated[str, typer.Argument(help="A recording of the voice, of any length.")],
+    *,
+    model: _Model = "nano",
+    text: Annotated[
+        str | None,
+        typer.Option(help="What is said in it, or @FILE; the model recognises it by default."),
+    ] = None,
+    language: Annotated[str, typer.Option(help="Shown in the list.")] = "",
+    description: Annotated[str, typer.Option(help="Shown in the list.")] = "",
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="A .safetensors file; by default the model's own."),
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="One of the same name.")] = False,
+    device: _Device = "auto",
+    dtype: _Dtype = "auto",
+) -> None:
+    """Keep the voice of a recording as a speaker."""
+    from uniaudio_lm.commands.models import ModelChoice
+    from uniaudio_lm.commands.voices import add_voice
+
+    add_voice(
+        name, recording, choice=ModelChoice(model, device, dtype), text=text, language=language,
+        description=description, output=output, replace=replace,
+    )  # fmt: skip
 
 
 def _hosts() -> list[PluginHost]:
@@ -133,9 +304,13 @@ def _doctor() -> dict[str, Any]:
     return doctor_report(["uniaudio-lm", "mingtok-audio"], _hosts(), weights)
 
 
+app.add_typer(voices, name="voices")
+app.command()(train)
 app.add_typer(plugins_app(_hosts), name="plugins")
 add_doctor(app, _doctor)
-_commands = mount_commands(app, {"asr", "tts", "info", "plugins", "doctor"})
+_commands = mount_commands(
+    app, {"asr", "ask", "convert", "train", "tts", "voices", "info", "plugins", "doctor"}
+)
 
 
 def main() -> NoReturn:

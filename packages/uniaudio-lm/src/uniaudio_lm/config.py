@@ -33,6 +33,10 @@ class UniAudioConfig:
         latent_mean, latent_std: per latent dimension; the head works on (latent - mean) / std.
             None: on the latents as they are (published).
         patch_size: frames of a patch.
+        audio_input: what of the tokenizer the language model reads: "unified" features, or
+            "latent" (normalised as for the head; the paper's figure 8 compares both).
+        phonemizer: turns what is to be said into phonemes; None: the model reads letters.
+        text_normalizer: writes numbers and signs as they are said; None: texts go in as they are.
         num_steps, cfg_scale, temperature: what the head samples with by default.
         context_patches: most audio patches that recognition takes at once.
         tokenizer: the speech tokenizer that it was trained with.
@@ -44,6 +48,9 @@ class UniAudioConfig:
     compressor: PartConfig
     tokenizer: PinnedModel | None = None
     patch_size: int = 5
+    audio_input: Literal["unified", "latent"] = "unified"
+    phonemizer: PartConfig | None = None
+    text_normalizer: PartConfig | None = field(default_factory=lambda: PartConfig("rules"))
     latent_mean: list[float] | None = None
     latent_std: list[float] | None = None
     num_steps: int = 10

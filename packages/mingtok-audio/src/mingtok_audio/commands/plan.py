@@ -64,7 +64,7 @@ def make_plan(
         for item, path, text in zip(items, outputs, shown, strict=True)
     ]
     if items[0].is_stdin:
-        tasks = [replace(tasks[0], source=_spooled_stdin(stack))]
+        tasks = [replace(tasks[0], source=spooled_stdin(stack))]
     return tasks, many
 
 
@@ -95,7 +95,7 @@ def _without_results(items: list[Item], inputs: Sequence[str], output: Path) -> 
     ]
 
 
-def _spooled_stdin(stack: ExitStack) -> Path:
+def spooled_stdin(stack: ExitStack) -> Path:
     """Standard input as a file: it can be long, and audio containers need seeking."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     path = folder / "stdin"

@@ -22,22 +22,27 @@ Entry = dict[str, Any]
 
 
 class Records:
-    """The records of all output folders of a run, read when first asked for."""
+    """The records of all output folders of a run, read when first asked for.
 
-    def __init__(self) -> None:
+    Args:
+        name: of the file in each folder.
+    """
+
+    def __init__(self, name: str = RECORD_NAME) -> None:
+        self._name = name
         self._folders: dict[Path, dict[str, Entry]] = {}
 
     def get(self, output: Path) -> Entry | None:
         """What is known of an output, or None."""
         folder = output.parent
         if folder not in self._folders:
-            self._folders[folder] = _read(folder / RECORD_NAME)
+            self._folders[folder] = _read(folder / self._name)
         return self._folders[folder].get(output.name)
 
     def add(self, output: Path, entry: Entry) -> None:
         """Note a finished result. A line at a time, so that a run that is killed loses none."""
         line = json.dumps({"output": output.name, **entry}, ensure_ascii=True) + "\n"
-        path = output.parent / RECORD_NAME
+        path = output.parent / self._name
         try:
             with path.open("a", encoding="ascii") as stream:
                 stream.write(line)

@@ -2,34 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mingtok_audio.commands.plan import spooled_stdin
 from mingtok_audio.core.audio import AUDIO_SUFFIXES, load_audio
-from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, collect_inputs, emit_json, fail
+from mingtok_audio.core.cli import Item, collect_inputs, emit_json, output_paths
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
+from uniaudio_lm.commands.batch import (
+    Result,
+    Task,
+    Work,
+    done,
+    failed,
+    finish,
+    is_folder,
+    make_folder,
+    run_tasks,
+)
+from uniaudio_lm.commands.models import ModelChoice
 
 if TYPE_CHECKING:
     from uniaudio_lm.models.uniaudio import UniAudio
     from uniaudio_lm.tasks.asr import Transcript
 
-FORMATS = ("text", "json", "srt", "vtt")
+FORMATS = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt"}
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """`Work`: recordings to text."""
+
+    choice: ModelChoice
+    language: str | None
+    hotwords: tuple[str, ...]
+    format: str
+
+    def load(self) -> UniAudio:
+        """See `Work.load`."""
+        model = self.choice.load()
+        if self.choice.aligner is None:
+            _take_shipped_aligner(model)
+        return model
+
+    def identity(self) -> dict[str, Any]:
+        """See `Work.identity`."""
+        rest = {k: v for k, v in asdict(self).items() if k != "choice"}
+        return {"command": "asr", **rest, **self.choice.identity()}
+
+    def run(self, model: UniAudio, tasks: Sequence[Task]) -> list[Result]:
+        """See `Work.run`."""
+        from uniaudio_lm.tasks.asr import check_hints, prepare_wav
+
+        check_hints(self.language, self.hotwords)
+        rate = model.tokenizer.config.sample_rate
+        results: dict[int, Result] = {}
+        wavs = {}
+        for i, task in enumerate(tasks):
+            assert task.source is not None
+            try:
+                wavs[i] = prepare_wav(*load_audio(task.source), rate)
+            except (UserError, OSError) as error:
+                results[i] = failed(task, error)
+        found = model.transcribe_batch(
+            list(wavs.values()), [rate] * len(wavs), self.language, self.hotwords
+        )
+        for i, transcript in zip(wavs, found, strict=True):
+            try:
+                results[i] = self._keep(tasks[i], transcript, model)
+            except UserError as error:
+                results[i] = failed(tasks[i], error)
+        return [results[i] for i in range(len(tasks))]
+
+    def _keep(self, task: Task, transcript: Transcript, model: UniAudio) -> Result:
+        fields = as_fields(transcript, model.model_id)
+        result = done(task, fields)
+        if self.format in ("srt", "vtt"):
+            result["subtitles"] = subtitles(transcript, self.format)
+        for segment in transcript.segments:
+            if segment.truncated:
+                result.setdefault("warnings", []).append(
+                    f"the text of {segment.start:.1f} to {segment.end:.1f} s was ended by the "
+                    "token limit"
+                )
+        if task.output is not None:
+            make_folder(task.output.parent)
+            atomic_write_text(task.output, rendered(result, self.format))
+        return result
 
 
 def run(
     inputs: Sequence[str],
     output: str | None,
+    choice: ModelChoice,
     *,
-    model: str,
-    device: str,
-    dtype: str,
     language: str | None,
     hotwords: str,
     format: str,
+    as_json: bool,
+    workers: int,
+    batch: int,
+    force: bool,
 ) -> None:
     """Recognise each input; see the command's help.
 
@@ -39,108 +119,179 @@ def run(
     """
     if format not in FORMATS:
         raise UserError(f"--format is one of {', '.join(FORMATS)}, not '{format}'")
-    items = collect_inputs(inputs, AUDIO_SUFFIXES)
-    if len(items) > 1 and format in ("srt", "vtt"):
-        raise UserError(f"{format} is for one recording; {len(items)} were given")
-    words = [word for word in (w.strip() for w in hotwords.split(",")) if word]
-    from uniaudio_lm.models.uniaudio import UniAudio
-
-    loaded = UniAudio.from_pretrained(model, device=device, dtype=dtype)
-    found: list[tuple[str, Transcript]] = []
-    for item in items:
-        try:
-            wav, rate = load_audio("-" if item.path is None else item.path)
-            transcript = loaded.transcribe(wav, rate, language, words)
-        except UserError as error:
-            if len(items) == 1:
-                raise
-            fail(str(error))
-            continue
-        found.append((item.name, transcript))
-        for segment in transcript.segments:
-            if segment.truncated:
-                typer.echo(
-                    f"warning: {item.name}: the text of {segment.start:.1f} to {segment.end:.1f} s "
-                    "was ended by the token limit",
-                    err=True,
-                )
-    _write(found, output, format, loaded, single=len(items) == 1)
-    if len(found) < len(items):
-        raise typer.Exit(EXIT_FAILED_ITEMS)
+    words = tuple(word for word in (w.strip() for w in hotwords.split(",")) if word)
+    work = Recognition(choice, language, words, format)
+    answer(work, inputs, output, format, as_json, workers=workers, batch=batch, force=force)
 
 
-def _write(
-    found: Sequence[tuple[str, Transcript]],
+def answer(
+    work: Work,
+    inputs: Sequence[str],
     output: str | None,
     format: str,
-    model: UniAudio,
-    single: bool,
+    as_json: bool,
+    *,
+    workers: int,
+    batch: int,
+    force: bool,
 ) -> None:
-    if format == "json":
-        rows = [_as_json(name, transcript, model) for name, transcript in found]
-        if output is None:
-            emit_json(rows[0] if single else rows)
-            return
-        import json
+    """Recordings to texts, on standard output, in one file or in a folder."""
+    if output == "-":
+        output = None
+    items = collect_inputs(inputs, AUDIO_SUFFIXES)
+    folders = any(given != "-" and Path(given).is_dir() for given in inputs)
+    several = folders or len(items) > 1
+    into_folder = output is not None and is_folder(output, several)
+    if several and not into_folder and format in ("srt", "vtt"):
+        raise UserError(
+            f"{format} is for one recording; {len(items)} were given: name an output folder"
+        )
+    with ExitStack() as stack:
+        tasks = _tasks(items, output if into_folder else None, format, stack)
+        results: list[Result] = []
+        direct = output is None and not as_json and format != "json"
+        for result in run_tasks(
+            work, tasks, workers=workers, batch=batch, force=force, what="recordings"
+        ):
+            results.append(result)
+            _warn(result)
+            if result["status"] != "failed":
+                if direct:
+                    said = _line(result, format) if several else rendered(result, format)
+                    typer.echo(said, nl=False)
+                elif into_folder and not as_json:
+                    verb = "unchanged, skipped" if result["status"] == "skipped" else "done"
+                    typer.echo(f"{result['input']} -> {result['output']} ({verb})")
+    written = [result for result in results if result["status"] != "failed"]
+    if output is not None and not into_folder and written:
+        _write_one_file(Path(output), written, format, several)
+    if as_json or (output is None and format == "json"):
+        rows = [public(result) for result in results]
+        if several:
+            emit_json(rows)
+        elif written:
+            emit_json(rows[0])
+    finish(results, single=not several)
 
-        text = json.dumps(rows[0] if single else rows, ensure_ascii=False, indent=2) + "\n"
-    elif format in ("srt", "vtt"):
-        text = subtitles(found[0][1], format)
-    elif single:
-        text = found[0][1].text + "\n"
+
+def _tasks(items: Sequence[Item], folder: str | None, format: str, stack: ExitStack) -> list[Task]:
+    outputs: Sequence[Path | None] = [None] * len(items)
+    if folder is not None:
+        outputs = output_paths(items, folder, FORMATS[format], folder=True)
+    tasks = []
+    for item, path in zip(items, outputs, strict=True):
+        source = spooled_stdin(stack) if item.path is None else item.path
+        tasks.append(Task(item.name, source, output=path))
+    return tasks
+
+
+def _take_shipped_aligner(model: UniAudio) -> None:
+    """Words have times wherever the shipped aligner fits the model's tokenizer."""
+    from uniaudio_lm.aligners.loading import load_aligner, shipped_aligner
+
+    if shipped_aligner() is not None:
+        try:
+            model.use_aligner(load_aligner(tokenizer=model.tokenizer))
+        except UserError:
+            return  # made for another tokenizer: words have no times then
+
+
+def _warn(result: Result) -> None:
+    for note in result.get("warnings", ()):
+        typer.echo(f"warning: {result['input']}: {note}", err=True)
+
+
+def _line(result: Result, format: str) -> str:
+    return f"{result['input']}\t{' '.join(rendered(result, format).split())}\n"
+
+
+def _write_one_file(path: Path, results: Sequence[Result], format: str, several: bool) -> None:
+    if not several:
+        text = rendered(results[0], format)
+    elif format == "json":
+        text = _as_json_text([public(result) for result in results])
     else:
-        text = "".join(f"{name}\t{transcript.text}\n" for name, transcript in found)
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        atomic_write_text(Path(output), text)
+        text = "".join(_line(result, format) for result in results)
+    atomic_write_text(path, text)
 
 
-def _as_json(name: str, transcript: Transcript, model: UniAudio) -> dict[str, Any]:
+def as_fields(transcript: Transcript, model: str) -> Result:
+    """A transcript as the fields of its JSON object."""
+    words = transcript.words
     return {
-        "input": name,
         "text": transcript.text,
         "language": transcript.language,
-        "words": None,
+        "words": None
+        if words is None
+        else [{"text": w.text, "start": w.start, "end": w.end} for w in words],
         "segments": [{"start": s.start, "end": s.end, "text": s.text} for s in transcript.segments],
         "truncated": transcript.truncated,
-        "model": model.model_id,
+        "model": model,
     }
 
 
+def public(result: Result) -> Result:
+    """A result without what is only for the report."""
+    return {k: v for k, v in result.items() if k not in ("subtitles", "warnings")}
+
+
+def rendered(result: Result, format: str) -> str:
+    """A result as the text of its output."""
+    if format == "json":
+        return _as_json_text(public(result))
+    if format in ("srt", "vtt"):
+        return str(result["subtitles"])
+    return f"{result['text']}\n"
+
+
+def _as_json_text(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+
+
+_CUE_SECONDS, _CUE_CHARACTERS = 6.0, 84
+
+
+def cues(transcript: Transcript) -> list[tuple[float, float, str]]:
+    """What is shown from when to when: by words where they have times, else by segments."""
+    from uniaudio_lm.tasks.asr import joined
+
+    if not transcript.words:
+        return [(s.start, s.end, s.text) for s in transcript.segments if s.text]
+    found: list[tuple[float, float, str]] = []
+    for word in transcript.words:
+        if found:
+            start, end, text = found[-1]
+            longer = joined([text, word.text])
+            fits = word.end - start <= _CUE_SECONDS and len(longer) <= _CUE_CHARACTERS
+            if fits and word.start - end < 1.0:
+                found[-1] = (start, word.end, longer)
+                continue
+        found.append((word.start, word.end, word.text))
+    return found
+
+
 def subtitles(transcript: Transcript, format: str) -> str:
-    """A transcript's segments as SubRip ("srt") or WebVTT ("vtt")."""
+    """A transcript as SubRip ("srt") or WebVTT ("vtt")."""
     mark = "," if format == "srt" else "."
+    clean: Callable[[str], str] = _plain if format == "srt" else _escaped
     lines = ["WEBVTT", ""] if format == "vtt" else []
-    said = [segment for segment in transcript.segments if segment.text]
-    for number, segment in enumerate(said, 1):
+    for number, (start, end, text) in enumerate(cues(transcript), 1):
         if format == "srt":
             lines.append(str(number))
-        lines.append(f"{_time(segment.start, mark)} --> {_time(segment.end, mark)}")
-        # A blank line would end the cue, and an arrow would begin another.
-        lines += [" ".join(segment.text.split()).replace("-->", "->"), ""]
+        lines.append(f"{_time(start, mark)} --> {_time(max(end, start + 0.001), mark)}")
+        lines += [clean(" ".join(text.split())), ""]
     return "\n".join(lines) + ("\n" if lines else "")
+
+
+def _plain(text: str) -> str:
+    return text.replace("-->", "->")  # an arrow would begin another cue
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("-->", "--&gt;")
 
 
 def _time(seconds: float, mark: str) -> str:
     milliseconds = round(seconds * 1000)
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}{mark}{rest % 1000:03d}"
-
-
-def open_text(source: str, stdin: TextIO) -> str:
-    """A text given as itself, as "-" (standard input) or as "@file".
-
-    Raises:
-        UserError: a file that cannot be read, or that is no UTF-8.
-    """
-    if source == "-":
-        return stdin.read()
-    if not source.startswith("@"):
-        return source
-    path = Path(source[1:])
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise UserError(f"cannot read the text file {path}: {reason}") from error

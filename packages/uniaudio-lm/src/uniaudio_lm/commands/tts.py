@@ -1,91 +1,286 @@
-"""`uniaudio tts`: say a text."""
+"""`uniaudio tts`: say texts."""
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mingtok_audio.core.audio import AudioWriter, load_audio
 from mingtok_audio.core.cli import emit_json
 from mingtok_audio.core.errors import UserError
+from uniaudio_lm.commands.batch import (
+    Result,
+    Task,
+    done,
+    failed,
+    finish,
+    is_folder,
+    make_folder,
+    run_tasks,
+)
+from uniaudio_lm.commands.models import ModelChoice
+from uniaudio_lm.commands.sinks import open_sink
+from uniaudio_lm.commands.texts import Text, open_text, read_texts
+
+if TYPE_CHECKING:
+    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.tasks.tts import Job
+    from uniaudio_lm.tasks.voice import Voice, VoicePrompt
+
+_NOTHING = "the model ended before it said anything; try another --seed"
 
 
 @dataclass(frozen=True)
-class Options:
-    """The command's options; see its help."""
+class Speaking:
+    """`Work`: texts to speech. The options are the command's; see its help."""
 
-    model: str
-    device: str
-    dtype: str
-    voice: str | None
-    voice_text: str | None
-    head: str | None
-    stop: str | None
-    compressor: str | None
-    steps: int | None
-    cfg: float | None
-    temperature: float | None
-    seed: int
+    choice: ModelChoice
+    voice: str | None = None
+    voice_text: str | None = None
+    speaker: str | None = None
+    language: str | None = None
+    steps: int | None = None
+    cfg: float | None = None
+    temperature: float | None = None
+    seed: int = 0
+
+    def load(self) -> UniAudio:
+        """See `Work.load`."""
+        return self.choice.load()
+
+    def identity(self) -> dict[str, Any]:
+        """See `Work.identity`."""
+        from mingtok_audio.commands.resume import file_sha256
+
+        rest = {k: v for k, v in asdict(self).items() if k != "choice"}
+        if self.voice is not None and Path(self.voice).is_file():
+            rest["voice"] = file_sha256(Path(self.voice))
+        return {"command": "tts", **rest, **self.choice.identity()}
+
+    def run(self, model: UniAudio, tasks: Sequence[Task]) -> list[Result]:
+        """See `Work.run`. The texts of a call go through the model together."""
+        from uniaudio_lm.tasks.tts import make_job, run_jobs, sampling_of
+
+        started = time.perf_counter()
+        voice = self.find_voice(model)
+        results: dict[int, Result] = {}
+        jobs: dict[int, Job] = {}
+        for i, task in enumerate(tasks):
+            try:
+                jobs[i] = make_job(model, task.text, voice, self.seed, self.language)
+            except UserError as error:
+                results[i] = failed(task, error)
+        places = list(jobs)
+        outputs = {i: _Output(tasks[i], model.tokenizer.config.sample_rate) for i in places}
+        sampling = sampling_of(model, self.steps, self.cfg, self.temperature)
+        try:
+            if places:
+                for at, wav in run_jobs(model, list(jobs.values()), sampling):
+                    outputs[places[at]].write(wav.numpy())
+        except BaseException as error:
+            for output in outputs.values():
+                output.close(error)
+            raise
+        for i in places:
+            error = outputs[i].close(None)
+            if error is not None:
+                results[i] = failed(tasks[i], error)
+                continue
+            out = outputs[i]
+            about = self.report(
+                model, jobs[i].stop_reason, jobs[i].patches, out.samples, out.first - started,
+                out.last - started,
+            )  # fmt: skip
+            results[i] = done(tasks[i], about)
+        return [results[i] for i in range(len(tasks))]
+
+    def find_voice(self, model: UniAudio) -> Voice | None:
+        """The voice, encoded once for all texts."""
+        from uniaudio_lm.tasks.voice import prepare_voice
+
+        if self.speaker is not None:
+            return prepare_voice(model, self.speaker)
+        if self.voice is None:
+            return None
+        return prepare_voice(model, read_voice(model, self.voice, self.voice_text))
+
+    def report(  # noqa: PLR0917
+        self, model: UniAudio, reason: str, patches: int, samples: int, first: float, wall: float
+    ) -> Result:
+        """The fields of the JSON object of one text; times in seconds."""
+        rate = model.tokenizer.config.sample_rate
+        return {
+            "seconds": samples / rate,
+            "sample_rate": rate,
+            "stop_reason": reason,
+            "patches": patches,
+            "seed": self.seed,
+            "voice": self.speaker if self.speaker is not None else self.voice,
+            "first_audio_ms": round(1000 * first, 1),
+            "rtf": round(wall / (samples / rate), 4),
+            "model": model.model_id,
+        }
 
 
-def run(text: str, output: str, options: Options, as_json: bool) -> None:
-    """Say `text` into a file, written as it is made and renamed when it is whole.
+class _Output:
+    """The file of one text of a batch; what goes wrong with it concerns no other."""
+
+    def __init__(self, task: Task, rate: int) -> None:
+        self.samples, self.first, self.last = 0, 0.0, 0.0
+        self._error: Exception | None = None
+        self._writer: AudioWriter | None = None
+        assert task.output is not None
+        try:
+            make_folder(task.output.parent)
+            self._writer = AudioWriter(task.output, rate).__enter__()
+        except UserError as error:
+            self._error = error
+
+    def write(self, wav: Any) -> None:
+        self.last = time.perf_counter()
+        self.first = self.first or self.last
+        if self._writer is not None:
+            try:
+                self._writer.write(wav)
+                self.samples += len(wav)
+            except UserError as error:
+                self.close(error)
+                self._error = error
+
+    def close(self, error: BaseException | None) -> Exception | None:
+        """Put the file in place, or with an error take it away; what went wrong with it."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            if error is None and not self.samples:
+                self._error = error = UserError(_NOTHING)
+            try:
+                writer.__exit__(type(error) if error else None, error, None)
+            except UserError as failure:
+                self._error = failure
+        return self._error
+
+
+def read_voice(model: UniAudio, path: str, text: str | None) -> VoicePrompt:
+    """A recording of a voice from a file."""
+    from uniaudio_lm.tasks.voice import VoicePrompt
+
+    wav, rate = load_audio(path, model.tokenizer.config.sample_rate)
+    try:
+        return VoicePrompt(wav, rate, None if text is None else open_text(text))
+    except UserError as error:
+        raise UserError(f"--voice-text: {error}") from error
+
+
+def run(
+    given: Sequence[str],
+    output: str,
+    work: Speaking,
+    *,
+    stream: bool,
+    lines: bool,
+    as_json: bool,
+    workers: int,
+    batch: int,
+    force: bool,
+) -> None:
+    """Say texts into files, a folder, or standard output; see the command's help.
 
     Raises:
         UserError: in one line; nothing is left behind.
+        typer.Exit: with code 1 where some texts failed.
     """
-    if (options.voice is None) != (options.voice_text is None):
-        raise UserError("--voice and --voice-text go together: the model needs what is said there")
-    from uniaudio_lm.models.uniaudio import UniAudio
-    from uniaudio_lm.tasks.tts import VoicePrompt
+    if work.voice is not None and work.speaker is not None:
+        raise UserError("--voice and --speaker are two ways to choose one voice: give one")
+    if work.voice_text is not None and work.voice is None:
+        raise UserError("--voice-text is what is said in the recording of --voice: give that too")
+    texts, several = read_texts(given, lines)
+    if several or (output != "-" and is_folder(output, several=False)):
+        _run_several(texts, output, work, stream, as_json, workers, batch, force)
+        return
+    if output == "-" and as_json:
+        raise UserError("--json and -o - both want standard output; write to a file")
+    _run_one(texts[0], output, work, stream, as_json)
 
-    voice = None
-    if options.voice is not None and options.voice_text is not None:
-        wav, rate = load_audio(options.voice)
-        voice = VoicePrompt(wav, rate, options.voice_text)
-    model = UniAudio.from_pretrained(
-        options.model, device=options.device, dtype=options.dtype,
-        generation_head=options.head, stop_detector=options.stop, compressor=options.compressor,
-    )  # fmt: skip
+
+def _run_one(text: Text, output: str, work: Speaking, stream: bool, as_json: bool) -> None:
+    """Say a text, and write it while it is made."""
+    if not text.text.strip():
+        raise UserError("the text is empty")
+    model = work.load()
     started = time.perf_counter()
-    stream = model.synthesize_stream(
-        text, voice, seed=options.seed, num_steps=options.steps, cfg_scale=options.cfg,
-        temperature=options.temperature,
+    speech = model.synthesize_stream(
+        text.text, work.find_voice(model), seed=work.seed, language=work.language,
+        num_steps=work.steps, cfg_scale=work.cfg, temperature=work.temperature,
     )  # fmt: skip
-    samples, first = 0, None
-    with AudioWriter(Path(output), stream.sample_rate) as writer:
-        for piece in stream:
-            if first is None and len(piece):
+    samples, first = 0, 0.0
+    with open_sink(output, speech.sample_rate, stream) as sink:
+        for piece in speech:
+            if not samples:
                 first = time.perf_counter() - started
-            writer.write(piece.numpy())
+            sink.write(piece.numpy())
             samples += len(piece)
         if not samples:
-            raise UserError("the model ended before it said anything; try another --seed")
+            raise UserError(_NOTHING)
     wall = time.perf_counter() - started
-    seconds = samples / stream.sample_rate
-    result: dict[str, Any] = {
-        "output": output,
-        "seconds": seconds,
-        "sample_rate": stream.sample_rate,
-        "stop_reason": stream.stop_reason,
-        "patches": stream.patches,
-        "seed": options.seed,
-        "voice": options.voice,
-        "first_audio_ms": None if first is None else round(1000 * first, 1),
-        "rtf": wall / seconds,
-        "model": model.model_id,
-    }
-    if stream.stop_reason != "stop":
-        typer.echo(
-            f"warning: {output}: speech was ended by a guard ({stream.stop_reason}), not by the "
-            "model",
-            err=True,
-        )
+    about = work.report(model, speech.stop_reason, speech.patches, samples, first, wall)
+    result = {"output": output, **about}
+    _warn(result, output)
     if as_json:
         emit_json(result)
     else:
-        typer.echo(f"{output}: {seconds:.2f} s, ended by {stream.stop_reason}")
+        line = f"{output}: {result['seconds']:.2f} s, ended by {result['stop_reason']}"
+        typer.echo(line, err=output == "-")
+
+
+def _run_several(  # noqa: PLR0917
+    texts: Sequence[Text],
+    output: str,
+    work: Speaking,
+    stream: bool,
+    as_json: bool,
+    workers: int,
+    batch: int,
+    force: bool,
+) -> None:
+    if stream or output == "-":
+        raise UserError("--stream and -o - take one text")
+    if not is_folder(output, several=True):
+        raise UserError(
+            f"{len(texts)} texts need an output folder, and {output} is a file name (quote a text "
+            "of several words)"
+        )
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"the output {folder} must be a folder, and is a file")
+    tasks = [Task(t.name, text=t.text, output=folder / f"{t.stem}.wav") for t in texts]
+    results = []
+    for result in run_tasks(work, tasks, workers=workers, batch=batch, force=force, what="texts"):
+        results.append(result)
+        if result["status"] == "failed":
+            continue
+        _warn(result, str(result["output"]))
+        if not as_json:
+            skipped = " (unchanged, skipped)" if result["status"] == "skipped" else ""
+            typer.echo(
+                f"{result['output']}: {result['seconds']:.2f} s, ended by "
+                f"{result['stop_reason']}{skipped}"
+            )
+    if as_json:
+        emit_json(results)
+    sys.stdout.flush()
+    finish(results, single=False)
+
+
+def _warn(result: Result, name: str) -> None:
+    if result["stop_reason"] != "stop":
+        typer.echo(
+            f"warning: {name}: speech was ended by a guard ({result['stop_reason']}), not by the "
+            "model",
+            err=True,
+        )

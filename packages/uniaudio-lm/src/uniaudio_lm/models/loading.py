@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.components import PinnedModel, load_component, read_component_config
 from mingtok_audio.core.config import from_dict, load_json
-from mingtok_audio.core.errors import ConfigError, HubError, PluginError
-from mingtok_audio.core.hub import ResolvedSource, load_tensors, resolve, sha256_of_weights
+from mingtok_audio.core.errors import ConfigError, HubError, PluginError, UserError
+from mingtok_audio.core.hub import ResolvedSource, resolve, sha256_of_weights
 from mingtok_audio.core.runtime import select_device, select_dtype
 from mingtok_audio.models.loading import read_config as read_tokenizer_config
 from mingtok_audio.models.reference import implied_zero_rows
@@ -24,9 +24,15 @@ from mingtok_audio.plugins import get_host as tokenizer_host
 from mingtok_audio.weights import shipped_weights as shipped_tokenizer
 from uniaudio_lm.config import PartConfig, UniAudioConfig
 from uniaudio_lm.models.filling import Placer, fill
+from uniaudio_lm.models.inferred import completed
 from uniaudio_lm.models.info import is_published
+from uniaudio_lm.models.layout import Columns
+from uniaudio_lm.models.placing import Memory, Placement
+from uniaudio_lm.models.quantising import Quantizer
+from uniaudio_lm.models.reading import read_tensors, tensor_headers
 from uniaudio_lm.models.reference import Place, model_place, published_config
 from uniaudio_lm.plugins import get_host
+from uniaudio_lm.speakers import SPEAKERS_NAME
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME, TextTokenizer
 
 if TYPE_CHECKING:
@@ -34,6 +40,8 @@ if TYPE_CHECKING:
     from uniaudio_lm.models.uniaudio import UniAudio
 
 TOKENIZER_FOLDER = "tokenizer"
+MODEL_FILES = (TOKENIZER_NAME, f"{SPEAKERS_NAME}?")
+"""Fetched from a hub beside the config and the weights; one that ends in "?" may be missing."""
 
 logger = logging.getLogger("uniaudio_lm.loading")
 
@@ -48,19 +56,27 @@ def shipped_weights(name: str) -> Path | None:
     return None
 
 
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """How a model's weights are kept; see `UniAudio.from_pretrained`."""
+
+    device: str | torch.device = "cpu"
+    dtype: str | torch.dtype | None = "float32"
+    device_map: str | Path | Mapping[str, str | int] | None = None
+    max_memory: Memory | None = None
+    offload_folder: str | Path | None = None
+    quantize: str | None = None
+
+
 def load_model(
-    cls: type[UniAudio],
-    name_or_path: str | Path,
-    *,
-    device: str | torch.device,
-    dtype: str | torch.dtype | None,
-    parts: Mapping[str, str | Path],
+    cls: type[UniAudio], name_or_path: str | Path, room: Room, parts: Mapping[str, str | Path]
 ) -> Any:
-    """See `UniAudio.from_pretrained`. `dtype` None keeps that of the file."""
-    source = resolve(name_or_path, kind="model", builtin=shipped_weights, files=(TOKENIZER_NAME,))
-    place = select_device(str(device))
-    kind = dtype if dtype is None or isinstance(dtype, torch.dtype) else select_dtype(dtype, place)
-    config, tokenizer, tensors, placer, zeros = _read(source)
+    """See `UniAudio.from_pretrained`. A `dtype` of None keeps that of the file."""
+    source = resolve(name_or_path, kind="model", builtin=shipped_weights, files=MODEL_FILES)
+    main, dtype = select_device(str(room.device)), room.dtype
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        dtype = select_dtype(dtype, main)
+    config, tokenizer, tensors, placer, zeros = read_source(source)
     own = config
     config, components = _replace_parts(config, parts)
     text = TextTokenizer.from_file(source.path / TOKENIZER_NAME)
@@ -68,17 +84,54 @@ def load_model(
         model = cls(config, tokenizer, text)
         before = cls(own, tokenizer) if config != own else model
     given = _place_components(model, before, components, parts)
-    fill(model, tensors, placer, device=place, dtype=kind, zeros=zeros, given=given)
-    model.to(place)
-    if kind is not None:
-        model.to(kind)
+    _fill(model, tensors, placer, zeros, given, main, dtype, room)
+    for slot in given:  # what came from elsewhere
+        model.get_submodule(slot).to(device=main, dtype=dtype)
     _check_vocabulary(model)
-    model.model_id = source.id
+    model.model_id, model.folder = source.id, source.path
     model.tokenizer.model_id = tokenizer.name
     return model.eval()
 
 
-def _read(
+def _fill(  # noqa: PLR0917
+    model: UniAudio,
+    tensors: Iterator[tuple[str, Tensor]],
+    placer: Placer,
+    zeros: list[Place],
+    given: list[str],
+    main: torch.device,
+    dtype: torch.dtype | None,
+    room: Room,
+) -> None:
+    """Read the weights into place: each copied once, then put away or quantised."""
+    if room.device_map is None and (room.max_memory is not None or room.offload_folder is not None):
+        raise UserError("memory limits and an offload folder need a device map: --device-map auto")
+    if "backbone" in given and (room.quantize is not None or room.device_map is not None):
+        raise UserError("a backbone that is replaced is neither quantised nor spread over devices")
+    quantizer = None if room.quantize is None else Quantizer(model, room.quantize)
+    placement = None
+    if room.device_map is not None:
+        placement = Placement(
+            model, room.device_map, room.max_memory, main, dtype or torch.float32,
+            room.offload_folder,
+        )  # fmt: skip
+        if placement.offloads and quantizer is not None:
+            raise UserError(
+                "quantised weights cannot be offloaded: leave out --quantize, or give the model "
+                "more memory"
+            )
+    keep = None if placement is None else placement.keep
+    fill(
+        model, tensors, placer, zeros=zeros, given=given, dtype=dtype,
+        device=main if placement is None else placement.device_of,
+        whole=keep if quantizer is None else quantizer,
+        empty=Columns(model) if quantizer is None else None,
+    )  # fmt: skip
+    if placement is not None:
+        placement.dispatch(model)
+
+
+def read_source(
     source: ResolvedSource,
 ) -> tuple[UniAudioConfig, MingTokConfig, Iterator[tuple[str, Tensor]], Placer, list[Place]]:
     """Configs, tensors, where they go, and rows that no tensor holds."""
@@ -87,10 +140,15 @@ def _read(
     if not isinstance(data, Mapping):
         raise ConfigError(f"{path}: expected an object, got {type(data).__name__}")
     if is_published(data):
-        config, tokenizer = published_config(data, source.id)
+        shapes = {
+            name: info.shape
+            for infos in tensor_headers(source.path).values()
+            for name, info in infos.items()
+        }
+        config, tokenizer = published_config(completed(data, shapes), source.id)
         zeros = tokenizer_zeros(tokenizer)
         return (
-            config, tokenizer, load_tensors(source.path),
+            config, tokenizer, read_tensors(source.path),
             lambda name: model_place(name, config, tokenizer), zeros,
         )  # fmt: skip
     if "slot" in data:
@@ -118,8 +176,8 @@ def _read(
         raise ConfigError(f"{folder}: convert this tokenizer first (mingtok convert)")
 
     def tensors() -> Iterator[tuple[str, Tensor]]:
-        yield from load_tensors(source.path)
-        for name, tensor in load_tensors(folder):
+        yield from read_tensors(source.path)
+        for name, tensor in read_tensors(folder):
             yield f"tokenizer.{name}", tensor
 
     return config, tokenizer, tensors(), Place, []

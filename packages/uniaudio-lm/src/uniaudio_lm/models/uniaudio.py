@@ -7,8 +7,7 @@ latent dimensions, D width of the language model.
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -16,33 +15,32 @@ import torch
 from torch import Tensor, nn
 
 from mingtok_audio.config import MingTokConfig
-from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.core.files import atomic_write
-from mingtok_audio.core.weights import save_tensors
 from mingtok_audio.interfaces import Compressor
 from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.modules.merge import merge_patches
 from mingtok_audio.modules.transformer import TransformerState
 from mingtok_audio.plugins import get_host as tokenizer_host
 from uniaudio_lm.config import PartConfig, UniAudioConfig
-from uniaudio_lm.interfaces import Backbone, GenerationHead, StopDetector
+from uniaudio_lm.interfaces import Backbone, GenerationHead, Phonemizer, StopDetector
+from uniaudio_lm.models.layout import lay_out
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.prompts import Prompt
+from uniaudio_lm.tasks.api import TaskMethods
+from uniaudio_lm.text.length import guess_language
+from uniaudio_lm.text.phonemes import phoneme_text
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME, TextTokenizer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from mingtok_audio.core.plugins import PluginHost
-    from uniaudio_lm.tasks.asr import Transcript
     from uniaudio_lm.tasks.edit import EditedSpeech
-    from uniaudio_lm.tasks.tts import Speech, SpeechStream, VoicePrompt
 
 PART_SLOTS = ("backbone", "compressor", "generation_head", "stop_detector")
 
 
-class UniAudio(nn.Module):
+class UniAudio(TaskMethods, nn.Module):
     """One model that hears and speaks. `from_pretrained` loads one; the constructor makes one
     with random weights.
 
@@ -56,10 +54,12 @@ class UniAudio(nn.Module):
         self, config: UniAudioConfig, tokenizer: MingTokConfig, text: TextTokenizer | None = None
     ) -> None:
         super().__init__()
-        if tokenizer.feature_dim is None:
+        width = tokenizer.latent_dim if config.audio_input == "latent" else tokenizer.feature_dim
+        if width is None:
             raise UserError(
                 f"tokenizer {tokenizer.name!r} has no semantic module: a language model reads its "
-                "features, so it needs a tokenizer trained past the first stage"
+                "features, so it needs a tokenizer trained past the first stage (or the config's "
+                'audio_input "latent")'
             )
         self.config = config
         self.model_id = config.name
@@ -69,7 +69,7 @@ class UniAudio(nn.Module):
         dim = self.backbone.dim
         compressor = _build(
             tokenizer_host(), "compressor", config.compressor,
-            in_dim=tokenizer.feature_dim, patch_size=config.patch_size, out_dim=dim,
+            in_dim=width, patch_size=config.patch_size, out_dim=dim,
         )  # fmt: skip
         self.compressor = cast(Compressor, compressor)
         self.adapter = self._new_adapter()
@@ -78,6 +78,9 @@ class UniAudio(nn.Module):
             cond_dim=dim, latent_dim=tokenizer.latent_dim, patch_size=config.patch_size,
         )  # fmt: skip
         self.generation_head = cast(GenerationHead, head)
+        self.phonemizer = _new_phonemizer(config.phonemizer)
+        self.folder: Path | None = None
+        self.use_text_normalizer(config.text_normalizer)
         stop = _build(get_host(), "stop_detector", config.stop_detector, dim=dim)
         self.stop_detector = cast(StopDetector, stop)
         for values, name in ((config.latent_mean, "mean"), (config.latent_std, "std")):
@@ -102,6 +105,10 @@ class UniAudio(nn.Module):
         compressor: str | Path | None = None,
         generation_head: str | Path | None = None,
         stop_detector: str | Path | None = None,
+        device_map: str | Path | Mapping[str, str | int] | None = None,
+        max_memory: Mapping[str | int, str | int] | None = None,
+        offload_folder: str | Path | None = None,
+        quantize: str | None = None,
     ) -> Self:
         """Load a folder, "org/name" or "hf://org/name@revision".
 
@@ -109,10 +116,20 @@ class UniAudio(nn.Module):
         the folder or repository of a trained component, or by the name of a plugin, whose weights
         are then random (for training; parameter-free parts work at once).
 
+        Args:
+            device, dtype: of everything; None keeps the dtype of the file.
+            device_map: "auto", "balanced", or a JSON file or mapping from modules of the backbone
+                to "cuda:1", "cpu" or "disk": its layers are spread, all else stays on `device`.
+                Needs accelerate.
+            max_memory: most bytes of each device ({0: "20GB", "cpu": "60GB"}) for a map that is
+                computed.
+            offload_folder: where what goes to disk is kept; by default a temporary folder.
+            quantize: "int8" keeps the backbone's matrices in 8 bits. Needs torchao.
+
         Raises:
             UserError: (`HubError`, `ConfigError`, `FormatError`, `PluginError`) in one line.
         """
-        from uniaudio_lm.models.loading import load_model
+        from uniaudio_lm.models.loading import Room, load_model
 
         parts = {
             "backbone": backbone,
@@ -121,22 +138,25 @@ class UniAudio(nn.Module):
             "stop_detector": stop_detector,
         }
         chosen = {slot: part for slot, part in parts.items() if part is not None}
-        return load_model(cls, name_or_path, device=device, dtype=dtype, parts=chosen)
+        room = Room(device, dtype, device_map, max_memory, offload_folder, quantize)
+        return load_model(cls, name_or_path, room, chosen)
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write a model folder: config, weights, text tokenizer, and the speech tokenizer's
-        folder."""
-        root = Path(folder)
-        root.mkdir(parents=True, exist_ok=True)
-        state = {k: v for k, v in self.state_dict().items() if not k.startswith("tokenizer.")}
-        save_tensors(root / "model.safetensors", state, {"format": "pt"})
-        self.tokenizer.save_pretrained(root / "tokenizer")
-        if self.text is not None:
-            with atomic_write(root / TOKENIZER_NAME) as temporary:
-                self.text.save(temporary)
-        with atomic_write(root / "config.json") as temporary:
-            temporary.write_text(json.dumps(to_dict(self.config), indent=2) + "\n")
-        return root
+        """Write a model folder: config, weights (in shards where they are large), text tokenizer,
+        and the speech tokenizer's folder.
+
+        Raises:
+            UserError: some weights are quantised or offloaded, or the file system refuses.
+        """
+        from uniaudio_lm.models.saving import save_model
+
+        return save_model(self, Path(folder))
+
+    def train(self, mode: bool = True) -> Self:
+        """See `nn.Module.train`. For use on a CPU, weights are laid out as its products read them
+        fastest (`models.layout`)."""
+        lay_out(self, columns=not mode)
+        return super().train(mode)
 
     @property
     def device(self) -> torch.device:
@@ -163,97 +183,13 @@ class UniAudio(nn.Module):
             raise UserError(f"model {self.model_id!r} has no text tokenizer ({TOKENIZER_NAME})")
         return self.text
 
-    # --- what users ask for ----------------------------------------------------------------------
+    def speakable(self, text: str, language: str | None = None) -> str:
+        """A text as the model reads what it is to say: phonemes where it was trained on them."""
+        if self.phonemizer is None:
+            return text
+        return phoneme_text(text, self.phonemizer, language or guess_language(text))
 
-    def transcribe(
-        self,
-        wav: ArrayLike | Tensor,
-        sample_rate: int,
-        language: str | None = None,
-        hotwords: Sequence[str] = (),
-    ) -> Transcript:
-        """What is said in a recording (T,) of any length and rate.
-
-        `language` is what the answer is made to begin with, in the words that the model was
-        trained with; `hotwords` are put into the prompt in the published wording. The same input
-        gives the same text. Raises `AudioError` for empty or non-finite audio.
-        """
-        from uniaudio_lm.tasks.asr import transcribe
-
-        return transcribe(self, wav, sample_rate, language, hotwords)
-
-    def synthesize_stream(
-        self,
-        text: str,
-        voice: VoicePrompt | None = None,
-        *,
-        seed: int = 0,
-        num_steps: int | None = None,
-        cfg_scale: float | None = None,
-        temperature: float | None = None,
-    ) -> SpeechStream:
-        """Say a text: an iterator over samples (m,), as soon as they are made.
-
-        Args:
-            voice: to imitate; None leaves the voice to the model and the seed.
-            seed: of all draws; the same on every device.
-            num_steps, cfg_scale, temperature: of the generation head; the model's own by default.
-
-        Raises:
-            UserError: nothing to say, or a voice that cannot be used. At once, not at the first
-                piece.
-        """
-        from uniaudio_lm.tasks.tts import SpeechStream, make_job, sampling_of
-
-        sampling = sampling_of(self, num_steps, cfg_scale, temperature)
-        return SpeechStream(self, make_job(self, text, voice, seed), sampling)
-
-    def synthesize(
-        self,
-        text: str,
-        voice: VoicePrompt | None = None,
-        *,
-        seed: int = 0,
-        num_steps: int | None = None,
-        cfg_scale: float | None = None,
-        temperature: float | None = None,
-    ) -> Speech:
-        """Say a text; what `synthesize_stream` gives, as a whole."""
-        stream = self.synthesize_stream(
-            text, voice, seed=seed, num_steps=num_steps, cfg_scale=cfg_scale,
-            temperature=temperature,
-        )  # fmt: skip
-        return stream.result(torch.cat([torch.zeros(0), *stream]))
-
-    def synthesize_batch(
-        self,
-        texts: Sequence[str],
-        voices: Sequence[VoicePrompt | None] | None = None,
-        *,
-        seeds: Sequence[int] | None = None,
-        num_steps: int | None = None,
-        cfg_scale: float | None = None,
-        temperature: float | None = None,
-    ) -> list[Speech]:
-        """Say several texts together; each as `synthesize` says it alone, to rounding.
-
-        `voices` and `seeds` are one for each text; by default no voice and seed 0.
-        """
-        from uniaudio_lm.tasks.tts import make_job, run_jobs, sampling_of, speech_of
-
-        voices = [None] * len(texts) if voices is None else voices
-        seeds = [0] * len(texts) if seeds is None else seeds
-        if not len(texts) == len(voices) == len(seeds):
-            raise UserError("texts, voices and seeds must be as many of each")
-        if not texts:
-            return []
-        sampling = sampling_of(self, num_steps, cfg_scale, temperature)
-        jobs = [make_job(self, *job) for job in zip(texts, voices, seeds, strict=True)]
-        parts: list[list[Tensor]] = [[torch.zeros(0)] for _ in jobs]
-        for i, wav in run_jobs(self, jobs, sampling):
-            parts[i].append(wav)
-        rate = self.tokenizer.config.sample_rate
-        return [speech_of(job, torch.cat(p), rate) for job, p in zip(jobs, parts, strict=True)]
+    # --- what users ask for (tasks.api has the rest) ---------------------------------------------
 
     def edit(
         self,
@@ -306,10 +242,21 @@ class UniAudio(nn.Module):
     # --- audio into the language model -----------------------------------------------------------
 
     def new_feature_state(self) -> TransformerState:
-        """State of a fresh stream of unified features."""
+        """State of a fresh stream of what the language model reads."""
+        if self.config.audio_input == "latent":
+            return TransformerState()
         semantic = self.tokenizer.semantic
         assert semantic is not None
         return semantic.transformer.new_state(self.tokenizer.config.max_frames)
+
+    def audio_features(self, values: Tensor, state: TransformerState | None = None) -> Tensor:
+        """Latents (B, L, d) -> what the compressor reads (B, L, H), whole or the next part of a
+        stream."""
+        if self.config.audio_input == "unified":
+            return self.tokenizer.features_of(values.to(self.dtype), state)
+        if state is not None:
+            state.position += values.shape[1]
+        return self.normalize(values.to(self.dtype))
 
     def embed_audio(
         self, values: Tensor, state: TransformerState | None = None, lengths: Tensor | None = None
@@ -318,7 +265,7 @@ class UniAudio(nn.Module):
 
         With a state, it continues that stream and advances it; L is then a multiple of p.
         """
-        features = self.tokenizer.features_of(values.to(self.dtype), state)
+        features = self.audio_features(values, state)
         patches, _ = self.compressor(features, lengths)
         return self.adapter(patches)
 
@@ -332,6 +279,12 @@ class UniAudio(nn.Module):
         lengths = torch.tensor([[len(part) for part in patches]])
         spans = torch.tensor([prompt.spans])
         return merge_patches(embeds, torch.cat(patches)[None].to(embeds), lengths, spans)
+
+
+def _new_phonemizer(part: PartConfig | None) -> Phonemizer | None:
+    if part is None:
+        return None
+    return cast(Phonemizer, get_host().create("phonemizer", part.name, **part.options))
 
 
 def _build(host: PluginHost, slot: str, part: PartConfig, **shapes: Any) -> nn.Module:

@@ -1,6 +1,6 @@
 """Text from speech. Deterministic: latents are the posterior's mean, tokens the likeliest.
 
-Axes: T samples, P patches.
+Axes: T samples, P patches, D width of the language model.
 """
 
 from __future__ import annotations
@@ -13,21 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mingtok_audio.core.audio import resample
+from mingtok_audio.core.audio import check_sample_rate, resample
 from mingtok_audio.core.errors import AudioError, UserError
 from uniaudio_lm import prompts
 from uniaudio_lm.generation import Item, Sampling, generate
-from uniaudio_lm.text.length import is_cjk
+from uniaudio_lm.text.length import guess_language, is_cjk
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from uniaudio_lm.interfaces import Aligner, Word
     from uniaudio_lm.models.uniaudio import UniAudio
 
 SEGMENT_SECONDS = 30.0
 _SEARCH_SECONDS = 10.0  # of a segment's end, where the quietest place is looked for
 _TOKENS_PER_SECOND, _MIN_TOKENS, _MAX_TOKENS = 16, 32, 512
 _BATCH = 8
+_SILENT = 1e-4
+_MAX_HOTWORDS = 4000  # characters of all of them
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,13 @@ class TranscriptSegment:
 
 @dataclass(frozen=True)
 class Transcript:
-    """Attributes: text; language as the model names it ("" where it does not); segments."""
+    """Attributes: text; language as the model names it ("" where it does not); segments, which
+    cover the recording; words with times, None where no aligner is there."""
 
     text: str
     language: str
     segments: list[TranscriptSegment]
+    words: list[Word] | None = None
 
     @property
     def truncated(self) -> bool:
@@ -55,14 +60,49 @@ class Transcript:
 
 
 @torch.no_grad()
-def transcribe(
+def transcribe_batch(
     model: UniAudio,
-    wav: ArrayLike | Tensor,
-    sample_rate: int,
+    wavs: Sequence[ArrayLike | Tensor],
+    sample_rates: Sequence[int],
     language: str | None = None,
     hotwords: Sequence[str] = (),
-) -> Transcript:
-    """See `UniAudio.transcribe`."""
+) -> list[Transcript]:
+    """See `UniAudio.transcribe_batch`."""
+    if len(wavs) != len(sample_rates):
+        raise UserError(f"{len(wavs)} recordings were given with {len(sample_rates)} sample rates")
+    hotwords = check_hints(language, hotwords)
+    rate = model.tokenizer.config.sample_rate
+    arrays = [prepare_wav(wav, r, rate) for wav, r in zip(wavs, sample_rates, strict=True)]
+    spans = [split_at_silence(array, rate) for array in arrays]
+    parts = [a[start:end] for a, found in zip(arrays, spans, strict=True) for start, end in found]
+    # Silence is not recognised: models make words up for it.
+    sounding = [i for i, part in enumerate(parts) if float(np.abs(part).max()) >= _SILENT]
+    answers: list[tuple[str, bool]] = [("", False)] * len(parts)
+    for first in range(0, len(sounding), _BATCH):
+        chosen = sounding[first : first + _BATCH]
+        found = _recognize(model, [parts[i] for i in chosen], language, hotwords)
+        for i, answer in zip(chosen, found, strict=True):
+            answers[i] = answer
+    transcripts, at = [], 0
+    for array, places in zip(arrays, spans, strict=True):
+        said = answers[at : at + len(places)]
+        at += len(places)
+        transcript = _assemble(places, said, rate, language)
+        if model.aligner is not None:
+            words = _align(model.aligner, array, rate, transcript)
+            transcript = Transcript(
+                transcript.text, transcript.language, transcript.segments, words
+            )
+        transcripts.append(transcript)
+    return transcripts
+
+
+def prepare_wav(wav: ArrayLike | Tensor, sample_rate: int, rate: int) -> np.ndarray:
+    """A recording (T,) at `rate`, checked.
+
+    Raises:
+        AudioError: empty, NaN, or of a wrong shape or rate.
+    """
     array = wav.detach().cpu().numpy() if isinstance(wav, Tensor) else wav
     array = np.asarray(array, dtype=np.float32)
     if array.ndim != 1:
@@ -71,23 +111,26 @@ def transcribe(
         raise AudioError("the recording holds no samples")
     if not np.isfinite(array).all():
         raise AudioError("the recording holds NaN or infinite samples")
-    if language is not None and (not language.strip() or "\t" in language):
-        raise UserError(f"the language hint {language!r} is empty or holds a tab")
-    rate = model.tokenizer.config.sample_rate
-    array = resample(array, sample_rate, rate)
-    spans = split_at_silence(array, rate)
-    parts = [array[start:end] for start, end in spans]
-    found: list[tuple[str, bool]] = []
-    for first in range(0, len(parts), _BATCH):
-        found += _recognize(model, parts[first : first + _BATCH], language, hotwords)
-    segments, names = [], []
-    for (start, end), (text, truncated) in zip(spans, found, strict=True):
-        name, tab, rest = text.partition("\t")
-        names.append(name.strip() if tab else "")
-        said = (rest if tab else text).strip()
-        segments.append(TranscriptSegment(start / rate, end / rate, said, truncated))
-    told = language or next((name for name in names if name), "")
-    return Transcript(_joined([s.text for s in segments]), told, segments)
+    return resample(array, check_sample_rate(sample_rate), rate)
+
+
+def check_hints(language: str | None, hotwords: Sequence[str]) -> list[str]:
+    """The words to expect, each once. They go into the prompt joined by commas, as published.
+
+    Raises:
+        UserError: a hint that the prompt cannot hold.
+    """
+    if language is not None and (
+        not language.strip() or not language.isprintable() or len(language) > 100
+    ):
+        raise UserError(f"the language hint {language[:100]!r} is empty, too long or holds a tab")
+    words = list(dict.fromkeys(w for w in (word.strip() for word in hotwords) if w))
+    for word in words:
+        if "," in word or not word.isprintable():
+            raise UserError(f"the hotword {word[:100]!r} holds a comma or a line break")
+    if sum(map(len, words)) > _MAX_HOTWORDS:
+        raise UserError(f"the hotwords have over {_MAX_HOTWORDS:,} characters in all: give fewer")
+    return words
 
 
 def split_at_silence(wav: np.ndarray, rate: int) -> list[tuple[int, int]]:
@@ -105,6 +148,15 @@ def split_at_silence(wav: np.ndarray, rate: int) -> list[tuple[int, int]]:
     return [*spans, (start, len(wav))]
 
 
+def embed_recording(model: UniAudio, wav: np.ndarray) -> Tensor:
+    """A recording (T,) at the tokenizer's rate as inputs of the language model (P, D)."""
+    config = model.tokenizer.config
+    shortest = model.config.patch_size * config.hop_length
+    # Less than a patch would vanish where partial patches are dropped.
+    padded = np.pad(wav, (0, max(0, shortest - len(wav))))
+    return model.embed_audio(model.tokenizer.encode(padded, config.sample_rate).values)[0]
+
+
 def _recognize(
     model: UniAudio, parts: Sequence[np.ndarray], language: str | None, hotwords: Sequence[str]
 ) -> list[tuple[str, bool]]:
@@ -113,13 +165,9 @@ def _recognize(
     hint = prompts.language_hint(text, language)
     end = frozenset([text.special(prompts.END_OF_TEXT)])
     rate = model.tokenizer.config.sample_rate
-    shortest = model.config.patch_size * model.tokenizer.config.hop_length
     items = []
     for part in parts:
-        # Less than a patch would vanish where partial patches are dropped.
-        padded = np.pad(part, (0, max(0, shortest - len(part))))
-        latents = model.tokenizer.encode(padded, rate).values
-        patches = model.embed_audio(latents)[0]
+        patches = embed_recording(model, part)
         prompt = prompts.encode(text, prompts.recognition(len(patches), hotwords))
         prompt.ids += hint
         embeds, mask = model.embed_prompt(prompt, [patches])
@@ -144,7 +192,40 @@ def _recognize(
     ]
 
 
-def _joined(texts: Sequence[str]) -> str:
+def _assemble(
+    spans: Sequence[tuple[int, int]],
+    answers: Sequence[tuple[str, bool]],
+    rate: int,
+    language: str | None,
+) -> Transcript:
+    """The answers for the parts of one recording: "language TAB text" each."""
+    segments, names = [], []
+    for (start, end), (answer, truncated) in zip(spans, answers, strict=True):
+        name, tab, rest = answer.partition("\t")
+        names.append(name.strip() if tab else "")
+        said = (rest if tab else answer).strip()
+        segments.append(TranscriptSegment(start / rate, end / rate, said, truncated))
+    told = language or next((name for name in names if name), "")
+    return Transcript(joined([s.text for s in segments]), told, segments)
+
+
+def _align(aligner: Aligner, wav: np.ndarray, rate: int, transcript: Transcript) -> list[Word]:
+    """Words with times in the recording (at `rate`, the tokenizer's), segment by segment."""
+    from dataclasses import replace
+
+    words: list[Word] = []
+    for segment in transcript.segments:
+        if segment.text:
+            part = wav[round(segment.start * rate) : round(segment.end * rate)]
+            found = aligner.align(part, segment.text, guess_language(segment.text))
+            words += [
+                replace(w, start=w.start + segment.start, end=w.end + segment.start) for w in found
+            ]
+    return words
+
+
+def joined(texts: Sequence[str]) -> str:
+    """Texts one behind the other: a space between them where their script has spaces."""
     out = ""
     for text in texts:
         if out and text and not (is_cjk(out[-1]) and is_cjk(text[0])):

@@ -1,54 +1,40 @@
 """Speech from text: whole, streamed, and in batches, all by the same steps.
 
-Long texts are said in pieces with one voice: the reference's, or that of the first piece. Axes:
-T samples, L frames, d latent dimensions, p frames of a patch.
+A text is cut into sentences, each is written out as it is said, and what fits together is said as
+one piece. All pieces have one voice: the reference's, or that of the first piece. Axes: T samples,
+L frames, d latent dimensions, p frames of a patch.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mingtok_audio.core.errors import AudioError, UserError
+from mingtok_audio.core.errors import PluginError, UserError
 from mingtok_audio.core.runtime import seeded_generator
 from uniaudio_lm import prompts
 from uniaudio_lm.generation import Item, Sampling, SeededNoise, generate
 from uniaudio_lm.interfaces import TextInfo
 from uniaudio_lm.states import select_decoding
-from uniaudio_lm.text.length import (
-    SYLLABLES_PER_SECOND,
-    is_spoken,
-    speech_seconds,
-    split_text,
-    syllables,
-)
+from uniaudio_lm.tasks.voice import Voice, VoicePrompt, prepare_voice, silent_voice, voice_of
+from uniaudio_lm.text.length import guess_language, is_spoken, speech_seconds
+from uniaudio_lm.text.sentences import join_pieces, split_sentences
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
     from uniaudio_lm.models.uniaudio import UniAudio
+
+__all__ = ["Job", "Speech", "SpeechStream", "VoicePrompt", "make_job", "run_jobs"]
 
 MAX_CHARACTERS = 100_000
 PIECE_SECONDS = 12.0
-# A longer reference makes voices collapse; what is too short says nothing about one.
-MAX_VOICE_SECONDS, MIN_VOICE_SECONDS = 12.0, 0.3
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 # Speaks no slower than this many times the guess, and a little more for pauses.
 _MAX_SHARE, _SLACK_SECONDS = 2.5, 2.0
-_SILENT = 1e-4
-
-
-@dataclass(frozen=True)
-class VoicePrompt:
-    """A recording to take the voice from: samples (T,) at `sample_rate`, and what is said."""
-
-    wav: ArrayLike | Tensor
-    sample_rate: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +43,8 @@ class Speech:
 
     Attributes:
         wav: (T,) float32 on the CPU.
-        stop_reason: of the last piece; "stop" only where the learned head fired.
+        stop_reason: "stop" only where the learned head ended every piece; else what first ended
+            one instead.
         patches: made in all.
         pieces: (text, reason) of each piece.
     """
@@ -70,24 +57,24 @@ class Speech:
 
 
 @dataclass
-class _Voice:
-    latents: Tensor | None = None
-    """(1, L, d), L a multiple of p."""
-    text: str = ""
-    rate: float = SYLLABLES_PER_SECOND
-
-
-@dataclass
 class Job:
     """One text on its way; filled while it is said."""
 
     texts: list[str]
-    voice: _Voice
+    voice: Voice
     noise: SeededNoise
     reasons: list[str] = field(default_factory=list)
     patches: int = 0
     latents: list[Tensor] = field(default_factory=list)
     """Patches (p, d) of the current piece."""
+
+    @property
+    def stop_reason(self) -> str:
+        """ "stop" where the learned head ended every piece, else what first ended one instead: a
+        piece that was cut short in the middle must not go unseen. "" before the end."""
+        if len(self.reasons) < len(self.texts):
+            return ""
+        return next((reason for reason in self.reasons if reason != "stop"), "stop")
 
 
 class SpeechStream(Iterator[Tensor]):
@@ -103,9 +90,8 @@ class SpeechStream(Iterator[Tensor]):
 
     @property
     def stop_reason(self) -> str:
-        """Why the last piece ended; "" while it has not."""
-        done = len(self._job.reasons) == len(self._job.texts)
-        return self._job.reasons[-1] if done else ""
+        """Why speech ended (see `Speech`); "" while it has not."""
+        return self._job.stop_reason
 
     @property
     def patches(self) -> int:
@@ -120,7 +106,7 @@ class SpeechStream(Iterator[Tensor]):
 def speech_of(job: Job, wav: Tensor, sample_rate: int) -> Speech:
     """A finished job's `Speech`."""
     pieces = list(zip(job.texts, job.reasons, strict=True))
-    return Speech(wav, sample_rate, job.reasons[-1], job.patches, pieces)
+    return Speech(wav, sample_rate, job.stop_reason, job.patches, pieces)
 
 
 def sampling_of(
@@ -135,7 +121,13 @@ def sampling_of(
     )
 
 
-def make_job(model: UniAudio, text: str, voice: VoicePrompt | None, seed: int) -> Job:
+def make_job(
+    model: UniAudio,
+    text: str,
+    voice: VoicePrompt | Voice | str | None,
+    seed: int,
+    language: str | None = None,
+) -> Job:
     """Check a text and a voice, and cut the text into pieces.
 
     Raises:
@@ -146,57 +138,47 @@ def make_job(model: UniAudio, text: str, voice: VoicePrompt | None, seed: int) -
             f"the text has {len(text):,} characters; at most {MAX_CHARACTERS:,} are said at once: "
             "split it"
         )
+    if language is not None and not _LANGUAGE.fullmatch(language):
+        raise UserError(f"the language {language[:40]!r} is no code such as en, zh or en-US")
     if not is_spoken(text):
         shown = "is empty" if not text.strip() else "holds no letter or digit to say"
         raise UserError(f"the text {shown}")
-    pieces = split_text(text, PIECE_SECONDS)
-    return Job(pieces, _prepare_voice(model, voice), SeededNoise(seeded_generator(seed)))
+    _check_language(model, text, language)
+    pieces = spoken_pieces(model, text, language)
+    return Job(pieces, prepare_voice(model, voice), SeededNoise(seeded_generator(seed)))
 
 
-def _prepare_voice(model: UniAudio, voice: VoicePrompt | None) -> _Voice:
-    if voice is None:
-        return _Voice()
-    wav = voice.wav.detach().cpu().numpy() if isinstance(voice.wav, Tensor) else voice.wav
-    wav = np.asarray(wav, dtype=np.float32)
-    if wav.ndim != 1:
-        raise AudioError(f"a voice is samples (T,), not of shape {wav.shape}")
-    seconds = len(wav) / max(1, voice.sample_rate)
-    if seconds < MIN_VOICE_SECONDS:
-        raise AudioError(
-            f"the voice has {seconds:.2f} s; at least {MIN_VOICE_SECONDS} s are needed"
+def _check_language(model: UniAudio, text: str, language: str | None) -> None:
+    """A model that reads phonemes speaks the languages of its phonemizer, and no other."""
+    if model.phonemizer is None or not model.phonemizer.languages:
+        return
+    spoken = model.phonemizer.languages
+    code = re.split("[-_]", language or guess_language(text))[0].lower()
+    if code not in spoken:
+        raise UserError(
+            f"model {model.model_id} speaks {', '.join(spoken)}; the text is in '{code}'"
         )
-    text = voice.text
-    if seconds > MAX_VOICE_SECONDS:
-        wav, text = _cut_voice(wav, voice.sample_rate, text)
-        seconds = len(wav) / voice.sample_rate
-    if not np.isfinite(wav).all():
-        raise AudioError("the voice holds NaN or infinite samples")
-    if float(np.abs(wav).max(initial=0.0)) < _SILENT:
-        raise AudioError("the voice is silent: give a recording of someone who speaks")
-    latents = model.tokenizer.encode(wav, voice.sample_rate).values
-    size = model.config.patch_size
-    latents = latents[:, : latents.shape[1] // size * size]
-    if latents.shape[1] == 0:
-        raise AudioError("the voice is shorter than one patch of this model")
-    rate = SYLLABLES_PER_SECOND
-    if is_spoken(text):
-        rate = min(max(syllables(text) / seconds, rate / 2), rate * 2)
-    return _Voice(latents.to(model.device, model.dtype), text, rate)
 
 
-def _cut_voice(wav: np.ndarray, rate: int, text: str) -> tuple[np.ndarray, str]:
-    """The beginning of a long reference, up to the quietest place of its last third, and the share
-    of its words that is likely to be said there."""
-    end = int(MAX_VOICE_SECONDS * rate)
-    start = end * 2 // 3
-    window = max(1, rate // 10)
-    power = np.convolve(np.square(wav[start:end]), np.ones(window) / window, mode="valid")
-    cut = start + int(power.argmin()) + window // 2
-    share = cut / len(wav)
-    if " " in text.strip():
-        words = text.split()
-        return wav[:cut], " ".join(words[: max(1, round(share * len(words)))])
-    return wav[:cut], text[: max(1, round(share * len(text)))]
+def spoken_pieces(model: UniAudio, text: str, language: str | None = None) -> list[str]:
+    """The text as it is said, in pieces of about `PIECE_SECONDS`.
+
+    Each sentence is normalised in `language`, or in its own: a text may mix them.
+    """
+    sentences = split_sentences(text)
+    normalizer = model.text_normalizer
+    if normalizer is not None:
+        whole = language or guess_language(text)
+        for i, sentence in enumerate(sentences):
+            letters = any(c.isalpha() for c in sentence)
+            own = guess_language(sentence) if language is None and letters else whole
+            said = normalizer.normalize(sentence, own)
+            if not isinstance(said, str):
+                kind = type(normalizer).__name__
+                raise PluginError(f"the text normaliser {kind} gave {type(said).__name__}, no text")
+            # Whatever a normaliser does not know how to say is left to the model.
+            sentences[i] = " ".join(said.split()) if is_spoken(said) else sentence
+    return join_pieces(sentences, PIECE_SECONDS)
 
 
 def run_jobs(
@@ -204,7 +186,7 @@ def run_jobs(
 ) -> Iterator[tuple[int, Tensor]]:
     """Say all jobs together: (job, samples (m,)) as they are made. A job says the same in any
     company, to rounding."""
-    silence = _silence(model)
+    silence = silent_voice(model)
     for piece in range(max(len(job.texts) for job in jobs)):
         members = [i for i, job in enumerate(jobs) if piece < len(job.texts)]
         items = [_item(model, jobs[i], piece, silence) for i in members]
@@ -214,11 +196,8 @@ def run_jobs(
             job = jobs[i]
             if job.voice.latents is None and job.latents:
                 # Without a reference, the first piece gives the voice of all others.
-                latents = torch.cat(job.latents)[None]
-                longest = int(MAX_VOICE_SECONDS * model.tokenizer.frame_rate)
-                longest -= longest % model.config.patch_size
-                if latents.shape[1] <= longest:
-                    job.voice = replace(job.voice, latents=latents, text=job.texts[piece])
+                said, rate = torch.cat(job.latents), model.tokenizer.frame_rate
+                job.voice = voice_of(said, job.texts[piece], model.config.patch_size, rate)
             job.latents = []
 
 
@@ -228,7 +207,7 @@ def _item(model: UniAudio, job: Job, piece: int, silence: Tensor | None) -> Item
     state = model.new_feature_state()
     patches = [] if voice.latents is None else [model.embed_audio(voice.latents, state)[0]]
     count = sum(len(part) for part in patches)
-    segments = prompts.speech(text, voice.text, count)
+    segments = prompts.speech(model.speakable(text), model.speakable(voice.text), count)
     prompt = prompts.encode(model.text_tokenizer, segments, join=False)
     embeds, _ = model.embed_prompt(prompt, patches)
     expected = speech_seconds(text, voice.rate)
@@ -242,14 +221,6 @@ def _item(model: UniAudio, job: Job, piece: int, silence: Tensor | None) -> Item
         embeds[0], "audio", history=history, features=state, noise=job.noise, info=info,
         max_steps=limit + 1,
     )  # fmt: skip
-
-
-@torch.no_grad()
-def _silence(model: UniAudio) -> Tensor | None:
-    """The latent frame (d,) of digital silence, in the head's units."""
-    rate = model.tokenizer.config.sample_rate
-    latents = model.tokenizer.encode(np.zeros(rate, dtype=np.float32), rate).values
-    return model.normalize(latents[0, -1])
 
 
 @torch.no_grad()

@@ -1,1 +1,1 @@
-"""Text on its way in and out: tokens, lengths, sentences."""
+"""Text on its way in and out: tokens, lengths, sentences, how it is said."""

@@ -1,0 +1,100 @@
+"""`uniaudio ask`: free questions about recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from mingtok_audio.core.audio import load_audio
+from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.files import atomic_write_text
+from uniaudio_lm.commands.asr import answer, rendered
+from uniaudio_lm.commands.batch import Result, Task, done, failed, make_folder
+from uniaudio_lm.commands.models import ModelChoice
+
+if TYPE_CHECKING:
+    from uniaudio_lm.models.uniaudio import UniAudio
+
+
+@dataclass(frozen=True)
+class Questions:
+    """`Work`: the same questions about each recording, one turn after the other."""
+
+    choice: ModelChoice
+    prompts: tuple[str, ...]
+    max_tokens: int
+    format: str
+
+    def load(self) -> UniAudio:
+        """See `Work.load`."""
+        return self.choice.load()
+
+    def identity(self) -> dict[str, Any]:
+        """See `Work.identity`."""
+        rest = {k: v for k, v in asdict(self).items() if k != "choice"}
+        return {"command": "ask", **rest, **self.choice.identity()}
+
+    def run(self, model: UniAudio, tasks: Sequence[Task]) -> list[Result]:
+        """See `Work.run`."""
+        results = []
+        for task in tasks:
+            try:
+                results.append(self._ask(model, task))
+            except (UserError, OSError) as error:
+                results.append(failed(task, error))
+        return results
+
+    def _ask(self, model: UniAudio, task: Task) -> Result:
+        assert task.source is not None
+        wav, rate = load_audio(task.source)
+        turns: list[dict[str, Any]] = []
+        history: list[tuple[str, str]] = []
+        warnings = []
+        for prompt in self.prompts:
+            found = model.ask(wav, rate, prompt, history=history, max_tokens=self.max_tokens)
+            history.append((prompt, found.text))
+            turns.append({"prompt": prompt, "answer": found.text, "truncated": found.truncated})
+            if found.truncated:
+                warnings.append(f"the answer to {prompt[:40]!r} was ended by the token limit")
+        fields = {
+            "prompt": self.prompts[-1],
+            "text": "\n".join(turn["answer"] for turn in turns),
+            "turns": turns,
+            "model": model.model_id,
+        }
+        result = done(task, fields) | {"warnings": warnings}
+        if task.output is not None:
+            make_folder(task.output.parent)
+            atomic_write_text(task.output, rendered(result, self.format))
+        return result
+
+
+def run(
+    given: Sequence[str],
+    output: str | None,
+    choice: ModelChoice,
+    *,
+    follow_ups: Sequence[str],
+    max_tokens: int,
+    format: str,
+    as_json: bool,
+    workers: int,
+    force: bool,
+) -> None:
+    """Ask about each input; see the command's help.
+
+    Raises:
+        UserError: wrong options, or a model that cannot be loaded.
+        typer.Exit: with code 1 where some inputs failed.
+    """
+    *inputs, prompt = given
+    if not inputs:
+        raise UserError("give the recordings first and the prompt last: uniaudio ask IN... PROMPT")
+    if format not in ("text", "json"):
+        raise UserError(f"--format is text or json, not '{format}'")
+    prompts = (prompt, *follow_ups)
+    if not all(p.strip() for p in prompts):
+        raise UserError("the prompt is empty: ask something about the recording")
+    work = Questions(choice, prompts, max_tokens, format)
+    answer(work, inputs, output, format, as_json, workers=workers, batch=1, force=force)

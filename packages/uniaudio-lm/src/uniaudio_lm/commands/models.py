@@ -1,0 +1,59 @@
+"""Which model a command works with, and with which parts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uniaudio_lm.models.uniaudio import UniAudio
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model and its parts, as the options of a command name them."""
+
+    model: str = "nano"
+    device: str = "auto"
+    dtype: str = "auto"
+    head: str | None = None
+    stop: str | None = None
+    compressor: str | None = None
+    normalizer: str | None = None
+    aligner: str | None = None
+    device_map: str | None = None
+    quantize: str | None = None
+
+    def load(self) -> UniAudio:
+        """The model. Raises `UserError` in one line."""
+        from uniaudio_lm.models.uniaudio import UniAudio
+
+        made = UniAudio.from_pretrained(
+            self.model, device=self.device, dtype=self.dtype, generation_head=self.head,
+            stop_detector=self.stop, compressor=self.compressor, device_map=self.device_map,
+            quantize=self.quantize,
+        )  # fmt: skip
+        if self.normalizer is not None:
+            made.use_text_normalizer(self.normalizer)
+        if self.aligner is not None:
+            made.use_aligner(None if self.aligner == "none" else self.aligner)
+        return made
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this choice from another one: names, and the sizes and times of the files
+        that they stand for (to hash the weights of a large model would take minutes)."""
+        from mingtok_audio.core.hub import resolve
+        from uniaudio_lm.models.loading import MODEL_FILES, shipped_weights
+
+        source = resolve(self.model, kind="model", builtin=shipped_weights, files=MODEL_FILES)
+        folders = [source.path]
+        folders += [Path(p) for p in (self.head, self.stop, self.compressor, self.aligner) if p]
+        files = sorted(f for folder in folders if folder.is_dir() for f in _files(folder))
+        stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+        chosen = {k: v for k, v in asdict(self).items() if k not in ("device", "device_map")}
+        return {**chosen, "files": stats, "revision": source.revision}
+
+
+def _files(folder: Path) -> list[Path]:
+    return [f for f in folder.rglob("*") if f.suffix in (".json", ".safetensors") and f.is_file()]

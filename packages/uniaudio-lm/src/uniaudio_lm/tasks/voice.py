@@ -1,0 +1,209 @@
+"""The voice to speak with: a recording of any length, or a speaker of the model.
+
+Of a long recording a stretch is taken that begins where someone starts to speak and ends at a
+pause, and the words that are likely said there; longer references make voices collapse.
+
+Axes: T samples, F energy frames of 20 ms, L latent frames, d latent dimensions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mingtok_audio.core.audio import check_sample_rate, resample
+from mingtok_audio.core.errors import AudioError
+from uniaudio_lm.text.length import SYLLABLES_PER_SECOND, is_cjk, is_spoken, syllables
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from uniaudio_lm.models.uniaudio import UniAudio
+
+MAX_VOICE_SECONDS, MIN_VOICE_SECONDS = 12.0, 0.3
+_LEAST = 4.0  # seconds taken of a longer reference
+_SEARCHED = 600.0  # seconds in which a stretch of a long reference is looked for
+_FRAME = 0.02
+_SILENT = 1e-4
+_MARGIN, _PAUSE = 0.1, 0.16  # seconds kept around speech; that make a pause
+_PUNCTUATION = re.compile(r"[,.;:!?，。；：！？、…][\"'”’」』）)]*$")
+
+
+@dataclass(frozen=True)
+class VoicePrompt:
+    """A recording to take the voice from: samples (T,) at `sample_rate`, and what is said in it.
+
+    Where `text` is None the model recognises it.
+    """
+
+    wav: ArrayLike | Tensor
+    sample_rate: int
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A voice as the model takes it: latents (1, L, d), what is said there, and syllables a
+    second. Without latents the voice is left to the model."""
+
+    latents: Tensor | None = None
+    text: str = ""
+    rate: float = SYLLABLES_PER_SECOND
+
+
+def prepare_voice(model: UniAudio, voice: VoicePrompt | Voice | str | None) -> Voice:
+    """A recording, or a speaker by name or file, as latents; what is a `Voice` already stays.
+
+    Raises:
+        AudioError: silent, too short, NaN, of a wrong shape.
+        UserError: no such speaker.
+    """
+    if voice is None:
+        return Voice()
+    if isinstance(voice, Voice):
+        return voice
+    if isinstance(voice, str):
+        from uniaudio_lm.speakers import find_speaker
+
+        return find_speaker(model, voice)
+    wav, text = choose_reference(voice, model.tokenizer.config.sample_rate)
+    rate = model.tokenizer.config.sample_rate
+    latents = model.tokenizer.encode(wav, rate).values
+    size = model.config.patch_size
+    latents = latents[:, : latents.shape[1] // size * size]
+    if latents.shape[1] == 0:
+        raise AudioError("the voice is shorter than one patch of this model")
+    if text is None:
+        text = model.transcribe(wav, rate).text
+        if not is_spoken(text):
+            raise AudioError("no words were recognised in the voice: say what is said there")
+    return Voice(latents.to(model.device, model.dtype), text, speaking_rate(text, len(wav) / rate))
+
+
+def speaking_rate(text: str, seconds: float) -> float:
+    """Syllables a second, kept within what people do: a wrong text must not stretch speech."""
+    if not is_spoken(text):
+        return SYLLABLES_PER_SECOND
+    usual = SYLLABLES_PER_SECOND
+    return min(max(syllables(text) / seconds, usual / 2), usual * 2)
+
+
+def choose_reference(voice: VoicePrompt, rate: int) -> tuple[np.ndarray, str | None]:
+    """The stretch of a recording that is taken, at `rate`, and its text."""
+    wav = voice.wav.detach().cpu().numpy() if isinstance(voice.wav, Tensor) else voice.wav
+    wav = np.asarray(wav, dtype=np.float32)
+    if wav.ndim != 1:
+        raise AudioError(f"a voice is samples (T,), not of shape {wav.shape}")
+    seconds = len(wav) / check_sample_rate(voice.sample_rate)
+    if seconds < MIN_VOICE_SECONDS:
+        raise AudioError(
+            f"the voice has {seconds:.2f} s; at least {MIN_VOICE_SECONDS} s are needed"
+        )
+    if not np.isfinite(wav).all():
+        raise AudioError("the voice holds NaN or infinite samples")
+    if float(np.abs(wav).max()) < _SILENT:
+        raise AudioError("the voice is silent: give a recording of someone who speaks")
+    speech = find_speech(wav, voice.sample_rate)
+    first, stop = _stretch(speech)
+    step = int(_FRAME * voice.sample_rate)
+    margin = int(_MARGIN * voice.sample_rate)
+    begin, end = max(0, first * step - margin), min(len(wav), stop * step + margin)
+    text = voice.text
+    whole = speech[:first].sum() == 0 and speech[stop:].sum() == 0
+    if text is not None and not whole:
+        said = np.concatenate(([0], speech.cumsum())) / speech.sum()
+        text = _share_of(text, float(said[first]), float(said[stop]))
+    return resample(wav[begin:end], voice.sample_rate, rate), text
+
+
+def find_speech(wav: np.ndarray, rate: int) -> np.ndarray:
+    """Which frames (F,) of 20 ms are likely speech: those well above the recording's floor."""
+    step = max(1, int(_FRAME * rate))
+    frames = wav[: len(wav) // step * step].reshape(-1, step)
+    level = 10 * np.log10(np.square(frames, dtype=np.float32).mean(axis=1) + 1e-12)
+    sounding = level[level > 20 * np.log10(_SILENT)]
+    if not len(sounding):
+        return np.ones(len(level), dtype=bool)
+    low, high = np.percentile(level, 10), np.percentile(sounding, 95)
+    floor = high - 30.0
+    if high - low > 12.0:
+        floor = max(floor, low + 0.35 * (high - low))
+    return level > floor
+
+
+def _stretch(speech: np.ndarray) -> tuple[int, int]:
+    """Frames [first, stop) from a beginning of speech to a pause, of at most the longest
+    reference less the margins."""
+    active = np.flatnonzero(speech)
+    first, last = int(active[0]), int(active[-1]) + 1
+    longest = int((MAX_VOICE_SECONDS - 2 * _MARGIN) / _FRAME)
+    if last - first <= longest:
+        return first, last
+    pause = round(_PAUSE / _FRAME)
+    # Frames behind at least one pause where speech begins.
+    quiet = np.convolve(~speech, np.ones(pause), mode="full")[: len(speech)] == pause
+    begins = np.flatnonzero(speech[1:] & quiet[:-1]) + 1
+    begins = [first, *begins[(begins > first) & (begins < _SEARCHED / _FRAME)].tolist()]
+    said = np.concatenate(([0], speech.cumsum()))
+    best, best_share = begins[0], -1.0
+    for begin in begins:
+        share = float(said[min(begin + longest, len(speech))] - said[begin]) / longest
+        if share > best_share:
+            best, best_share = begin, share
+        if share >= 0.6:  # the earlier, the surer which words are said there
+            break
+    # The last pause that leaves enough, else the longest stretch.
+    window = np.arange(best + int(_LEAST / _FRAME), min(best + longest, len(speech)))
+    ends = window[quiet[window]]
+    stop = int(ends[-1]) - pause + 1 if len(ends) else int(window[-1]) + 1
+    return best, stop
+
+
+def _share_of(text: str, start: float, end: float) -> str:
+    """The words likely said between two shares of a recording's speech, cut at punctuation where
+    some is near."""
+    spaced = " " in text.strip()
+    words = text.split() if spaced else list(text.strip())
+    if not words:
+        return text
+    weights = np.array([max(syllables(word), 0.1) for word in words]).cumsum()
+    edges = np.concatenate(([0.0], weights / weights[-1]))
+    near = 2 if spaced else 4
+    first = _edge(words, edges, start, near)
+    stop = max(first + 1, _edge(words, edges, end, near))
+    chosen = words[first:stop]
+    joined = " ".join(chosen) if spaced else "".join(chosen)
+    return joined if not is_cjk(joined[:1]) else joined.lstrip("，。、；：！？")
+
+
+def _edge(words: list[str], edges: np.ndarray, share: float, near: int) -> int:
+    """The boundary between words nearest to a share; one behind punctuation goes first."""
+    guess = int(np.abs(edges - share).argmin())
+    if guess in (0, len(words)):
+        return guess
+    close = range(max(1, guess - near), min(len(words) - 1, guess + near) + 1)
+    stops = [i for i in close if _PUNCTUATION.search(words[i - 1])]
+    return min(stops, key=lambda i: abs(i - guess)) if stops else guess
+
+
+def voice_of(latents: Tensor, text: str, patch_size: int, frame_rate: float) -> Voice:
+    """What was just said, (L, d), as the voice of what comes next."""
+    longest = int(MAX_VOICE_SECONDS * frame_rate)
+    longest -= longest % patch_size
+    kept = latents[:longest]
+    if len(kept) < len(latents):
+        text = _share_of(text, 0.0, len(kept) / len(latents))
+    return Voice(kept[None], text, SYLLABLES_PER_SECOND)
+
+
+def silent_voice(model: UniAudio) -> Tensor:
+    """The latent frame (d,) of digital silence, in the head's units."""
+    rate = model.tokenizer.config.sample_rate
+    with torch.no_grad():
+        latents = model.tokenizer.encode(np.zeros(rate, dtype=np.float32), rate).values
+    return model.normalize(latents[0, -1])
