@@ -80,6 +80,7 @@ class Editor:
         aligner: an aligner of uniaudio-lm, or its name; "" takes one that is there.
         judge: chooses among the takes of new words, see `parts.Take`; None makes one of the model.
         parts: all of these at once, for editors that share a model.
+        backends: made `edit_backend`s by name, used instead of those that a name would make.
         check: let the output be recognised, and write the result into the receipt.
         seed: of everything random.
         options: of the backends: `sound` (a file), `snr_db`, `candidates` (takes of new words).
@@ -96,6 +97,7 @@ class Editor:
         aligner: Aligner | str = "",
         judge: Judge | None = None,
         parts: Parts | None = None,
+        backends: Mapping[str, EditBackend] | None = None,
         check: bool = False,
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
@@ -109,7 +111,7 @@ class Editor:
         self._check = check
         self.seed = seed
         self.options = dict(options or {})
-        self._backends: dict[str, EditBackend] = {}
+        self._backends: dict[str, EditBackend] = dict(backends or {})
         if backend != "auto":
             self._get(backend)
 

@@ -15,6 +15,10 @@ class NotUnderstoodError(InstructionError):
     """An instruction that a parser can make nothing of."""
 
 
+class NotFoundError(InstructionError):
+    """The words that an instruction names are not in the text, as a parser reads it."""
+
+
 class TextNeededError(InstructionError):
     """An instruction about words, while it is not known what the recording says."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,45 @@ from uniaudio_lm.generation import Item, RecordedNoise, Sampling, Step, generate
 from uniaudio_lm.interfaces import TextInfo
 from uniaudio_lm.models.uniaudio import UniAudio
 from uniaudio_lm.stop.linear import LinearStop
-from uniaudio_lm.tasks.edit import run_edit, source_latents
+from uniaudio_lm.tasks.edit import EditedSpeech, edit
 
 NEW_TOKENS = 16
 
 
+@dataclass(frozen=True)
+class EditCase:
+    """A recorded edit: what it was asked, its recording (T,), and the random numbers in it.
+
+    Attributes:
+        posterior_noise: (1, L, d).
+    """
+
+    instruction: str
+    use_cot: bool
+    wav: Tensor
+    posterior_noise: Tensor
+    noise: RecordedNoise
+    sampling: Sampling
+
+
+def direct_edit(model: UniAudio, case: EditCase) -> EditedSpeech:
+    """A recorded edit by this package alone."""
+    return edit(
+        model, case.wav, model.tokenizer.config.sample_rate, case.instruction,
+        use_cot=case.use_cot, noise=case.noise, sampling=case.sampling,
+        posterior_noise=case.posterior_noise,
+    )  # fmt: skip
+
+
 @torch.no_grad()
-def unified_outputs(folder: Path, io: Tensors, options: argparse.Namespace) -> Tensors:
-    """Every run of `layout.json` whose inputs are recorded."""
+def unified_outputs(
+    folder: Path,
+    io: Tensors,
+    options: argparse.Namespace,
+    editing: Callable[[UniAudio, EditCase], EditedSpeech] = direct_edit,
+) -> Tensors:
+    """Every run of `layout.json` whose inputs are recorded. `editing` makes the edits: what is
+    built on this package is compared by giving its own."""
     model = UniAudio.from_pretrained(folder)
     runs = load_json(folder / "layout.json")["runs"]
     out: Tensors = {}
@@ -46,7 +78,7 @@ def unified_outputs(folder: Path, io: Tensors, options: argparse.Namespace) -> T
         if "init_noise_bct" not in inputs:
             found = _recognition(model, run, inputs)
         elif "use_cot" in run:
-            found = _edit(model, run, inputs)
+            found = _edit(model, run, inputs, editing)
         else:
             found = _speech(model, run, inputs)
         detector.stop_head.bias.copy_(kept)
@@ -145,20 +177,22 @@ def _speech(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Tensors
 _INSTRUCTION = re.compile(r"<prompt>(.*)\n</prompt>", re.DOTALL)
 
 
-def _edit(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Tensors:
+def _edit(
+    model: UniAudio,
+    run: Mapping[str, Any],
+    inputs: Tensors,
+    editing: Callable[[UniAudio, EditCase], EditedSpeech],
+) -> Tensors:
     instruction = _INSTRUCTION.search(str(run["text"]))
     if instruction is None:
         raise UserError("layout.json: an edit's text has no <prompt>...</prompt>")
-    rate = model.tokenizer.config.sample_rate
     drawn = inputs["enc_noise_bdt"].transpose(1, 2)  # (B, d, L) -> (B, L, d)
-    latents = source_latents(model, inputs["waveform"][0], rate, noise=drawn)
-    noise, sampling = _recorded(model, inputs)
-    made = run_edit(
-        model, latents, instruction[1], use_cot=bool(run["use_cot"]), noise=noise,
-        sampling=sampling,
+    case = EditCase(
+        instruction[1], bool(run["use_cot"]), inputs["waveform"][0], drawn,
+        *_recorded(model, inputs),
     )  # fmt: skip
-    if made.latents is None:
-        return {}
+    speech = editing(model, case)
+    made = speech.run
     ids = torch.tensor([made.prompt.ids])
     start, count = made.prompt.spans[0]
     return _audio_outputs(model, made.steps, inputs) | {
@@ -166,5 +200,5 @@ def _edit(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Tensors:
         "attention_mask": torch.ones_like(ids),
         "audio_placeholder_loc_lens": torch.tensor([[[start, count]]]),
         "llm_prompt_embeds": made.embeds,
-        "wave": model.tokenizer.decode(made.latents)[:, None],
+        "wave": speech.wav[None, None],
     }

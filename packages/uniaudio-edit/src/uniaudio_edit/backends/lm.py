@@ -7,7 +7,8 @@ keeps them. Axes: T samples, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,10 +24,29 @@ from uniaudio_edit.pcm import from_float, to_float
 from uniaudio_edit.plan import Operation, Plan
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from uniaudio_edit.parts import Parts
     from uniaudio_lm import UniAudio
+    from uniaudio_lm.generation import Noise
+    from uniaudio_lm.tasks.edit import EditedSpeech
 
 _PURPOSE = "{} needs an edit model, one that speaks the edited recording"
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of one pass.
+
+    Attributes:
+        seed: of the generation head, where no noise is given.
+        noise: of the generation head.
+        posterior_noise: (1, L, d) to sample the recording's latents with; None takes their mean.
+    """
+
+    seed: int = 0
+    noise: Noise | None = None
+    posterior_noise: Tensor | None = None
 
 
 class LmBackend(EditBackend):
@@ -35,6 +55,10 @@ class LmBackend(EditBackend):
     The checkpoint knows one edit at a time: several are made one after the other, those of words
     from the last to the first, so that positions stay right. An instruction that the `lm` parser
     read is given to the model as the user wrote it, in one pass.
+
+    Args:
+        draw: the random numbers of the n-th pass; by default recordings are encoded without any,
+            and the speech draws from the request's seed, one more for each pass.
     """
 
     operations = frozenset(
@@ -45,6 +69,9 @@ class LmBackend(EditBackend):
     )  # fmt: skip
     needs_words = False
     is_global = True
+
+    def __init__(self, draw: Callable[[int], Draws] | None = None) -> None:
+        self._draw = draw
 
     def check(self, operations: Sequence[Operation], parts: Parts) -> None:
         """See `EditBackend.check`."""
@@ -60,10 +87,10 @@ class LmBackend(EditBackend):
         rate = request.sample_rate
         notes: list[str] = []
         for n, (instruction, use_cot, wanted) in enumerate(passes(request)):
-            wav, rate = _edit(
-                model, wav, rate, instruction, use_cot=use_cot, seed=request.seed + n,
-                wanted=wanted, notes=notes,
-            )  # fmt: skip
+            draws = Draws(seed=request.seed + n) if self._draw is None else self._draw(n)
+            made = self.make(model, wav, rate, instruction, use_cot, draws)
+            notes += _doubts(made, instruction, wanted if use_cot else None)
+            wav, rate = made.wav.numpy(), made.sample_rate
         if not len(wav):
             raise UserError("the model ended without a sound")
         channels = request.pcm.shape[1]
@@ -81,30 +108,34 @@ class LmBackend(EditBackend):
         change = Change((0, len(request.pcm)), (0, len(pcm)), index)
         return EditResult(pcm, [change], notes, {"lm": model.model_id})
 
+    def make(  # noqa: PLR0917
+        self, model: UniAudio, wav: np.ndarray, rate: int, instruction: str, use_cot: bool,
+        draws: Draws,
+    ) -> EditedSpeech:  # fmt: skip
+        """One pass over a recording (T,)."""
+        from uniaudio_lm.tasks.edit import edit
+        from uniaudio_lm.tasks.tts import sampling_of
 
-def _edit(
-    model: UniAudio,
-    wav: np.ndarray,
-    rate: int,
-    instruction: str,
-    *,
-    use_cot: bool,
-    seed: int,
-    wanted: str,
-    notes: list[str],
-) -> tuple[np.ndarray, int]:
-    """One pass: the edited recording (T,) and its rate."""
-    made = model.edit(wav, rate, published_prompt(instruction), use_cot=use_cot, seed=seed)
+        return edit(
+            model, wav, rate, published_prompt(instruction), use_cot=use_cot, seed=draws.seed,
+            noise=draws.noise, posterior_noise=draws.posterior_noise,
+            sampling=sampling_of(model, None, None, None),
+        )  # fmt: skip
+
+
+def _doubts(made: EditedSpeech, instruction: str, wanted: str | None) -> list[str]:
+    """What went otherwise than asked; `wanted` is the text that the model should have written."""
+    notes = []
     if made.stop_reason != "stop":
         notes.append(
             f"'{instruction}': the model did not end by itself ({made.stop_reason}); the end of "
             "the recording may be missing or go on"
         )
-    if use_cot:
+    if wanted is not None:
         understood = read_answer(made.answer).text
         if [u.key for u in Text(understood).units] != [u.key for u in Text(wanted).units]:
             notes.append(f"'{instruction}': the model meant to say '{understood}'")
-    return made.wav.numpy(), made.sample_rate
+    return notes
 
 
 def passes(request: EditRequest) -> list[tuple[str, bool, str]]:

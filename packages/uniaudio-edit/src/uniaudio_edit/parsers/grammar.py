@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from uniaudio_edit.errors import (
     AmbiguousInstructionError,
     InstructionError,
+    NotFoundError,
     NotUnderstoodError,
     TextNeededError,
 )
@@ -168,7 +169,8 @@ def _fail(failure: LookupFailed, text: Text) -> None:
         raise TextNeededError(
             "what the recording says is not known, so no words can be edited; give it with --text"
         )
-    raise InstructionError(failure.message)
+    kind = NotFoundError if failure.kind == "missing" else InstructionError
+    raise kind(failure.message)
 
 
 def _verb(clause: str) -> str:

@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from uniaudio_edit.data.cot import MASK, published_prompt, unmark
-from uniaudio_edit.errors import InstructionError, NotUnderstoodError, TextNeededError
+from uniaudio_edit.errors import (
+    InstructionError,
+    NotFoundError,
+    NotUnderstoodError,
+    TextNeededError,
+)
 from uniaudio_edit.interfaces import InstructionParser
 from uniaudio_edit.parsers.grammar import GrammarParser
-from uniaudio_edit.parsers.quoting import clean
+from uniaudio_edit.parsers.quoting import clean, extract
 from uniaudio_edit.parsers.units import Text
 from uniaudio_edit.plan import Operation, Plan
 
@@ -120,6 +125,11 @@ class LmParser(InstructionParser):
         try:
             plan = GrammarParser().parse(instruction, text, language=language, which=which)
         except (NotUnderstoodError, TextNeededError):
+            return None
+        except NotFoundError as error:
+            quotes = extract(clean(instruction)).quotes
+            if any(str(error).startswith(f"'{quote}'") for quote in quotes):
+                raise  # words in quotation marks are meant as they stand
             return None
         return None if plan.semantic else plan
 

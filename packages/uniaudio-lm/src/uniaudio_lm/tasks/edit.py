@@ -82,6 +82,7 @@ class EditedSpeech:
             trained for it write nothing where the sound alone is edited.
         stop_reason: "stop" only where the learned head fired.
         patches: made.
+        run: how it went.
     """
 
     wav: Tensor
@@ -89,6 +90,7 @@ class EditedSpeech:
     answer: str
     stop_reason: str
     patches: int
+    run: EditRun
 
 
 @torch.no_grad()
@@ -202,12 +204,16 @@ def edit(
     instruction: str,
     *,
     use_cot: bool,
-    seed: int,
     sampling: Sampling,
+    seed: int = 0,
+    noise: Noise | None = None,
+    posterior_noise: Tensor | None = None,
 ) -> EditedSpeech:
-    """See `UniAudio.edit`."""
-    latents = source_latents(model, wav, sample_rate)
-    noise = SeededNoise(seeded_generator(seed))
+    """See `UniAudio.edit`; `noise` takes the place of the seed, `posterior_noise` is as in
+    `source_latents`."""
+    if noise is None:
+        noise = SeededNoise(seeded_generator(seed))
+    latents = source_latents(model, wav, sample_rate, posterior_noise)
     made = run_edit(model, latents, instruction, use_cot=use_cot, noise=noise, sampling=sampling)
     if made.latents is None:
         raise UserError(
@@ -216,7 +222,7 @@ def edit(
         )
     speech = model.tokenizer.decode(made.latents)[0].float().cpu()
     rate = model.tokenizer.config.sample_rate
-    return EditedSpeech(speech, rate, made.answer(model), made.reason, made.patches)
+    return EditedSpeech(speech, rate, made.answer(model), made.reason, made.patches, made)
 
 
 @torch.no_grad()
