@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from mingtok_audio.modules.transformer import apply_rotary
 from uniaudio_lm import UniAudio
 from uniaudio_lm.backbones.hf_causal_lm import HfCausalLm
 from uniaudio_lm.backbones.moe import SparseMoe
+from uniaudio_lm.heads.dit import DitAttention, rotary_turns
 from uniaudio_lm.models.layout import lay_out, matrices, pays
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
@@ -123,6 +125,17 @@ def test_weights_for_use_stand_in_columns_and_for_training_in_rows(tmp_path: Pat
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     saved = UniAudio.from_pretrained(model.save_pretrained(tmp_path / "saved"))
     assert all(torch.equal(before[name], tensor) for name, tensor in saved.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rotations_as_complex_numbers_are_rotations(dtype: torch.dtype) -> None:
+    attention = DitAttention(32, 4, 3, False)
+    x = torch.randn(2, 5, 2, 4, 8).to(dtype)
+    turns = rotary_turns(5, 8)
+    found = attention._rotate(x, turns)
+    wanted = apply_rotary(x, turns[..., 0], turns[..., 1], "interleaved")
+    assert torch.allclose(found[..., :3, :], wanted[..., :3, :], atol=1e-6)
+    assert torch.equal(found[..., 3, :], x[..., 3, :])  # this head is not turned
 
 
 def test_training_works_in_either_layout() -> None:

@@ -9,6 +9,7 @@ head, S = 1 + 2p tokens, H heads, E head size.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,13 @@ from uniaudio_lm.heads.flow_matching import FlowHead, sinusoids
 _EPS = 1e-6
 
 
+@functools.lru_cache(maxsize=8)
+def rotary_turns(tokens: int, head_dim: int) -> Tensor:
+    """Cosines and sines (S, 1, 1, E / 2, 2) of tokens 0, 1, ..., float32 on the CPU."""
+    with torch.inference_mode(False):
+        return torch.stack(rotary_table(0, tokens, head_dim, 10000.0), dim=-1)[:, None, None]
+
+
 class DitAttention(nn.Module):
     """Bidirectional attention with interleaved rotary embedding on the first `rotary_heads`."""
 
@@ -33,21 +41,32 @@ class DitAttention(nn.Module):
         self.q_norm = nn.RMSNorm(self.head_dim, eps=_EPS) if qk_norm else nn.Identity()
         self.k_norm = nn.RMSNorm(self.head_dim, eps=_EPS) if qk_norm else nn.Identity()
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, last: int | None) -> Tensor:
-        """x (N, S, C) -> (N, S, C), or of the `last` tokens only."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, self.head_dim)).unbind(dim=2)
-        q, k, v = (h.transpose(1, 2) for h in (self.q_norm(q), self.k_norm(k), v))  # (N, H, S, E)
-        q, k = self._rotate(q, cos, sin), self._rotate(k, cos, sin)
+    def forward(self, x: Tensor, turns: Tensor, last: int | None) -> Tensor:
+        """x (N, S, C), turns as `rotary_turns` -> (N, S, C), or of the `last` tokens only."""
+        heads = self.qkv(x).unflatten(-1, (3, self.heads, self.head_dim))
+        if isinstance(self.q_norm, nn.Identity):
+            qk = heads[:, :, :2]
+        else:
+            qk = torch.stack((self.q_norm(heads[:, :, 0]), self.k_norm(heads[:, :, 1])), dim=2)
+        q, k = self._rotate(qk, turns).transpose(1, 3).unbind(dim=2)  # (N, H, S, E)
+        v = heads[:, :, 2].transpose(1, 2)
         if last is not None:
             q = q[:, :, -last:]
         mixed = F.scaled_dot_product_attention(q, k, v)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
-    def _rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def _rotate(self, x: Tensor, turns: Tensor) -> Tensor:
+        """x (N, S, 2, H, E): queries and keys together."""
+        turned = x[..., : self.rotary_heads, :]
+        if x.device.type == "cpu":  # as complex numbers, one operation; not every device has them
+            pairs = torch.view_as_complex(turned.float().unflatten(-1, (-1, 2)))
+            real = torch.view_as_real(pairs * torch.view_as_complex(turns))
+            turned = real.flatten(-2).to(x.dtype)
+        else:
+            turned = apply_rotary(turned, turns[..., 0], turns[..., 1], "interleaved")
         if self.rotary_heads == self.heads:
-            return apply_rotary(x, cos, sin, "interleaved")
-        turned = apply_rotary(x[:, : self.rotary_heads], cos, sin, "interleaved")
-        return torch.cat((turned, x[:, self.rotary_heads :]), dim=1)
+            return turned
+        return torch.cat((turned, x[..., self.rotary_heads :, :]), dim=-2)
 
 
 class DitBlock(nn.Module):
@@ -67,13 +86,12 @@ class DitBlock(nn.Module):
     def forward(
         self,
         x: Tensor,
-        cos: Tensor,
-        sin: Tensor,
+        turns: Tensor,
         keep: Tensor | None = None,
         last: int | None = None,
     ) -> Tensor:
         """x (N, S, C) -> (N, S, C); `keep` (N, S) zeroes the attention's output elsewhere."""
-        mixed = self.attn(self.norm1(x), cos, sin, last)
+        mixed = self.attn(self.norm1(x), turns, last)
         if keep is not None:
             mixed = mixed.masked_fill(~keep[..., None], 0.0)
         if last is not None:
@@ -91,8 +109,7 @@ class DitContext:
     """(K, N, 1, C) token 0 of each step."""
     history: Tensor
     """(N, p, C)."""
-    cos: Tensor
-    sin: Tensor
+    turns: Tensor
 
 
 class DitHead(FlowHead):
@@ -152,10 +169,8 @@ class DitHead(FlowHead):
         """See `FlowHead.prepare`."""
         first = (self.time_embedding(times) + self.cond_embedder(cond))[:, :, None]
         tokens = 1 + history.shape[1] + self.patch_size
-        cos, sin = rotary_table(0, tokens, self.head_dim, 10000.0)
-        return DitContext(
-            first, self.x_embedder(history), cos.to(history.device), sin.to(history.device)
-        )
+        turns = rotary_turns(tokens, self.head_dim).to(history.device)
+        return DitContext(first, self.x_embedder(history), turns)
 
     def velocity(self, x: Tensor, step: int, context: DitContext) -> Tensor:
         """See `FlowHead.velocity`. The last block computes the patch's tokens alone."""
@@ -163,7 +178,7 @@ class DitHead(FlowHead):
         final = len(self.blocks) - 1
         for i, block in enumerate(self.blocks):
             last = self.patch_size if i == final else None
-            tokens = block(tokens, context.cos, context.sin, last=last)
+            tokens = block(tokens, context.turns, last=last)
         return self.linear(self.norm_final(tokens))
 
     def tokens(
@@ -181,5 +196,5 @@ class DitHead(FlowHead):
             lead = mask[:, :1].expand(-1, tokens.shape[1] - mask.shape[1])
             keep = torch.cat((lead, mask), dim=1)
         for block in self.blocks:
-            tokens = block(tokens, context.cos, context.sin, keep)
+            tokens = block(tokens, context.turns, keep)
         return self.linear(self.norm_final(tokens))
