@@ -163,6 +163,21 @@ def test_sound_needs_no_text_and_words_do() -> None:
         parse("delete 'fox'", "")
 
 
+@pytest.mark.parametrize(
+    ("instruction", "kind", "params"),
+    [
+        ("The volume should be 0.3 times the present one", "volume", {"factor": 0.3}),
+        ("Set the volume to 1.2 times of what it was", "volume", {"factor": 1.2}),
+        ("the pitch should move by -4 semitones", "pitch", {"semitones": -4.0}),
+        ("Get the speech free of noise", "denoise", {}),
+        ("Change the speed to 1.2x", "speed", {"factor": 1.2}),
+    ],
+)
+def test_sound_in_roundabout_words(instruction: str, kind: str, params: dict[str, float]) -> None:
+    (op,) = parse(instruction).operations
+    assert (op.type, op.params) == (kind, params)
+
+
 def test_spans_count_units_and_point_at_the_old_text() -> None:
     plan = parse("replace 'lazy dog' with 'cat', delete 'quick' and make it 10% louder")
     assert [(op.type, op.text_span) for op in plan.operations] == [

@@ -42,7 +42,7 @@ _KNOWN_WORDS = """
     quieten soft softer softly amplify attenuate boost
     increase increases increased increasing decrease decreases decreased reduce reduces reduced reducing cut double
     doubled doubling triple tripled halve halved twice thrice times time factor multiplier ratio percent per cent x
-    original originally current normal previous value amount
+    original originally current normal previous present value amount should must move moves moved what was
     bit little tiny small touch tad notch shade slight slightly somewhat marginally much lot lots way significantly
     considerably far very really substantially quite rather just about around again over further overall
     fade fades fading out first last final seconds second sec secs ms milliseconds millisecond start beginning end
@@ -232,7 +232,8 @@ def _denoise(low: str) -> Iterator[Reading]:
         rf"(?:de-?noise|enhance)(?: {thing})?|{verb} {noise}(?: (?:from|in|of|out of) .+)?|"
         rf"(?:clean|clean up|tidy up) {thing}(?: up)?|(?:apply |perform |do |run )?(?:some )?"
         rf"(?:noise (?:reduction|removal|suppression|cancellation)|denoising)(?: (?:on|to|for) .+)?|"
-        rf"make (?:it|{thing}) (?:noise[- ]free|cleaner|clean|less noisy)|(?:de-?noise) .+|"
+        rf"(?:make|get) (?:it|{thing}) (?:noise[- ]free|free (?:of|from) {noise}|cleaner|clean|less noisy)|"
+        rf"(?:de-?noise) .+|"
         rf"improve (?:the )?(?:sound |audio )?quality(?: of .+)?",
         low,
     ):
