@@ -1,7 +1,7 @@
 """Builds what the phonemizer `english` ships: the pronunciation table, the letter-to-sound weights.
 
     python examples/english_phonemizer/build.py table --dictionary index.js
-    python examples/english_phonemizer/build.py letters --epochs 10
+    python examples/english_phonemizer/build.py letters [--epochs 10] [--resume]
     python examples/english_phonemizer/build.py measure
 
 `letters` leaves every 20th word (by a hash) out of training; `measure` reads those.
@@ -67,8 +67,11 @@ def is_held_out(word: str) -> bool:
     return hashlib.sha256(word.encode()).digest()[0] % 20 == 0
 
 
-def train_letters(epochs: int, seed: int = 0) -> None:
-    """Train the network on the table's words, and write its weights."""
+def train_letters(epochs: int, resume: bool, seed: int = 0) -> None:
+    """Train the network on the table's words, and write its weights after every epoch.
+
+    `resume` goes on from the shipped weights, at half the rate.
+    """
     torch.manual_seed(seed)
     table = load_table()
     index = {symbol: i + 1 for i, symbol in enumerate(PHONEMES)}
@@ -80,7 +83,10 @@ def train_letters(epochs: int, seed: int = 0) -> None:
     items.sort(key=lambda item: len(item[0]))
     batches = [items[i : i + 256] for i in range(0, len(items), 256)]
     model = LetterToSound(dropout=0.1).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01)
+    if resume:
+        model.load_state_dict(load_letters().state_dict())
+    peak = 2e-3 if resume else 4e-3
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.01)
     total, step, started = epochs * len(batches), 0, time.monotonic()
     for epoch in range(epochs):
         summed = 0.0
@@ -88,7 +94,7 @@ def train_letters(epochs: int, seed: int = 0) -> None:
             batch = batches[number]
             rate = min(1.0, (step + 1) / 300) * 0.5 * (1 + math.cos(math.pi * step / total))
             for group in optimizer.param_groups:
-                group["lr"] = 4e-3 * rate
+                group["lr"] = peak * rate
             words = [word for word, _ in batch]
             targets = torch.cat([torch.tensor(symbols) for _, symbols in batch])
             loss = F.ctc_loss(
@@ -165,6 +171,7 @@ def main() -> None:
     parser.add_argument("command", choices=["table", "letters", "measure"])
     parser.add_argument("--dictionary", type=Path)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     if options.command == "table":
         if options.dictionary is None:
@@ -173,7 +180,7 @@ def main() -> None:
         TABLE_PATH.write_bytes(pack_table(table))
         print(f"{len(table)} words, {TABLE_PATH.stat().st_size} bytes: {TABLE_PATH}")
     elif options.command == "letters":
-        train_letters(options.epochs)
+        train_letters(options.epochs, options.resume)
     else:
         measure()
 

@@ -183,7 +183,7 @@ class CtcAligner(Aligner):
         tokens = [s for word in words for s in word.symbols]
         owners = np.repeat(np.arange(len(words)), [len(word.symbols) for word in words])
         scored = with_wildcard(log_probs)
-        path = forced_path(scored, tokens)
+        path = forced_path(scored, tokens, repeatable=WILDCARD)
         if path is None:
             share = total / len(words)
             return [Word(w.text, i * share, (i + 1) * share, 0.0) for i, w in enumerate(words)]

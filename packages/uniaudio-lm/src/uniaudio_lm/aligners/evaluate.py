@@ -8,7 +8,7 @@ Prints one JSON object: the median absolute error of word starts and ends in mil
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def measure(aligner: Aligner, rows: Iterable[AlignRow]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     from mingtok_audio.core.cli import emit_json, fail
 
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("manifest")
     parser.add_argument("--split", default="test")
     parser.add_argument("--limit", type=int)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         rows = read_rows(AlignSource(options.manifest, options.split, options.limit))
         emit_json(measure(load_aligner(options.aligner), rows))

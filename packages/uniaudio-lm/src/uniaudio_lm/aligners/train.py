@@ -217,7 +217,7 @@ def train(
     return root / "model"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     from mingtok_audio.core.cli import fail
 
@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--minutes", type=float)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         config = load_run_config(options.config, options.overrides)

@@ -20,19 +20,25 @@ _EVERY = 16  # frames between moves of the band
 _MOST = 8 * _EVERY  # states that it moves at once
 
 
-def fewest_frames(tokens: Sequence[int]) -> int:
+def fewest_frames(tokens: Sequence[int], repeatable: int = -1) -> int:
     """Frames that a path needs at least: one a token, and a blank between equal ones."""
-    return len(tokens) + sum(a == b for a, b in pairwise(tokens))
+    return len(tokens) + sum(a == b != repeatable for a, b in pairwise(tokens))
 
 
 def forced_path(
-    log_probs: np.ndarray, tokens: Sequence[int], *, band: int = _BAND, block: int = _BLOCK
+    log_probs: np.ndarray,
+    tokens: Sequence[int],
+    *,
+    repeatable: int = -1,
+    band: int = _BAND,
+    block: int = _BLOCK,
 ) -> np.ndarray | None:
     """The likeliest path through all tokens.
 
     Args:
         log_probs: (T, V), symbol 0 is the blank.
         tokens: n symbols, each at least 1.
+        repeatable: a symbol that may follow itself without a blank.
         band: states that are followed at a time.
         block: frames whose back pointers are kept.
 
@@ -41,11 +47,11 @@ def forced_path(
         token has a frame. None where the tokens do not fit into T frames.
     """
     frames, count = len(log_probs), len(tokens)
-    if fewest_frames(tokens) > frames:
+    if fewest_frames(tokens, repeatable) > frames:
         return None
     if not count:
         return np.full(frames, -1, dtype=np.int64)
-    lattice = _Lattice(log_probs, tokens, max(4, min(band, 2 * count + 1)))
+    lattice = _Lattice(log_probs, tokens, repeatable, max(4, min(band, 2 * count + 1)))
     checkpoints = []
     alpha, low = lattice.start()
     lows = np.zeros(frames, dtype=np.int64)
@@ -73,7 +79,9 @@ def forced_path(
 class _Lattice:
     """One step of the recursion after another, over a band of states."""
 
-    def __init__(self, log_probs: np.ndarray, tokens: Sequence[int], band: int) -> None:
+    def __init__(
+        self, log_probs: np.ndarray, tokens: Sequence[int], repeatable: int, band: int
+    ) -> None:
         self.log_probs = log_probs
         self.frames, self.states, self.band = len(log_probs), 2 * len(tokens) + 1, band
         self.band = min(band, self.states)
@@ -82,9 +90,9 @@ class _Lattice:
         self.labels[1 : self.states : 2] = tokens
         # The step over a blank is for tokens that differ from the one before.
         self.skip = np.zeros(self.states + padding, dtype=bool)
-        self.skip[3 : self.states : 2] = (
-            self.labels[3 : self.states : 2] != (self.labels[1 : self.states - 2 : 2])
-        )
+        here = self.labels[3 : self.states : 2]
+        before = self.labels[1 : self.states - 2 : 2]
+        self.skip[3 : self.states : 2] = (here != before) | (here == repeatable)
         self.outside = np.zeros(self.states + padding, dtype=bool)
         self.outside[self.states :] = True
 
