@@ -145,3 +145,16 @@ def test_a_temporary_folder_goes_with_its_model() -> None:
     assert any(os.scandir(folder))
     model.placement._temporary.cleanup()
     assert not folder.exists()
+
+
+def test_the_commands_place_a_model(tmp_path: Path, whole: UniAudio) -> None:
+    from uniaudio_lm.commands.models import ModelChoice
+
+    (tmp_path / "map.json").write_text('{"backbone": "disk"}')
+    choice = ModelChoice(str(GOLDEN), "cpu", "float32", device_map=str(tmp_path / "map.json"))
+    assert places(choice.load()) == ["disk"] * 3
+    memory = f"cpu={sum(p.nbytes for p in whole.parameters()) * 3}B"
+    choice = ModelChoice(str(GOLDEN), "cpu", "float32", device_map="auto", max_memory=memory)
+    assert places(choice.load()) == ["cpu"] * 3
+    with pytest.raises(UserError, match="is no memory limit"):
+        ModelChoice(str(GOLDEN), device_map="auto", max_memory="much").load()

@@ -31,6 +31,9 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outp
 _DeviceMap = Annotated[
     str | None, typer.Option(help="Spread the model: auto, balanced, or a JSON file.")
 ]
+_MaxMemory = Annotated[
+    str | None, typer.Option(help="Most memory that a computed map uses: 0=20GB,cpu=60GB.")
+]
 _Quantize = Annotated[str | None, typer.Option(help="int8 keeps the language model in 8 bits.")]
 _Workers = Annotated[int, typer.Option(help="Processes for several inputs, a model each.")]
 _Force = Annotated[bool, typer.Option("--force", help="Do again what is done.")]
@@ -110,6 +113,7 @@ def asr(
     device: _Device = "auto",
     dtype: _Dtype = "auto",
     device_map: _DeviceMap = None,
+    max_memory: _MaxMemory = None,
     quantize: _Quantize = None,
     as_json: _Json = False,
 ) -> None:
@@ -118,8 +122,9 @@ def asr(
     from uniaudio_lm.commands.models import ModelChoice
 
     choice = ModelChoice(
-        model, device, dtype, aligner=aligner, device_map=device_map, quantize=quantize
-    )
+        model, device, dtype, aligner=aligner, device_map=device_map, max_memory=max_memory,
+        quantize=quantize,
+    )  # fmt: skip
     run_asr(
         inputs, output, choice, language=language, hotwords=hotwords, format=format,
         as_json=as_json, workers=workers, batch=batch_size, force=force,
@@ -146,6 +151,7 @@ def ask(
     device: _Device = "auto",
     dtype: _Dtype = "auto",
     device_map: _DeviceMap = None,
+    max_memory: _MaxMemory = None,
     quantize: _Quantize = None,
     as_json: _Json = False,
 ) -> None:
@@ -153,7 +159,9 @@ def ask(
     from uniaudio_lm.commands.ask import run as run_ask
     from uniaudio_lm.commands.models import ModelChoice
 
-    choice = ModelChoice(model, device, dtype, device_map=device_map, quantize=quantize)
+    choice = ModelChoice(
+        model, device, dtype, device_map=device_map, max_memory=max_memory, quantize=quantize
+    )
     run_ask(
         given, output, choice, follow_ups=then or (), max_tokens=max_tokens, format=format,
         as_json=as_json, workers=workers, force=force,
@@ -223,6 +231,7 @@ def tts(
     device: _Device = "auto",
     dtype: _Dtype = "auto",
     device_map: _DeviceMap = None,
+    max_memory: _MaxMemory = None,
     quantize: _Quantize = None,
     as_json: _Json = False,
 ) -> None:
@@ -233,7 +242,7 @@ def tts(
 
     choice = ModelChoice(
         model, device, dtype, head, stop, compressor, normalizer, device_map=device_map,
-        quantize=quantize,
+        max_memory=max_memory, quantize=quantize,
     )  # fmt: skip
     work = Speaking(choice, voice, voice_text, speaker, language, steps, cfg, temperature, seed)
     run_tts(

@@ -23,16 +23,19 @@ class ModelChoice:
     normalizer: str | None = None
     aligner: str | None = None
     device_map: str | None = None
+    max_memory: str | None = None
     quantize: str | None = None
 
     def load(self) -> UniAudio:
         """The model. Raises `UserError` in one line."""
+        from uniaudio_lm.models.placing import parse_memory
         from uniaudio_lm.models.uniaudio import UniAudio
 
+        memory = None if self.max_memory is None else parse_memory(self.max_memory)
         made = UniAudio.from_pretrained(
             self.model, device=self.device, dtype=self.dtype, generation_head=self.head,
             stop_detector=self.stop, compressor=self.compressor, device_map=self.device_map,
-            quantize=self.quantize,
+            max_memory=memory, quantize=self.quantize,
         )  # fmt: skip
         if self.normalizer is not None:
             made.use_text_normalizer(self.normalizer)
@@ -51,7 +54,8 @@ class ModelChoice:
         folders += [Path(p) for p in (self.head, self.stop, self.compressor, self.aligner) if p]
         files = sorted(f for folder in folders if folder.is_dir() for f in _files(folder))
         stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-        chosen = {k: v for k, v in asdict(self).items() if k not in ("device", "device_map")}
+        placed = ("device", "device_map", "max_memory")
+        chosen = {k: v for k, v in asdict(self).items() if k not in placed}
         return {**chosen, "files": stats, "revision": source.revision}
 
 

@@ -221,8 +221,8 @@ def _computed(  # noqa: PLR0917
     fixed = sum(p.numel() for n, p in model.named_parameters() if n not in inside) * dtype.itemsize
     if memory.get(own, 0) < fixed:
         raise UserError(
-            f"the parts that stay on {main} need {fixed / 1e9:.2f} GB, and "
-            f"{memory.get(own, 0) / 1e9:.2f} GB may be used: choose another device or dtype"
+            f"the parts that stay on {main} need {fixed / 1e6:,.1f} MB, and "
+            f"{memory.get(own, 0) / 1e6:,.1f} MB may be used: choose another device or dtype"
         )
     memory[own] -= fixed
     kinds = sorted({type(layer).__name__ for layer in layers})
