@@ -12,6 +12,7 @@ import torch
 
 from mingtok_audio.core.errors import ConfigError, UserError
 from uniaudio_lm import UniAudio
+from uniaudio_lm.config import PartConfig, UniAudioConfig
 from uniaudio_lm.models.placing import parse_memory, parse_size
 
 pytest.importorskip("accelerate")
@@ -158,3 +159,40 @@ def test_the_commands_place_a_model(tmp_path: Path, whole: UniAudio) -> None:
     assert places(choice.load()) == ["cpu"] * 3
     with pytest.raises(UserError, match="is no memory limit"):
         ModelChoice(str(GOLDEN), device_map="auto", max_memory="much").load()
+
+
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_a_transformers_backbone_is_placed_and_quantised(
+    whole: UniAudio, tmp_path: Path, quantize: str | None
+) -> None:
+    if quantize is not None:
+        pytest.importorskip("torchao.quantization")
+    small = {
+        "model_type": "qwen2", "vocab_size": 304, "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 1,
+        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": True,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    config = UniAudioConfig(
+        backbone=PartConfig("hf_causal_lm", {"config": small}),
+        generation_head=PartConfig("mlp", {"width": 16, "depth": 1}),
+        stop_detector=PartConfig("linear"),
+        compressor=PartConfig("pooling"),
+    )
+    made = UniAudio(config, whole.tokenizer.config, whole.text).eval()
+    folder = made.save_pretrained(tmp_path / "model")
+    x = torch.randn(2, 6, 32)
+    with torch.no_grad():
+        wanted = made.backbone(x)
+        if quantize is None:
+            loaded = UniAudio.from_pretrained(folder, device_map={"backbone": "disk"})
+            assert all(p.is_meta for p in loaded.backbone.model.model.layers.parameters())
+            assert torch.allclose(loaded.backbone(x), wanted, atol=1e-5)
+        else:
+            loaded = UniAudio.from_pretrained(folder, quantize=quantize)
+            assert (
+                loaded.backbone.model.model.layers[0].mlp.up_proj.weight.qdata.dtype == torch.int8
+            )
+            error = (loaded.backbone(x) - wanted).norm() / wanted.norm()
+            assert 0 < error < 0.05
+        assert loaded.backbone.logits(wanted).allclose(made.backbone.logits(wanted), atol=1e-5)

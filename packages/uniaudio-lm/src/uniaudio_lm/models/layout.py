@@ -21,9 +21,13 @@ def pays(device: torch.device, dtype: torch.dtype | None) -> bool:
 
 
 def matrices(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The weights of products by name: of linear layers, and stacks of experts."""
+    """The weights of products by name: of linear layers, and stacks of experts. Not those that are
+    embeddings too, which are read by rows."""
+    tables = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
     for prefix, part in module.named_modules():
         for leaf, parameter in part.named_parameters(recurse=False):
+            if id(parameter) in tables:
+                continue
             if (isinstance(part, nn.Linear) and leaf == "weight") or (
                 parameter.dim() == 3 and getattr(part, "stacked", False)
             ):
