@@ -28,6 +28,8 @@ BUILTINS = [
     ("backbone", "bailing_moe"),
     ("backbone", "hf_causal_lm"),
     ("backbone", "dense"),
+    ("aligner", "ctc"),
+    ("phonemizer", "english"),
 ]
 
 

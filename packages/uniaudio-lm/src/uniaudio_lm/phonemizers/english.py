@@ -94,11 +94,13 @@ def look_up(word: str) -> tuple[str, ...] | None:
     said = table.get(word)
     if said is not None:
         return tuple(unpacked(said))
-    for ending in ("'s", "s'", "s"):
+    if word.endswith("s'"):
+        return look_up(word[:-1])
+    for ending in ("'s", "s"):
         stem = table.get(word.removesuffix(ending)) if word.endswith(ending) else None
         if stem is not None and len(word) > len(ending) + 1:
             phonemes = unpacked(stem)
-            return tuple(phonemes if ending == "s'" else phonemes + _plural(phonemes[-1]))
+            return tuple(phonemes + _plural(phonemes[-1]))
     return None
 
 
