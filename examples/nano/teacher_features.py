@@ -36,7 +36,7 @@ def main() -> None:
 
     def recordings() -> Iterator[np.ndarray]:
         nonlocal seconds
-        for index in range(len(library)):
+        for index in range(len(library.recordings)):
             wav = library.samples(index)
             if wav is not None:
                 seconds += len(wav) / SAMPLE_RATE
@@ -45,7 +45,7 @@ def main() -> None:
     start, done = time.monotonic(), 0
     for count in cache.fill(recordings()):
         done += count
-        print(f"{done} of {len(library)} recordings, {seconds / 3600:.2f} h read", flush=True)
+        print(f"{done} of {len(library.recordings)} recordings, {seconds / 3600:.2f} h read", flush=True)
         if options.minutes and time.monotonic() - start > 60 * options.minutes:
             break
 
