@@ -90,6 +90,8 @@ def load_model(
     _check_vocabulary(model)
     model.model_id, model.folder = source.id, source.path
     model.tokenizer.model_id = tokenizer.name
+    if config.tokenizer is not None:  # checked above; an aligner may be bound to it
+        model.tokenizer.model_hash = config.tokenizer.sha256
     return model.eval()
 
 
