@@ -13,6 +13,7 @@ from uniaudio_lm.backbones.hf_causal_lm import HfCausalLm
 from uniaudio_lm.backbones.moe import SparseMoe
 from uniaudio_lm.heads.dit import DitAttention, rotary_turns
 from uniaudio_lm.models.layout import lay_out, matrices, pays
+from uniaudio_lm.tasks.voice import silent_voice
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
 QWEN = {
@@ -175,3 +176,16 @@ def test_int8_weights_are_small_and_close() -> None:
     assert small.synthesize("ha", num_steps=1, cfg_scale=1.0).patches
     with pytest.raises(Exception, match=r"cannot be saved: .* is quantised"):
         small.save_pretrained("never")
+
+
+def test_silence_is_encoded_once_and_again_after_training() -> None:
+    model = UniAudio.from_pretrained(GOLDEN)
+    first = silent_voice(model)
+    assert silent_voice(model) is first
+    model.train()
+    with torch.no_grad():
+        model.tokenizer.encoder.posterior_proj.bias.add_(1.0)
+    assert not torch.equal(silent_voice(model), first)
+    model.eval()
+    second = silent_voice(model)
+    assert silent_voice(model) is second and not torch.equal(second, first)

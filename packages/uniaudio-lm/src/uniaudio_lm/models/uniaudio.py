@@ -80,6 +80,7 @@ class UniAudio(TaskMethods, nn.Module):
         self.generation_head = cast(GenerationHead, head)
         self.phonemizer = _new_phonemizer(config.phonemizer)
         self.folder: Path | None = None
+        self.kept_silence: Tensor | None = None
         self.use_text_normalizer(config.text_normalizer)
         stop = _build(get_host(), "stop_detector", config.stop_detector, dim=dim)
         self.stop_detector = cast(StopDetector, stop)
@@ -156,6 +157,7 @@ class UniAudio(TaskMethods, nn.Module):
         """See `nn.Module.train`. For use on a CPU, weights are laid out as its products read them
         fastest (`models.layout`)."""
         lay_out(self, columns=not mode)
+        self.kept_silence = None
         return super().train(mode)
 
     @property

@@ -202,8 +202,15 @@ def voice_of(latents: Tensor, text: str, patch_size: int, frame_rate: float) -> 
 
 
 def silent_voice(model: UniAudio) -> Tensor:
-    """The latent frame (d,) of digital silence, in the head's units."""
+    """The latent frame (d,) of digital silence, in the head's units; kept while the model is in
+    use."""
+    kept = model.kept_silence
+    if kept is not None and (kept.device, kept.dtype) == (model.device, model.dtype):
+        return kept
     rate = model.tokenizer.config.sample_rate
     with torch.no_grad():
         latents = model.tokenizer.encode(np.zeros(rate, dtype=np.float32), rate).values
-    return model.normalize(latents[0, -1])
+    silence = model.normalize(latents[0, -1]).to(model.device, model.dtype)
+    if not model.training:
+        model.kept_silence = silence
+    return silence
