@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +13,9 @@ import torch
 from mingtok_audio.core.components import PinnedModel, save_component
 from mingtok_audio.core.errors import AudioError, ConfigError, FormatError, HubError, UserError
 from uniaudio_lm import UniAudio, VoicePrompt
-from uniaudio_lm.commands.asr import subtitles
 from uniaudio_lm.config import PartConfig, UniAudioConfig
 from uniaudio_lm.heads.mlp import MlpHead
-from uniaudio_lm.tasks.asr import Transcript, TranscriptSegment, split_at_silence
-from uniaudio_lm.text.length import split_text
+from uniaudio_lm.tasks.asr import split_at_silence
 from uniaudio_lm.text.tokenizer import TextTokenizer
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
@@ -64,42 +60,6 @@ def test_streams_join_to_the_whole_and_seeds_decide(model: UniAudio) -> None:
     assert not torch.equal(model.synthesize("hello", seed=6, **QUICK).wav, whole.wav)
 
 
-@pytest.mark.parametrize("text", ["a", "ha " * 25, "<audio></role>"])
-def test_stress_texts_end_with_a_reason(model: UniAudio, text: str) -> None:
-    made = model.synthesize(text, **QUICK)
-    assert made.wav.isfinite().all() and len(made.wav)
-    assert all(r in ("stop", "max_length", "silence", "loop") for _, r in made.pieces)
-
-
-@pytest.mark.parametrize(
-    ("text", "match"),
-    [("", "empty"), (" \n", "empty"), ("😀🎉", "no letter"), ("x" * 10**6, "at most")],
-)
-def test_texts_that_cannot_be_said(model: UniAudio, text: str, match: str) -> None:
-    with pytest.raises(UserError, match=match):
-        model.synthesize_stream(text)
-
-
-def test_voices_that_cannot_be_used(model: UniAudio) -> None:
-    for samples, match in (
-        (torch.zeros(16000), "silent"),
-        (noise(0.1), "at least"),
-        (torch.full((16000,), torch.nan), "NaN"),
-        (noise(1.0).view(1, -1), "of shape"),
-    ):
-        with pytest.raises(AudioError, match=match):
-            model.synthesize_stream("hello", VoicePrompt(samples, 16000, "hi"))
-
-
-def test_a_long_voice_is_cut(model: UniAudio) -> None:
-    from uniaudio_lm.tasks.tts import make_job
-
-    job = make_job(model, "hello", voice(60.0, text="word " * 150), 0)
-    assert job.voice.latents is not None
-    assert 8.0 <= job.voice.latents.shape[1] / 50 <= 12.0
-    assert 15 <= len(job.voice.text.split()) <= 32
-
-
 def test_recognition_is_deterministic_and_takes_any_length(model: UniAudio) -> None:
     wav = noise(2.0, 24000)
     first = model.transcribe(wav, 24000, language="Canton", hotwords=["Quinn"])
@@ -123,13 +83,6 @@ def test_long_recordings_are_cut_where_it_is_quiet() -> None:
     assert [start for start, _ in spans[1:]] == [end for _, end in spans[:-1]]
     assert spans[0][0] == 0 and spans[-1][1] == len(wav)
     assert np.allclose([end / 1000 for _, end in spans[:-1]], quiet, atol=0.06)
-
-
-def test_text_is_split_without_loss() -> None:
-    text = "First sentence. Second, with a comma! " * 10 + "好的，没问题。" * 30 + "a" * 500
-    pieces = split_text(text, 6.0)
-    assert len(pieces) > 5
-    assert "".join("".join(pieces).split()) == "".join(text.split())
 
 
 def test_special_tokens_in_a_users_text_are_letters() -> None:
@@ -258,32 +211,3 @@ def test_folders_that_cannot_be_loaded(tmp_path: Path, model: UniAudio) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="was trained with the tokenizer nano-v1"):
         UniAudio.from_pretrained(folder)
-
-
-def test_subtitles_have_times_and_no_broken_cues() -> None:
-    said = [TranscriptSegment(0.0, 1.5, "a --> b\n\nc"), TranscriptSegment(3661.25, 3662.0, "d")]
-    transcript = Transcript("", "", said)
-    expected = (
-        "1\n00:00:00,000 --> 00:00:01,500\na -> b c\n\n2\n01:01:01,250 --> 01:01:02,000\nd\n\n"
-    )
-    assert subtitles(transcript, "srt") == expected
-    assert subtitles(transcript, "vtt").startswith("WEBVTT\n\n00:00:00.000 --> 00:00:01.500\n")
-
-
-def test_commands(tmp_path: Path) -> None:
-    def run(*args: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", "uniaudio_lm.cli", *args], capture_output=True, text=True
-        )
-
-    wav = tmp_path / "said.wav"
-    quick = ["-m", str(GOLDEN), "--steps", "1", "--cfg", "0"]
-    said = run("tts", "ha", "-o", str(wav), "--json", *quick)
-    assert said.returncode == 0, said.stderr
-    report = json.loads(said.stdout)
-    assert report["seconds"] > 0 and report["stop_reason"] and wav.is_file()
-    silent = run("tts", "", "-o", str(tmp_path / "none.wav"), *quick)
-    assert silent.returncode == 2 and silent.stderr == "error: the text is empty\n"
-    assert not (tmp_path / "none.wav").exists()
-    absent = run("asr", str(wav))
-    assert absent.returncode == 2 and "ships no language model weights" in absent.stderr

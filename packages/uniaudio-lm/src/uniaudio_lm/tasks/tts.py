@@ -163,16 +163,17 @@ def _check_language(model: UniAudio, text: str, language: str | None) -> None:
 def spoken_pieces(model: UniAudio, text: str, language: str | None = None) -> list[str]:
     """The text as it is said, in pieces of about `PIECE_SECONDS`.
 
-    Each sentence is normalised in `language`, or in its own: a text may mix them.
+    Each sentence is normalised in `language`, or in its own: a text may mix them. One without
+    letters is in the language of the one before.
     """
     sentences = split_sentences(text)
     normalizer = model.text_normalizer
     if normalizer is not None:
-        whole = language or guess_language(text)
+        code = language or guess_language(text)
         for i, sentence in enumerate(sentences):
-            letters = any(c.isalpha() for c in sentence)
-            own = guess_language(sentence) if language is None and letters else whole
-            said = normalizer.normalize(sentence, own)
+            if language is None and any(c.isalpha() for c in sentence):
+                code = guess_language(sentence)
+            said = normalizer.normalize(sentence, code)
             if not isinstance(said, str):
                 kind = type(normalizer).__name__
                 raise PluginError(f"the text normaliser {kind} gave {type(said).__name__}, no text")

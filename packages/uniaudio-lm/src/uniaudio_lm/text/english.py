@@ -226,7 +226,7 @@ _RULES: list[tuple[str, str | Callable[[_Match], str]]] = [
     (rf"{_ALONE}(\d{{1,4}}):(\d{{1,4}})(?![\w:])",
      lambda m: f"{cardinal(m[1])} to {cardinal(m[2])}"),
     (r"(?<![\w.])v?\d{1,6}(?:\.\d{1,6}){2,5}(?!\w)", _version),
-    (r"\b((?i:in|since|until|year)) ([12]\d{3})(?![\w,]|\.\d)",
+    (r"\b((?i:in|since|until|year)) ([12]\d{3})(?!\w|[.,]\d)",
      lambda m: f"{m[1]} {year(int(m[2]))}"),
     (r"(?<!\w)\.(\d+)", lambda m: f"point {spelled(m[1])}"),
     (r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", " "),  # "3D" is two words
