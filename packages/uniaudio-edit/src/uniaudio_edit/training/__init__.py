@@ -1,0 +1,1 @@
+"""Training of edit models on pairs, on the trainer that the other packages use."""
