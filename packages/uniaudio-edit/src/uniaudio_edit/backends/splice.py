@@ -30,6 +30,7 @@ _FADE_SECONDS = 0.008
 _SEARCH_SECONDS = 0.030
 _STEP_SECONDS = 0.001
 _ENERGY_SECONDS = 0.006
+_UNHEARD = 0.003  # of the recording's peak: -50 dB
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class SpliceBackend(EditBackend):
         for op in request.operations:
             assert op.text_span is not None
             index = request.plan.operations.index(op)
+            notes += _unheard(mono, rate, request.words, op)
             if not op.new:
                 cuts.append(_place(mono, rate, request.words, op.text_span, index))
                 continue
@@ -84,6 +86,15 @@ class SpliceBackend(EditBackend):
         cuts.sort(key=lambda cut: cut.start)
         result = _join(request.pcm, _disjoint(cuts, bits), bits)
         return replace(result, warnings=list(dict.fromkeys(notes)), models=models)
+
+
+def _unheard(mono: np.ndarray, rate: int, words: Sequence[Word], op: Operation) -> list[str]:
+    """A warning where nothing sounds at the place of the old words."""
+    i, j = op.text_span or (0, 0)
+    said = mono[round(words[i].start * rate) : round(words[j - 1].end * rate)] if i < j else mono
+    if not len(said) or np.abs(said).max() > _UNHEARD * np.abs(mono).max(initial=0.0):
+        return []
+    return [f"nothing is heard where '{op.old}' should be: do text and times belong to this?"]
 
 
 def _speaker(request: EditRequest, notes: list[str]) -> dict[str, str]:
