@@ -23,6 +23,7 @@ from uniaudio_lm.aligners.train import main as train_main
 from uniaudio_lm.aligners.units import INDEX, WILDCARD, Speller, SpokenWord
 from uniaudio_lm.aligners.viterbi import fewest_frames, forced_path
 from uniaudio_lm.conformance import check_aligner
+from uniaudio_lm.plugins import get_host
 from uniaudio_lm.text.words import split_words
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -100,13 +101,18 @@ def test_texts_become_symbols_and_stay_their_words() -> None:
     assert len(symbols["20%"]) >= 6 and WILDCARD not in symbols["20%"]
     assert set(symbols["привет"]) == {WILDCARD} and all(w.symbols for w in words)
 
-    class Says:
-        def normalize(self, text: str, language: str) -> str:
-            return {"$5": "five dollars"}.get(text, text)
 
-    five = Speller(Says()).words("$5", "en")[0]
-    assert five.text == "$5"
-    assert five.symbols == sum((w.symbols for w in speller.words("five dollars", "en")), ())
+def test_numbers_are_said_in_full_and_stay_one_word() -> None:
+    def symbols(text: str) -> tuple[int, ...]:
+        return sum((w.symbols for w in Speller().words(text, "en")), ())
+
+    normalizer = get_host().create("text_normalizer", "rules")
+    words = Speller(normalizer).words("It cost $5.20 in 1999 for 3 kg", "en")
+    said = {w.text: w.symbols for w in words}
+    assert list(said) == ["It", "cost", "$5.20", "in", "1999", "for", "3", "kg"]
+    assert said["$5.20"] == symbols("five dollars and twenty cents")
+    assert said["1999"] == symbols("nineteen ninety nine")  # a year, by the word before it
+    assert said["3"] == symbols("three") and said["kg"] == symbols("kilograms")
 
 
 def test_chinese_is_read_through_pypinyin() -> None:

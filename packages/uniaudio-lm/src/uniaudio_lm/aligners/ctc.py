@@ -56,6 +56,9 @@ class CtcAligner(Aligner):
             before `use_tokenizer`.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         in_dim: int = 64,

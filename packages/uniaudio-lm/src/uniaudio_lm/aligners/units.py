@@ -70,20 +70,23 @@ class Speller:
         """The words of a text in order. Each has at least one symbol."""
         written = split_words(text)
         chinese = self._chinese("".join(w if is_single(w) else " " for w in written))
-        out, at = [], 0
+        out: list[SpokenWord] = []
+        at = 0
         for word in written:
             if is_single(word):
                 symbols = chinese[at]
                 at += 1
             else:
-                symbols = self._word(word, language)
+                before = out[-1].text if out and not is_single(out[-1].text) else ""
+                symbols = self._word(word, before, language)
             out.append(SpokenWord(word, symbols or (WILDCARD,)))
         return out
 
-    def _word(self, word: str, language: str) -> tuple[int, ...]:
+    def _word(self, word: str, before: str, language: str) -> tuple[int, ...]:
         spoken = word
-        if any(not c.isalpha() and c not in "'’-." for c in word):
-            spoken = self._in_full(word, language)
+        unit = any(c.isdigit() for c in before)  # as in "5 kg"
+        if unit or any(not c.isalpha() and c not in "'’-." for c in word):
+            spoken = self._in_full(word, before, language)
         symbols: list[int] = []
         for part in split_words(spoken):
             if is_single(part):
@@ -94,9 +97,14 @@ class Speller:
             symbols = [WILDCARD] * min(12, sum(c.isalpha() for c in word))
         return tuple(symbols)
 
-    def _in_full(self, word: str, language: str) -> str:
+    def _in_full(self, word: str, before: str, language: str) -> str:
         if self._normalizer is not None:
-            spoken = self._normalizer.normalize(word, language)
+            # With the word before it a number may be a year, a date, or have a unit.
+            lead = self._normalizer.normalize(before, language) + " " if before else ""
+            spoken = self._normalizer.normalize(f"{before} {word}".strip(), language)
+            if not spoken.startswith(lead):
+                lead, spoken = "", self._normalizer.normalize(word, language)
+            spoken = spoken[len(lead) :]
             if split_words(spoken):
                 return spoken
         if language.startswith("zh"):

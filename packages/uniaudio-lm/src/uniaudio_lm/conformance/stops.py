@@ -54,15 +54,16 @@ class StopKit(Kit):
         detector = shaken(self.make())
         info = TextInfo(min_patches=4, max_patches=9, expected_seconds=0.6)
         for scale in (-50.0, 0.0, 50.0):
-            state = detector.start(1, [info])
+            state, reason = detector.start(1, [info]), ""
             for step in range(1, 10):
                 hidden = scale * random(1, DIM)
                 made = detector.update(state, hidden, random(1, PATCH, LATENT, seed=step), step)
-                early = step < 4 and made.reason[0] == "stop"
+                reason = made.reason[0]
+                early = step < 4 and reason == "stop"
                 require(not early, f"it stopped at patch {step}, before the minimum of 4")
-                if made.reason[0]:
+                if reason:
                     break
-            require(bool(made.reason[0]), "it went past the maximum")
+            require(bool(reason), "it went past the maximum")
 
     def batch(self) -> None:
         detector = shaken(self.make())
