@@ -31,9 +31,7 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build everything, compute one loss, write nothing.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON on standard output.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Train a stage of the language model."""
     if minutes is not None and not minutes > 0:

@@ -100,6 +100,7 @@ class Corpus:
         model: UniAudio,
         store: LatentStore,
         seed: int,
+        *,
         split: str = "train",
         classes: Sequence[str] = (),
         timed: bool = False,

@@ -104,7 +104,7 @@ class JointTask:
             train = Corpus(task, lm, self.store, seed, **options)
             out.train[train.name] = train
             if task.valid:
-                out.valid[train.name] = Corpus(task, lm, self.store, 0, "valid", **options)
+                out.valid[train.name] = Corpus(task, lm, self.store, 0, split="valid", **options)
         return out
 
     def _choose(self, lm: UniAudio) -> None:
@@ -126,8 +126,13 @@ class JointTask:
                     "semantic: the language model does not read a semantic module's features"
                 )
             lm.tokenizer.semantic.requires_grad_(True)
-        if not any(p.requires_grad for p in lm.parameters()):
+        learns = {n.partition(".")[0] for n, p in lm.named_parameters() if p.requires_grad}
+        if not learns:
             raise ConfigError("learn names no part with parameters: nothing would be trained")
+        if config.data.ratio[0] and learns <= {"generation_head", "stop_detector"}:
+            raise ConfigError(
+                "learn: no step of understanding reaches those parts: set data.ratio to [0, 1]"
+            )
 
     @property
     def model(self) -> JointModel:

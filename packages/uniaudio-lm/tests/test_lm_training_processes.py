@@ -1,0 +1,50 @@
+"""Two processes train like one that accumulates two batches."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lm_training_data import make_config, make_corpus, make_tokenizer
+
+from mingtok_audio.core.config import to_dict
+from mingtok_audio.core.hub import write_json
+from uniaudio_lm import UniAudio
+
+pytest.importorskip("accelerate")
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_that_accumulates(tmp_path: Path) -> None:
+    make_corpus(tmp_path)
+    make_tokenizer(tmp_path / "tokenizer")
+    config = make_config(
+        tmp_path, "trainer.max_steps=6", "data.ratio=[1,2]", "loss.draws=2", "optim.eps=0.001",
+        "loss.history_noise=0.1", "optim.warmup_steps=1", "trainer.ema_decay=0.5",
+    )  # fmt: skip
+    # JSON is YAML.
+    write_json(tmp_path / "run.yaml", to_dict(config))
+    command = ["-m", "uniaudio_lm.cli", "train", str(tmp_path / "run.yaml")]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    _run([*launch, *command, "-o", str(tmp_path / "two")])
+    _run([*command, "-o", str(tmp_path / "one"), "--set", "trainer.accumulate=2"])
+    a, b = (
+        UniAudio.from_pretrained(tmp_path / run / "model").state_dict() for run in ("two", "one")
+    )
+    assert all(torch.allclose(a[name], b[name], atol=2e-5) for name in a)
+    rows = (tmp_path / "two" / "log.jsonl").read_text().splitlines()
+    steps = [json.loads(row)["step"] for row in rows if "eval/flow" not in row]
+    assert steps == [1, 2, 3, 4, 5, 6]  # only one process writes
+
+
+def _run(command: list[str]) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
