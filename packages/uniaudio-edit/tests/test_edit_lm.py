@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -270,7 +271,7 @@ def test_a_real_model_answers(model: UniAudio) -> None:
         assert plan.operations and plan.confidence < 1
 
 
-def test_edit_is_the_same_for_a_seed(speaking: UniAudio) -> None:
+def test_edit_is_the_same_for_a_seed(speaking: UniAudio, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [
         speaking.edit(noise(0.93), 16000, "x", use_cot=cot, seed=seed, num_steps=1, cfg_scale=0.0)
         for cot, seed in ((False, 1), (False, 1), (False, 2), (True, 1))
@@ -283,6 +284,10 @@ def test_edit_is_the_same_for_a_seed(speaking: UniAudio) -> None:
     for bad in (noise(0.05), np.full(16000, np.nan, np.float32), noise().reshape(2, -1)):
         with pytest.raises(AudioError):
             speaking.edit(bad, 16000, "x")
+    too_long = dataclasses.replace(speaking.tokenizer.config, max_frames=52)
+    monkeypatch.setattr(speaking.tokenizer, "config", too_long)
+    with pytest.raises(UserError, match="too long for this model"):
+        speaking.edit(noise(1.0), 16000, "x")
     with pytest.raises(UserError, match="instruction is empty"):
         speaking.edit(noise(), 16000, " ")
 

@@ -42,13 +42,16 @@ class ModelJudge:
         return score - (_UNENDED if take.stop_reason != "stop" else 0.0)
 
     def _similarity(self, take: Take) -> float:
-        """Cosine of the mean unified features of the take and of the voice."""
+        """Cosine of the means of what the model hears in the take and in the voice."""
         one, two = (self._mean(wav, take.sample_rate) for wav in (take.wav, take.voice))
         return float(one @ two / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-9))
 
     def _mean(self, wav: np.ndarray, rate: int) -> np.ndarray:
-        tokenizer = self._model.tokenizer
-        features = tokenizer.features(tokenizer.encode(wav.astype(np.float32), rate))
+        import torch
+
+        with torch.no_grad():
+            latents = self._model.tokenizer.encode(wav.astype(np.float32), rate)
+            features = self._model.audio_features(latents.values.to(self._model.device))
         return features[0].mean(dim=0).float().cpu().numpy()
 
 

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.core.runtime import seeded_generator
+from mingtok_audio.modules.kv_cache import FullCache
+from mingtok_audio.modules.transformer import TransformerState
 from uniaudio_lm import prompts
 from uniaudio_lm.generation import Item, Noise, Sampling, SeededNoise, Step, generate
 from uniaudio_lm.interfaces import TextInfo
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 # The published edit asks one patch less than speech; its step limit follows from the prompt.
 EDIT_MIN_PATCHES, STEPS_PER_TOKEN, MIN_STEPS = MIN_PATCHES - 1, 2.5, 100
 MIN_SECONDS = 0.1
+
+
+class NoSpeechError(UserError):
+    """The model wrote to the limit and did not come to speak."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,7 @@ def run_edit(
         end = frozenset([speak, text.special(prompts.END_OF_TEXT)])
         item = Item(embeds[0], "text", max_steps=limit, end_tokens=end)
     else:
-        most = min(limit, _room(model, latents.shape[1]))
+        most = min(limit, _room(model, state))
         info = TextInfo(
             min_patches=_least(model), max_patches=most, patch_seconds=model.patch_seconds
         )
@@ -174,13 +180,12 @@ def run_edit(
     return EditRun(prompt, embeds, tokens, steps, steps[-1].finished[0])
 
 
-def _room(model: UniAudio, frames: int) -> int:
-    """Patches that the semantic module can still hear after `frames` frames."""
-    semantic = model.tokenizer.semantic
-    assert semantic is not None
-    if semantic.transformer.config.context_frames is not None:
+def _room(model: UniAudio, state: TransformerState) -> int:
+    """Patches that the stream of features can still take: where a layer hears everything, the
+    recording and its edit together have a bound."""
+    if not any(isinstance(layer, FullCache) for layer in state.layers):
         return 1 << 30
-    left = (model.tokenizer.config.max_frames - frames) // model.config.patch_size
+    left = (model.tokenizer.config.max_frames - state.position) // model.config.patch_size
     if left < 1:
         seconds = model.tokenizer.config.max_frames / model.tokenizer.frame_rate
         raise UserError(
@@ -216,7 +221,7 @@ def edit(
     latents = source_latents(model, wav, sample_rate, posterior_noise)
     made = run_edit(model, latents, instruction, use_cot=use_cot, noise=noise, sampling=sampling)
     if made.latents is None:
-        raise UserError(
+        raise NoSpeechError(
             f"the model wrote {len(made.tokens)} tokens and did not come to speak: it may not be "
             "trained for edits"
         )
