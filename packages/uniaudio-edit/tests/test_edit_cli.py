@@ -17,6 +17,8 @@ import soundfile
 
 from mingtok_audio.core.cli import run
 from uniaudio_edit.cli import app
+from uniaudio_edit.pcm import file_sha256
+from uniaudio_edit.receipt import read_receipt, undo_receipt
 
 _TEXT = "one two three"
 _TIMES = [
@@ -221,12 +223,23 @@ def test_killed_run_is_taken_up_again(tmp_path: Path) -> None:
     assert done
     for place in out.glob("item*.wav"):  # whole, though maybe without a receipt yet
         assert len(soundfile.read(place)[0]) == round(20 * 16000 / 1.1)
+    # What a process leaves that is killed while it writes.
+    for name in (".item3.0123456789ab.wav", ".item3.receipt.0123456789ab.json"):
+        (out / name).write_bytes(b"half")
     second = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert second.returncode == 0, second.stderr
     results = json.loads(second.stdout)
     assert len(results) == 16
     assert sum(r["status"] == "skipped" for r in results) == len(done)
     assert all((out / name).stat().st_mtime_ns == when for name, when in done.items())
+    # Nothing lost, nothing half written: every result is whole and undoes to its source.
+    kinds = ("receipt.json", "undo.safetensors", "wav")
+    assert {p.name for p in out.iterdir()} == {f"item{n}.{k}" for n in range(16) for k in kinds}
+    for n in range(16):
+        receipt = read_receipt(out / f"item{n}.receipt.json")
+        assert file_sha256(out / f"item{n}.wav") == receipt.output["sha256"]
+    undo_receipt(out / "item7.receipt.json", None, tmp_path / "back.wav")
+    assert (tmp_path / "back.wav").read_bytes() == (tmp_path / "in" / "7.wav").read_bytes()
 
 
 def test_help_imports_no_heavy_library() -> None:

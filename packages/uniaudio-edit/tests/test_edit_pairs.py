@@ -312,11 +312,12 @@ def test_killed_run_is_taken_up_again(tmp_path: Path) -> None:
     before = lines.read_bytes()
     # A line that the kill tore in two.
     lines.write_bytes(before + b'{"id": "torn", "ind')
+    (tmp_path / "out/audio/.begun.source.0123456789ab.flac").write_bytes(b"fLaC")
     again = build_pairs(manifest, tmp_path / "out", Recipe(per_clip=2))
     assert again.pairs == whole.pairs
     assert lines.read_bytes() == (tmp_path / "whole/pairs.jsonl").read_bytes()
     assert lines.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
-    names = sorted(p.name for p in (tmp_path / "out/audio").iterdir() if not p.name.startswith("."))
+    names = sorted(p.name for p in (tmp_path / "out/audio").iterdir())
     assert names == sorted(p.name for p in (tmp_path / "whole/audio").iterdir())
 
 

@@ -26,6 +26,7 @@ from mingtok_audio.core.errors import FormatError, UserError, one_line
 from mingtok_audio.core.files import os_reason
 from mingtok_audio.core.inputs import collect_inputs
 from uniaudio_edit.errors import AmbiguousInstructionError
+from uniaudio_edit.leftovers import sweep
 from uniaudio_edit.pcm import OUTPUT_SUFFIXES, file_sha256
 from uniaudio_edit.receipt import Names, read_receipt
 
@@ -247,6 +248,8 @@ def run_all(
     tasks: Sequence[Task], settings: Settings, workers: int, advance: Callable[[float], None]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """(index, result) of every task, as they become ready."""
+    names = [Names.of(task.output) for task in tasks]
+    sweep(place for n in names for place in (n.output, n.receipt, n.undo))
     if workers == 1 or len(tasks) == 1:
         for index, task in enumerate(tasks):
             yield index, run_one(task, settings)

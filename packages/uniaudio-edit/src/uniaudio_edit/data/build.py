@@ -116,6 +116,8 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
                 f"{folder} holds pairs of another recipe ({', '.join(changed)} differ): name "
                 "another folder, or give the same options to go on"
             )
+        for path in (folder / "audio").glob(".*.flac"):  # begun by a run that was killed
+            path.unlink(missing_ok=True)
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there and holds something else; name another folder")
