@@ -33,19 +33,16 @@ def make_model(folder: Path, megabytes: float) -> int:
     config = json.loads((GOLDEN / "config.json").read_text())
     tensors = load_file(GOLDEN / "model.safetensors")
     llm = config["llm_config"]
-    old, routed, shared = (
-        llm["moe_intermediate_size"], llm["num_experts"], llm["num_shared_experts"],
-    )  # fmt: skip
+    routed, shared = llm["num_experts"], llm["num_shared_experts"]
     row = 4 * 3 * llm["num_hidden_layers"] * (routed + shared) * llm["hidden_size"]
     wide = int(megabytes * 1e6) // row
     llm["moe_intermediate_size"] = wide
     for name, tensor in tensors.items():
         if ".mlp." not in name or "experts" not in name or not name.startswith("model."):
             continue
-        factor = wide * (shared if "shared" in name else 1)
-        shape = [
-            factor if n == old * (shared if "shared" in name else 1) else n for n in tensor.shape
-        ]
+        width = wide * (shared if "shared" in name else 1)
+        rows, columns = tensor.shape
+        shape = (rows, width) if "down_proj" in name else (width, columns)
         tensors[name] = 0.02 * torch.randn(shape)
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_bytes((GOLDEN / "tokenizer.json").read_bytes())

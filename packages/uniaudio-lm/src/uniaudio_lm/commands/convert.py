@@ -99,7 +99,8 @@ def _write(found: ResolvedSource, root: Path, dtype: str | None, shard: str) -> 
         raise UserError(f"'{shard}' is no size of a shard: write it as 5GB")
     config, tokenizer, tensors, placer, zeros = read_source(found)
     name = Path(found.id).name or "uniaudio"
-    config, tokenizer = (dataclasses.replace(part, name=name) for part in (config, tokenizer))
+    config = dataclasses.replace(config, name=name)
+    tokenizer = dataclasses.replace(tokenizer, name=name)
     text = TextTokenizer.from_file(found.path / TOKENIZER_NAME)
     with torch.device("meta"):
         model = UniAudio(config, tokenizer, text)

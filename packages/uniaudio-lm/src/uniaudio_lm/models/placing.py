@@ -122,7 +122,8 @@ class Placement:
                 dispatch_model(
                     model,
                     dict(self.map),
-                    main_device=str(self.main),
+                    # As a text: "cpu" decides what counts as offloaded.
+                    main_device=str(self.main),  # type: ignore[arg-type]
                     state_dict=self._host or None,
                     offload_dir=None if self.folder is None else str(self.folder),
                 )
@@ -204,14 +205,14 @@ def _computed(  # noqa: PLR0917
     from accelerate import infer_auto_device_map
     from accelerate.utils import get_balanced_memory, get_max_memory
 
-    given = None
+    given: dict[int | str, int | str] | None = None
     if max_memory is not None:
         given = {device: _bytes(size, device) for device, size in max_memory.items()}
         known: set[str | int] = {*range(torch.cuda.device_count()), "cpu", "mps", "disk"}
         wrong = [str(device) for device in given if device not in known]
         if wrong:
             raise UserError(f"max_memory names {wrong[0]}, which is not a device of this machine")
-    memory = get_max_memory(given)
+    memory: dict[int | str, Any] = dict(get_max_memory(given))
     own: str | int = (main.index or 0) if main.type == "cuda" else main.type
     if main.type == "cpu":
         memory = {k: v for k, v in memory.items() if k in ("cpu", "disk")}
@@ -228,7 +229,7 @@ def _computed(  # noqa: PLR0917
     kinds = sorted({type(layer).__name__ for layer in layers})
     with _quiet("accelerate.utils.modeling"):
         if mode == "balanced":
-            memory = get_balanced_memory(layers, memory, kinds, dtype)
+            memory = dict(get_balanced_memory(layers, memory, kinds, dtype))
         found = infer_auto_device_map(layers, memory, kinds, dtype)
     whole = found.get("")
     places = [found.get(str(i), whole) for i in range(len(layers))]
