@@ -21,7 +21,7 @@ from uniaudio_edit.backends.lm import passes, sound_wording, word_wording
 from uniaudio_edit.data.cot import published_prompt
 from uniaudio_edit.editor import Editor
 from uniaudio_edit.errors import AmbiguousInstructionError, InstructionError, MissingPartError
-from uniaudio_edit.interfaces import EditRequest
+from uniaudio_edit.interfaces import EditRequest, Word
 from uniaudio_edit.parsers.grammar import GrammarParser
 from uniaudio_edit.parsers.lm import differences, read_answer
 from uniaudio_edit.parsers.units import Text
@@ -61,14 +61,14 @@ def noise(seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
 def test_published_edits_through_the_editor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prompts, ids, `<gen_audio>`, latents and waveform of every recorded edit."""
     seen: list[tuple[bool, str, int]] = []
+    plain = parity.edit_case
 
     def watched(model: UniAudio, case: Any) -> Any:
-        made = parity.edit_case_of(model, case)
+        made = plain(model, case)
         text = model.text_tokenizer.decode(made.run.tokens, specials=True)
         seen.append((case.use_cot, text, len(made.run.steps)))
         return made
 
-    monkeypatch.setattr(parity, "edit_case_of", parity.edit_case, raising=False)
     monkeypatch.setattr(parity, "edit_case", watched)
     recorded = load_file(GOLDEN / "io.safetensors")
     computed = parity.edit_outputs(GOLDEN, recorded, argparse.Namespace())
@@ -305,3 +305,23 @@ def test_a_model_that_does_not_speak_is_said(
     monkeypatch.setattr(model.backbone, "logits", mute)
     with pytest.raises(UserError, match="did not come to speak"):
         model.edit(noise(0.2), 16000, "x")
+
+
+def test_an_editor_loads_its_model_when_it_is_needed() -> None:
+    editor = Editor.from_pretrained("nano")
+    words = [Word("one", 0.1, 0.4), Word("two", 0.5, 0.9)]
+    plan = editor.plan(noise(), 16000, "delete 'one'", words=words)
+    assert len(editor.apply(noise(), 16000, plan, words=words).wav) < 16000
+    for instruction, needs in (
+        ("replace 'one' with 'ten'", "voice for 'ten'"),
+        ("change the emotion to sad", "edit model"),
+    ):
+        plan = editor.plan(noise(), 16000, instruction, words=words)
+        with pytest.raises(MissingPartError, match=needs) as caught:
+            editor.apply(noise(), 16000, plan, words=words)
+        assert "--model" in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(MissingPartError, match="no-such-folder"):
+        Editor.from_pretrained("./no-such-folder")
+    given = Editor.from_pretrained(GOLDEN, transcriber=lambda wav, rate: "one two", seed=3)
+    assert given.seed == 3
+    assert given.plan(noise(), 16000, "delete 'one'").original_text == "one two"

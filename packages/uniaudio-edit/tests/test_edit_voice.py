@@ -26,6 +26,7 @@ from uniaudio_edit.receipt import Names, apply_receipt, undo_receipt
 from uniaudio_lm import UniAudio
 from uniaudio_lm.interfaces import Aligner
 from uniaudio_lm.interfaces import Word as Aligned
+from uniaudio_lm.stop.linear import LinearStop
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
 TEXT = "one two three four five six"
@@ -36,7 +37,9 @@ SECONDS = 3.5
 @pytest.fixture(scope="module")
 def model() -> UniAudio:
     loaded = UniAudio.from_pretrained(GOLDEN)
-    loaded.stop_detector.stop_head.bias.data = torch.tensor([-3.0, 3.0])  # ends when it may
+    detector = loaded.stop_detector
+    assert isinstance(detector, LinearStop)
+    detector.stop_head.bias.data = torch.tensor([-3.0, 3.0])  # ends when it may
     loaded.config = dataclasses.replace(loaded.config, num_steps=1, cfg_scale=0.0)
     return loaded
 
@@ -156,7 +159,7 @@ def test_an_aligner_cuts_off_what_is_said_after_the_new_words(
     said: list[str] = []
     plain = model.synthesize_batch
 
-    def batch(texts, voices=None, **options):
+    def batch(texts, voices, **options):
         said.extend(texts)
         assert voices[0].text == "four five six one two"  # what follows, then what comes before
         return plain(texts, voices, **options)
