@@ -50,11 +50,35 @@ def start_model(config: JointConfig) -> UniAudio:
         for slot in config.parts:
             if slot not in PART_SLOTS:
                 raise ConfigError(f"parts.{slot}: no such slot: {', '.join(PART_SLOTS)}")
-        parts: dict[str, Any] = dict(config.parts)
+        parts: dict[str, Any] = {k: v for k, v in config.parts.items() if isinstance(v, str)}
         model = UniAudio.from_pretrained(config.init, **parts)
+        for slot, part in config.parts.items():
+            if isinstance(part, PartConfig):
+                model = with_part(model, slot, part)
     if config.head_init is not None:
         take_head(model, config.head_init)
     return model.train()
+
+
+def with_part(model: UniAudio, slot: str, part: PartConfig) -> UniAudio:
+    """The model with a part of random weights in a slot; a new compressor has a new adapter.
+
+    Raises:
+        ConfigError: a backbone of another width than the other parts.
+    """
+    made = UniAudio(
+        replace(model.config, **{slot: part}),  # type: ignore[arg-type]
+        model.tokenizer.config,
+        model.text,
+    )
+    if made.dim != model.dim:
+        raise ConfigError(f"parts.{slot}: its width is {made.dim}, the model's {model.dim}")
+    new = {slot, "adapter"} if slot == "compressor" else {slot}
+    for name, child in model.named_children():
+        if name not in new:
+            setattr(made, name, child)
+    made.model_id, made.folder = model.model_id, model.folder
+    return made
 
 
 def take_head(model: UniAudio, folder: str) -> None:

@@ -66,6 +66,7 @@ class JointTask:
         self.corpora = self._read(lm)
         self._model = JointModel(lm, len(self._classes))
         self._choose(lm)
+        self.teacher = self._teacher(lm)
         self.balance = RouterBalance(lm.backbone)
         self.probe: AttentionProbe | None = None
         if loss.attention.weight and "generation" in self.corpora.train:
@@ -83,6 +84,16 @@ class JointTask:
             if not hasattr(head, name):
                 raise ConfigError(f"loss.{name}: the head {type(head).__name__} has no such option")
             setattr(head, name, value)
+
+    def _teacher(self, lm: UniAudio) -> nn.ModuleList | None:
+        """The compressor and the adapter that a new compressor learns from."""
+        if not self.config.loss.compressor:
+            return None
+        assert self.config.init is not None
+        old = UniAudio.from_pretrained(self.config.init)
+        if old.compressor.num_patches(99) != lm.compressor.num_patches(99):
+            raise ConfigError("loss.compressor: both compressors must make the same patches")
+        return nn.ModuleList((old.compressor, old.adapter)).requires_grad_(False)
 
     def _read(self, lm: UniAudio) -> Corpora:
         data, loss, seed = self.config.data, self.config.loss, self.config.trainer.seed
@@ -171,7 +182,10 @@ class JointTask:
         if self.config.data.latents.draw == "sample":
             values = values + batch.std * torch.randn(values.shape, generator=generator)
         values = values.to(device)
-        embeds, audio = self._embed(batch, values, generator)
+        if self.teacher is not None and not (weights.flow or weights.text or weights.stop):
+            _, taught = self._compress(batch, values)
+            return weights.compressor * taught, {"compressor": float(taught.detach())}
+        embeds, audio, taught = self._embed(batch, values, generator)
         # Recognition tells the routers which tokens are audio, speech does not: as at inference.
         routed = audio if batch.task == "understanding" else None
         guide = weights.attention.at(step) if batch.said is not None and self.probe else 0.0
@@ -185,6 +199,8 @@ class JointTask:
             parts, figures = self._understood(batch, hidden)
         else:
             parts, figures = self._spoken(batch, hidden, values, generator, guide)
+        if self.teacher is not None:
+            parts["compressor"] = (weights.compressor, taught)
         if self.balance.routers:
             places = torch.arange(batch.ids.shape[1])
             valid = (places < batch.lengths[:, None]).to(device)
@@ -195,21 +211,36 @@ class JointTask:
 
     def _embed(
         self, batch: Batch, values: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Token embeddings with audio in its places (B, S, D), and where that is (B, S)."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Token embeddings with audio in its places (B, S, D), where that is (B, S), and the
+        compressor's loss."""
         lm, noise = self._model.lm, self.config.loss.input_noise
         if noise and batch.task == "generation":
             values = values + self._noise(values, noise, generator)
-        with torch.set_grad_enabled(self.config.semantic and torch.is_grad_enabled()):
-            features = lm.audio_features(values)
-        patches, _ = lm.compressor(features, batch.frames.to(features.device))
-        patches = lm.adapter(patches)
+        patches, taught = self._compress(batch, values)
         embeds = lm.backbone.embed(batch.ids.to(values.device))
         rows, places, columns = _flat(batch)
         merged = embeds.index_put((rows, places), patches[rows, columns].to(embeds))
         audio = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
         audio[rows, places] = True
-        return merged, audio
+        return merged, audio, taught
+
+    def _compress(self, batch: Batch, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs of the language model (B, P, D), and how far they are from the teacher's."""
+        lm = self._model.lm
+        with torch.set_grad_enabled(self.config.semantic and torch.is_grad_enabled()):
+            features = lm.audio_features(values)
+        frames = batch.frames.to(features.device)
+        patches = lm.adapter(lm.compressor(features, frames)[0])
+        if self.teacher is None:
+            return patches, patches.new_zeros(())
+        compressor, adapter = self.teacher
+        with torch.no_grad():
+            wanted = adapter(compressor(features, frames)[0])
+        rows, _, columns = _flat(batch)
+        found, wanted = patches[rows, columns].float(), wanted[rows, columns].float()
+        error = (found - wanted).square().mean() / wanted.var(dim=0).mean().clamp_min(1e-8)
+        return patches, error
 
     def _noise(self, values: Tensor, most: float, generator: torch.Generator) -> Tensor:
         """Noise for latents (B, ..., d), of a level of its own for each item, in their units."""

@@ -147,6 +147,9 @@ class JointLoss:
     phoneme: float = 0.0
     """Cross-entropy of the phonemes in each patch, from its hidden state, through a linear layer
     that is thrown away."""
+    compressor: float = 0.0
+    """Squared error of a replaced compressor (`parts`) to the one that `init` has, relative to its
+    variance. Where flow, text and stop are 0, the language model is not run at all."""
 
     def __post_init__(self) -> None:
         if self.draws < 1 or min(self.history_noise, self.input_noise) < 0:
@@ -220,8 +223,9 @@ class JointConfig:
     """Trained weights to start from: a folder (any layout) or a Hub id."""
     model: FreshModel | None = None
     """A fresh model; None with `init`."""
-    parts: dict[str, str] = field(default_factory=dict)
-    """Parts of `init` to replace: slot and plugin name, or folder of a component."""
+    parts: dict[str, str | PartConfig] = field(default_factory=dict)
+    """Parts of `init` to replace by slot: a plugin's name, or name and options (random weights
+    then), or the folder of a trained component."""
     head_init: str | None = None
     """A model folder whose generation head is taken over (table 5: from a single-task run)."""
     learn: list[str] = field(default_factory=lambda: list(PARTS))
@@ -243,6 +247,8 @@ class JointConfig:
             raise ValueError(f"learn: {unknown[0]!r} is no part: {', '.join(PARTS)}")
         if self.parts and self.init is None:
             raise ValueError("parts replaces parts of `init`; a fresh model names its own")
+        if self.loss.compressor and "compressor" not in self.parts:
+            raise ValueError("loss.compressor teaches the compressor that `parts` names")
 
 
 def _check_data(max_tokens: int, longest: float) -> None:
