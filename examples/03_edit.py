@@ -32,7 +32,7 @@ def main(source: str, folder: str) -> None:
     editor.edit_file(out / "cut.flac", "make it 20% faster", out / "faster.flac")
     undo_receipt(out / "faster.receipt.json", None, out / "cut_again.flac")
     back = undo_receipt(out / "cut.receipt.json", out / "cut_again.flac", out / "back.flac")
-    print("the source again:", back["status"], back["same_file"])
+    print(f"the source again, sample for sample: {back['output']}")
 
 
 if __name__ == "__main__":

@@ -380,3 +380,19 @@ def test_clips_of_a_manifest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="too"):
         unit_words(clip, 1.0)
     assert unit_words(Clip(0, "a", tmp_path / "a.wav", "one two", "en"), 1.0) is None
+
+
+def test_pairs_of_the_shipped_recordings(tmp_path: Path) -> None:
+    manifest = Path(__file__).parents[3] / "examples" / "edit_pairs.jsonl"
+    if not manifest.is_file():
+        pytest.skip("the examples are not here")
+    tasks = dict.fromkeys(SEMANTIC_TASKS, 1.0)
+    summary = build_pairs(manifest, tmp_path / "out", Recipe(tasks=tasks, per_clip=3))
+    assert summary.pairs == {"insertion": 2, "deletion": 2, "substitution": 2}
+    rows = {r["id"]: r for r in read_pairs(tmp_path / "out")}
+    for row in rows.values():
+        original = manifest.parent / "data" / f"{row['id'].split('-', 1)[1].rsplit('-', 1)[0]}"
+        found = next(p for p in original.parent.glob(f"{original.name}.*") if p.suffix != ".txt"
+                     and not p.name.endswith(".json"))  # fmt: skip
+        target, _ = soundfile.read(tmp_path / "out" / row["target"], dtype="int16")
+        assert np.array_equal(target, soundfile.read(found, dtype="int16")[0])

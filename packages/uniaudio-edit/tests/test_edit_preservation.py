@@ -65,6 +65,18 @@ def test_ten_minutes(tmp_path: Path) -> None:
     assert row["declared_percent"] < 1.0
 
 
+def test_the_example_runs(tmp_path: Path) -> None:
+    import subprocess
+
+    root = _SCRIPT.parents[1]
+    source = root / "examples" / "data" / "librispeech_1089-134686-0000.flac"
+    command = [sys.executable, str(root / "examples" / "03_edit.py"), str(source), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "dinner, carrots" in done.stdout
+    back, original = read_recording(tmp_path / "back.flac"), read_recording(source)
+    assert np.array_equal(back.pcm, original.pcm)
+
+
 def test_the_natural_level_is_audio_evals_measure() -> None:
     wav = np.random.default_rng(0).standard_normal((16000, 1))
     place = int(np.random.default_rng(0).integers(1600, 14400, 1)[0])
