@@ -3,6 +3,7 @@ without a word about it, with either stop detector, on untrained weights."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -57,7 +58,7 @@ def test_every_text_ends_with_a_reason(model: UniAudio, stop_head, fires: bool) 
 
 def test_the_first_that_ends_early_is_what_is_told(model: UniAudio, stop_head, monkeypatch) -> None:
     """The head ends the first and the last piece, a guard the one between."""
-    monkeypatch.setattr("uniaudio_lm.tasks.tts.PIECE_SECONDS", 1.0)
+    monkeypatch.setattr(model, "config", dataclasses.replace(model.config, piece_seconds=1.0))
     stop_head(model, True)
     stream = model.synthesize_stream("One two. Three four. Five six.", seed=0)
     job = stream._job
@@ -110,6 +111,7 @@ def test_what_cannot_be_said_is_refused_at_once(model: UniAudio) -> None:
         ("😀🎉", "no letter"),
         ("...!?", "no letter"),
         ("\u0301" * 100, "no letter"),
+        ("bytes \udcff", "no UTF-8"),
         ("x" * 10**6, "at most"),
         ("好" * 10**6, "at most"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -39,7 +40,7 @@ def voice(seconds: float = 1.0, rate: int = 16000, text: str = "hello there") ->
 def test_a_batch_says_what_each_says_alone(
     model: UniAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uniaudio_lm.tasks.tts.PIECE_SECONDS", 1.5)
+    monkeypatch.setattr(model, "config", dataclasses.replace(model.config, piece_seconds=1.5))
     texts = ["ha", "one two", "你好啊", "two short sentences. " * 2]
     voices = [None, voice(), voice(0.7, 24000), None]
     together = model.synthesize_batch(texts, voices, seeds=[1, 2, 3, 4], **QUICK)

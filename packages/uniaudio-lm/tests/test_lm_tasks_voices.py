@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -90,7 +91,7 @@ def test_a_voice_without_text_is_recognised(small, speech, monkeypatch) -> None:
 
 
 def test_all_pieces_of_a_text_have_one_voice(small, monkeypatch) -> None:
-    monkeypatch.setattr("uniaudio_lm.tasks.tts.PIECE_SECONDS", 0.5)
+    monkeypatch.setattr(small, "config", dataclasses.replace(small.config, piece_seconds=0.5))
     seen = []
     inner = UniAudio.embed_audio
 
@@ -219,6 +220,8 @@ def test_questions_that_cannot_be_asked(small, speech) -> None:
     for prompt, match in ((" ", "prompt is empty"), ("x" * 30_000, "at most")):
         with pytest.raises(UserError, match=match):
             small.ask(wav, 16000, prompt)
+    with pytest.raises(UserError, match="no UTF-8"):
+        small.ask(wav, 16000, "\udcff?")
     with pytest.raises(UserError, match="max_tokens"):
         small.ask(wav, 16000, "What?", max_tokens=0)
     with pytest.raises(AudioError, match="cut it"):

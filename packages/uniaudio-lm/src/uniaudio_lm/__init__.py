@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mingtok_audio.core.errors import UserError
     from uniaudio_lm.interfaces import Aligner, Backbone, GenerationHead, StopDetector
     from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.tasks.ask import Answer
     from uniaudio_lm.tasks.asr import Transcript
     from uniaudio_lm.tasks.tts import Speech, VoicePrompt
 
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Aligner",
+    "Answer",
     "Backbone",
     "GenerationHead",
     "Speech",
@@ -36,6 +38,7 @@ __all__ = [
 
 _LAZY = {
     "Aligner": "uniaudio_lm.interfaces",
+    "Answer": "uniaudio_lm.tasks.ask",
     "Backbone": "uniaudio_lm.interfaces",
     "GenerationHead": "uniaudio_lm.interfaces",
     "StopDetector": "uniaudio_lm.interfaces",

@@ -37,6 +37,8 @@ class UniAudioConfig:
             "latent" (normalised as for the head; the paper's figure 8 compares both).
         phonemizer: turns what is to be said into phonemes; None: the model reads letters.
         text_normalizer: writes numbers and signs as they are said; None: texts go in as they are.
+        piece_seconds: about how much speech is said at once; longer texts are cut at sentences.
+            What a model was trained on is a good choice.
         num_steps, cfg_scale, temperature: what the head samples with by default.
         context_patches: most audio patches that recognition takes at once.
         tokenizer: the speech tokenizer that it was trained with.
@@ -53,6 +55,7 @@ class UniAudioConfig:
     text_normalizer: PartConfig | None = field(default_factory=lambda: PartConfig("rules"))
     latent_mean: list[float] | None = None
     latent_std: list[float] | None = None
+    piece_seconds: float = 12.0
     num_steps: int = 10
     cfg_scale: float = 2.0
     temperature: float = 0.0
@@ -68,6 +71,8 @@ class UniAudioConfig:
             )
         if self.patch_size < 1 or self.num_steps < 1:
             raise ValueError("patch_size and num_steps must be at least 1")
+        if not self.piece_seconds > 0:
+            raise ValueError("piece_seconds must be positive")
         if self.temperature < 0:
             raise ValueError("temperature cannot be negative")
         if (self.latent_mean is None) != (self.latent_std is None):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from uniaudio_lm.tasks.ask import Answer
     from uniaudio_lm.tasks.asr import Transcript
     from uniaudio_lm.tasks.tts import Speech, SpeechStream
-    from uniaudio_lm.tasks.voice import VoicePrompt
+    from uniaudio_lm.tasks.voice import Voice, VoicePrompt
 
 
 class TaskMethods:
@@ -139,7 +139,7 @@ class TaskMethods:
     def synthesize_stream(
         self,
         text: str,
-        voice: VoicePrompt | str | None = None,
+        voice: VoicePrompt | Voice | str | None = None,
         *,
         seed: int = 0,
         language: str | None = None,
@@ -150,8 +150,8 @@ class TaskMethods:
         """Say a text: an iterator over samples (m,), as soon as they are made.
 
         Args:
-            voice: to imitate: a recording, or the name of a speaker of the model; None leaves the
-                voice to the model and the seed.
+            voice: to imitate: a recording, one that was prepared (`tasks.voice.prepare_voice`), or
+                the name of a speaker of the model; None leaves it to the model and the seed.
             seed: of all draws; the same on every device.
             language: a code ("en", "zh") for the text normaliser; by default each sentence's own.
             num_steps, cfg_scale, temperature: of the generation head; the model's own by default.
@@ -169,7 +169,7 @@ class TaskMethods:
     def synthesize(
         self,
         text: str,
-        voice: VoicePrompt | str | None = None,
+        voice: VoicePrompt | Voice | str | None = None,
         *,
         seed: int = 0,
         language: str | None = None,
@@ -187,7 +187,7 @@ class TaskMethods:
     def synthesize_batch(
         self,
         texts: Sequence[str],
-        voices: Sequence[VoicePrompt | str | None] | None = None,
+        voices: Sequence[VoicePrompt | Voice | str | None] | None = None,
         *,
         seeds: Sequence[int] | None = None,
         language: str | None = None,

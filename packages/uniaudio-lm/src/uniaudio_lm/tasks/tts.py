@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Job", "Speech", "SpeechStream", "VoicePrompt", "make_job", "run_jobs"]
 
 MAX_CHARACTERS = 100_000
-PIECE_SECONDS = 12.0
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 # Speaks no slower than this many times the guess, and a little more for pauses.
 _MAX_SHARE, _SLACK_SECONDS = 2.5, 2.0
@@ -143,6 +142,8 @@ def make_job(
     if not is_spoken(text):
         shown = "is empty" if not text.strip() else "holds no letter or digit to say"
         raise UserError(f"the text {shown}")
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise UserError("the text holds bytes that are no UTF-8")
     _check_language(model, text, language)
     pieces = spoken_pieces(model, text, language)
     return Job(pieces, prepare_voice(model, voice), SeededNoise(seeded_generator(seed)))
@@ -161,7 +162,7 @@ def _check_language(model: UniAudio, text: str, language: str | None) -> None:
 
 
 def spoken_pieces(model: UniAudio, text: str, language: str | None = None) -> list[str]:
-    """The text as it is said, in pieces of about `PIECE_SECONDS`.
+    """The text as it is said, in pieces of about the config's `piece_seconds`.
 
     Each sentence is normalised in `language`, or in its own: a text may mix them. One without
     letters is in the language of the one before.
@@ -179,7 +180,7 @@ def spoken_pieces(model: UniAudio, text: str, language: str | None = None) -> li
                 raise PluginError(f"the text normaliser {kind} gave {type(said).__name__}, no text")
             # Whatever a normaliser does not know how to say is left to the model.
             sentences[i] = " ".join(said.split()) if is_spoken(said) else sentence
-    return join_pieces(sentences, PIECE_SECONDS)
+    return join_pieces(sentences, model.config.piece_seconds)
 
 
 def run_jobs(

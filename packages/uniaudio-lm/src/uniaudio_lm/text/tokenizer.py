@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mingtok_audio.core.config import near
-from mingtok_audio.core.errors import FormatError
+from mingtok_audio.core.errors import FormatError, UserError
 
 TOKENIZER_NAME = "tokenizer.json"
 MAX_TOKENIZER_BYTES = 64 << 20
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TextTokenizer:
@@ -57,7 +59,13 @@ class TextTokenizer:
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text; special tokens in it are taken as letters."""
+        """The ids of a text; special tokens in it are taken as letters.
+
+        Raises:
+            UserError: bytes in it that are no UTF-8 (Python keeps them as lone surrogates).
+        """
+        if not text.isascii() and _SURROGATE.search(text):
+            raise UserError("a text holds bytes that are no UTF-8")
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
