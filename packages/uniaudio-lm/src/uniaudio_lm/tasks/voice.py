@@ -173,7 +173,7 @@ def _share_of(text: str, start: float, end: float) -> str:
         return text
     weights = np.array([max(syllables(word), 0.1) for word in words]).cumsum()
     edges = np.concatenate(([0.0], weights / weights[-1]))
-    near = 2 if spaced else 4
+    near = 1 if spaced else 2  # words that are not said there would be said again
     first = _edge(words, edges, start, near)
     stop = max(first + 1, _edge(words, edges, end, near))
     chosen = words[first:stop]
