@@ -8,12 +8,13 @@ import pytest
 
 from mingtok_audio.core.errors import PluginError, UserError
 from uniaudio_lm.conformance import check_text_normalizer
-from uniaudio_lm.interfaces import TextNormalizer
+from uniaudio_lm.interfaces import Phonemizer, TextNormalizer
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.tasks.tts import spoken_pieces
 from uniaudio_lm.text.length import speech_seconds
 from uniaudio_lm.text.rules import RulesNormalizer
 from uniaudio_lm.text.sentences import split_sentences, split_text
+from uniaudio_lm.text.words import split_words
 
 ENGLISH = {
     "1,234 people and 0.5": "one thousand two hundred and thirty-four people and zero point five",
@@ -200,3 +201,15 @@ def test_a_model_says_normalised_pieces(small) -> None:
 def test_wrong_languages_are_refused(small) -> None:
     with pytest.raises(UserError, match="no code such as"):
         small.synthesize_stream("hello", language="klingon language")
+
+    class Letters(Phonemizer):
+        languages = ("en",)
+
+        def phonemize(self, text: str, language: str) -> list[list[str]]:
+            return [list(word) for word in split_words(text)]
+
+    small.phonemizer = Letters()  # the model reads phonemes of English
+    assert small.synthesize_stream("hello").stop_reason == ""
+    for text, language in (("你好吗", None), ("hello", "zh")):
+        with pytest.raises(UserError, match="speaks en; the text is in 'zh'"):
+            small.synthesize_stream(text, language=language)
