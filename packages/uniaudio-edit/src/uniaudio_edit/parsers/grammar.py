@@ -14,15 +14,14 @@ from dataclasses import dataclass, replace
 from uniaudio_edit.errors import (
     AmbiguousInstructionError,
     InstructionError,
-    NotFoundError,
     NotUnderstoodError,
-    TextNeededError,
 )
 from uniaudio_edit.interfaces import InstructionParser
 from uniaudio_edit.parsers import chinese, english
 from uniaudio_edit.parsers.amounts import check_amount
 from uniaudio_edit.parsers.quoting import Quoted, clean, extract
 from uniaudio_edit.parsers.refs import Draft, Reading
+from uniaudio_edit.parsers.refusals import not_understood, refuse
 from uniaudio_edit.parsers.resolve import LookupFailed, find_gaps, find_spans
 from uniaudio_edit.parsers.rewrites import rewrite, speaks_of_editing
 from uniaudio_edit.parsers.units import Text, TextEdit, apply_edits, has_cjk
@@ -42,10 +41,6 @@ _VERB_BEHIND = re.compile(
     r"replace|substitute|change|swap|erase|drop|cut|put|append|make|speed|slow|raise|lower|denoise|turn|say)\b"
     r"|(?:，|；|,|;|然后|并且|并|再|同时|接着)\s*(?:把|将|删除|删掉|去掉|插入|添加|加上|替换|在)",
     re.IGNORECASE,
-)
-_EXAMPLES = (
-    "say for example: replace 'old' with 'new', delete the last two words, insert 'so' after "
-    "'and', make it 20% faster"
 )
 
 Alternative = tuple[Operation, ...]
@@ -127,10 +122,10 @@ def _segment(quoted: Quoted, text: Text) -> list[_Outcome]:
 
     found = search(0, "")
     if found is None:
-        raise NotUnderstoodError(_not_understood(quoted))
+        raise NotUnderstoodError(not_understood(quoted))
     for item in found[2]:
         if item.failure is not None:
-            _fail(item.failure, text)
+            refuse(item.failure, text)
     return found[2]
 
 
@@ -147,30 +142,6 @@ def _parts(text: str) -> list[tuple[int, int]]:
     if text[start:].strip(" ,.;:!?，。；：！？"):
         parts.append((start, len(text)))
     return parts
-
-
-def _not_understood(quoted: Quoted) -> str:
-    shown = quoted.text
-    for index, content in enumerate(quoted.quotes):
-        shown = shown.replace(chr(0xE000 + index), f"'{content}'")
-    shown = shown if len(shown) <= 80 else f"{shown[:79]}…"
-    return (
-        f"this instruction is not understood: {shown} (instructions are read in English and "
-        f"Chinese); {_EXAMPLES}"
-    )
-
-
-def _fail(failure: LookupFailed, text: Text) -> None:
-    if failure.candidates:
-        raise AmbiguousInstructionError(
-            f"the instruction is ambiguous: {failure.message}", failure.candidates
-        )
-    if not len(text) and failure.kind in ("missing", "range"):
-        raise TextNeededError(
-            "what the recording says is not known, so no words can be edited; give it with --text"
-        )
-    kind = NotFoundError if failure.kind == "missing" else InstructionError
-    raise kind(failure.message)
 
 
 def _verb(clause: str) -> str:
