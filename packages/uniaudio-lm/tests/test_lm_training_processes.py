@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -48,3 +49,31 @@ def _run(command: list[str]) -> None:
         [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=500
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_the_debug_stages_follow_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each stage starts from the one before; the semantic module moves in the last one only."""
+    from uniaudio_lm.training.run import load_config, shipped_config, train
+
+    monkeypatch.chdir(Path(__file__).resolve().parents[3])
+    short = [
+        "trainer.max_steps=7", f"data.latents.cache={tmp_path / 'latents'}",
+        "evaluation.sentences=[]", "evaluation.recordings=[]",
+    ]  # fmt: skip
+    states = []
+    before: list[str] = []
+    for name in ("debug", "debug-anneal", "debug-full", "debug-lora"):
+        train(load_config(shipped_config(name), [*short, *before]), tmp_path / name)
+        states.append(UniAudio.from_pretrained(tmp_path / name / "model").state_dict())
+        before = [f"init={tmp_path / name / 'model'}"]
+    moved = [
+        {n for n in old if not torch.equal(old[n], new[n])}
+        for old, new in itertools.pairwise(states)
+    ]
+    semantic = [any(n.startswith("tokenizer.semantic.") for n in names) for names in moved]
+    assert semantic == [False, True, False]
+    assert all(any(n.startswith("backbone.") for n in names) for names in moved)
+    assert not any(n.startswith("generation_head.") for n in moved[2])  # adapters and stop head
