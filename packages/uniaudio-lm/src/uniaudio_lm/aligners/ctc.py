@@ -174,9 +174,10 @@ class CtcAligner(Aligner):
         Args:
             seconds: of the recording, which no word exceeds.
 
-        A word's score is the geometric mean of its symbols' probabilities along the path: near 0
-        where something else is said. Where the text is longer than the recording, all words share
-        it evenly with score 0.
+        A word's score says how its symbols compare with the likeliest ones of the same frames (the
+        geometric mean of the ratio of their probabilities): 1 where nothing else is likelier, near
+        0 where something else is said. Where the text is longer than the recording, all words
+        share it evenly with score 0.
         """
         if not words:
             return []
@@ -193,7 +194,8 @@ class CtcAligner(Aligner):
         spoken = np.flatnonzero(path >= 0)
         symbols = np.asarray(tokens)[path[spoken]]
         owner = owners[path[spoken]]
-        score = np.bincount(owner, scored[spoken, symbols], minlength=len(words))
+        ratio = scored[spoken, symbols] - log_probs[spoken].max(axis=1)
+        score = np.bincount(owner, ratio, minlength=len(words))
         count = np.bincount(owner, minlength=len(words))
         first = spoken[np.searchsorted(owner, np.arange(len(words)), side="left")]
         last = spoken[np.searchsorted(owner, np.arange(len(words)), side="right") - 1] + 1
