@@ -102,6 +102,16 @@ def test_a_run_learns_and_exports_a_model(corpus: Path, tmp_path: Path) -> None:
         train(config, tmp_path / "run")
 
 
+def test_a_frozen_encoder_keeps_the_latents(corpus: Path, tmp_path: Path) -> None:
+    config = config_for(corpus, "trainer.max_steps=3", "train_encoder=false")
+    task = AcousticTask(config)
+    before = {k: v.clone() for k, v in task.model.state_dict().items()}
+    Trainer(task, config.optim, config.trainer, tmp_path / "run").run()
+    moved = {k for k, v in task.model.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved
+    assert {k.split(".")[0] for k in moved} == {"decoder", "latent_proj"}
+
+
 def test_dry_run_writes_nothing(corpus: Path, tmp_path: Path) -> None:
     assert train(config_for(corpus), tmp_path / "run", dry_run=True).steps == 0
     assert not (tmp_path / "run").exists()

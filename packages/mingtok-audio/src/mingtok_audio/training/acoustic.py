@@ -80,6 +80,8 @@ class AcousticConfig:
     """A fresh model; None with `init`."""
     init: str | None = None
     """Start from the weights of "nano", a folder or a Hub id (fine-tuning)."""
+    train_encoder: bool = True
+    """False leaves the latents as they are, and with them all that was trained on them."""
     discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossWeights = field(default_factory=LossWeights)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -96,6 +98,7 @@ class AcousticTask:
         self._model = start_from(config.init, config.model)
         if self._model.semantic is not None:
             self._model.semantic.requires_grad_(False)
+        self._model.encoder.requires_grad_(config.train_encoder)
         rate = self._model.config.sample_rate
         self.sampler = CropSampler(
             config.data.train,
@@ -128,7 +131,8 @@ class AcousticTask:
         """The objective of one batch, and its parts."""
         weights = self.config.loss
         target = self.batches.get(batch).to(self._model.device)
-        posterior = self._model.posterior_of(target)
+        with torch.set_grad_enabled(self.config.train_encoder):
+            posterior = self._model.posterior_of(target)
         latents = posterior.sample(generator)
         output = self._model.wav_of(latents)[:, : target.shape[1]]
         parts: dict[str, Tensor] = {"kl": posterior.kl().mean()}
