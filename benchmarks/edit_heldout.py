@@ -5,7 +5,8 @@
 
 The text of each recording is given (as with `uniaudio edit --text`), and the instruction as the set
 words it. `--times` takes word times from a Whisper folder (CTranslate2); it should not be the
-recogniser that scores. OUT/items.jsonl is the set's list with the receipts of the outputs, which
+recogniser that scores; without it the editor's aligner finds them (`--aligner`). OUT/items.jsonl
+is the set's list with the receipts of the outputs, which
 `preservation`, `boundary_click` and `receipt` read. The last line is JSON.
 """
 
@@ -52,9 +53,13 @@ def main() -> None:
     parser.add_argument("set", type=Path, help="folder of audio-eval build")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--times", type=Path, help="Whisper folder that gives word times")
+    parser.add_argument("--aligner", default="", help="aligner that gives them, if not --times")
     parser.add_argument("--backend", default="auto")
     options = parser.parse_args()
-    times, editor = word_times(options.times), Editor(backend=options.backend)
+    times, editor = (
+        word_times(options.times),
+        Editor(backend=options.backend, aligner=options.aligner),
+    )
     outputs = options.output / "outputs"
     outputs.mkdir(parents=True, exist_ok=True)
     rows, seconds, shares, failures = [], [], [], []
