@@ -45,7 +45,10 @@ def main() -> None:
     start, done = time.monotonic(), 0
     for count in cache.fill(recordings()):
         done += count
-        print(f"{done} of {len(library.recordings)} recordings, {seconds / 3600:.2f} h read", flush=True)
+        print(
+            f"{done} of {len(library.recordings)} recordings, {seconds / 3600:.2f} h read",
+            flush=True,
+        )
         if options.minutes and time.monotonic() - start > 60 * options.minutes:
             break
 
