@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_tokenizer import tiny_config
 
-from mingtok_audio.core.audio import save_audio
+from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.models.mingtok import MingTok
@@ -265,6 +265,36 @@ def test_target_delay_compares_with_the_past(
     valid = torch.ones(1, 12, dtype=torch.bool)
     assert float(task._distance(late, targets, valid)) == 0
     assert float(task._distance(targets, targets, valid)) > 0.1
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_the_mean_explains_nothing_and_the_teacher_everything(
+    corpus: Path, acoustic: Path, whisper: Path, tmp_path: Path, normalise: bool
+) -> None:
+    sample = corpus.parent / "5.wav"
+    task = make_task(
+        distillation(
+            corpus, acoustic, whisper, tmp_path, f"data.evaluation=[{json.dumps(str(sample))}]",
+            f"teacher.layer_normalise={str(normalise).lower()}", "teacher.target_delay=0",
+        )
+    )  # fmt: skip
+    states = torch.from_numpy(task.cache.get(load_audio(sample)[0]).astype(np.float32))[None]
+    if normalise:
+        states = torch.nn.functional.layer_norm(states, states.shape[-1:])
+
+    class Answering(torch.nn.Module):
+        def __init__(self, answer: torch.Tensor) -> None:
+            super().__init__()
+            self.tokenizer, self.answer = task.model.tokenizer, answer
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return self.answer
+
+    mean = states.mean(dim=1, keepdim=True).expand_as(states)
+    figures = task.evaluate(Answering(mean), 0, tmp_path)
+    assert figures["explained"] == pytest.approx(0, abs=1e-6)
+    figures = task.evaluate(Answering(states), 0, tmp_path)
+    assert figures["explained"] == pytest.approx(1, abs=1e-6)
 
 
 def test_unified_training_has_a_reconstruction_gradient(

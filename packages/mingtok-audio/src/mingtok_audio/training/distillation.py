@@ -138,14 +138,17 @@ class DistillationTask:
         with torch.no_grad():
             values = self._model.tokenizer.posterior_of(wav).sample(generator)
         output = self._model(values)
-        loss = self._distance(output, targets, valid)
+        loss = self._distance(output, self._as_learned(targets), valid)
         return loss, {"distill": float(loss.detach())}
 
+    def _as_learned(self, targets: Tensor) -> Tensor:
+        """Teacher states (B, L, E) as the student is asked for them."""
+        if self.config.teacher.layer_normalise:
+            return F.layer_norm(targets, targets.shape[-1:])
+        return targets
+
     def _distance(self, output: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
-        plan = self.config.teacher
-        if plan.layer_normalise:
-            targets = F.layer_norm(targets, targets.shape[-1:])
-        delay = plan.target_delay
+        delay = self.config.teacher.target_delay
         if delay:
             output, targets, valid = output[:, delay:], targets[:, :-delay], valid[:, :-delay]
         error = (output.float() - targets).square().mean(dim=-1)
@@ -161,7 +164,7 @@ class DistillationTask:
             wav, _ = load_audio(name, sample_rate=SAMPLE_RATE)
             values = model.tokenizer.encode(wav, SAMPLE_RATE).values
             targets = torch.from_numpy(self.cache.get(wav).astype(np.float32))[None]
-            targets = targets[:, : values.shape[1]].to(values.device)
+            targets = self._as_learned(targets[:, : values.shape[1]].to(values.device))
             output = model(values.to(model.tokenizer.device))[:, : targets.shape[1]]
             valid = torch.ones(targets.shape[:2], dtype=torch.bool, device=targets.device)
             loss = float(self._distance(output, targets, valid))
