@@ -190,6 +190,22 @@ def test_a_run_resumes_exactly(pairs: Path, tmp_path: Path) -> None:
     assert "eval/flow" in log[-1]
 
 
+def test_adapters_learn_and_nothing_else(pairs: Path, tmp_path: Path) -> None:
+    from uniaudio_lm.training.settings import LoraConfig
+
+    made = EditTask(config(pairs, tmp_path, learn=["stop_detector"], lora=LoraConfig(rank=2)))
+    learning = {n for n, p in made.model.lm.named_parameters() if p.requires_grad}
+    assert any("backbone" in n for n in learning)
+    ends = ("down", "up", "down.weight", "up.weight")
+    assert all(n.endswith(ends) or n.startswith("stop_detector") for n in learning)
+    total, _ = made.loss(0, torch.Generator().manual_seed(0))
+    total.backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0
+               for n, p in made.model.lm.named_parameters() if "backbone" in n)  # fmt: skip
+    with pytest.raises(ConfigError, match="learn"):
+        EditTask(config(pairs, tmp_path, learn=[]))
+
+
 def test_configurations(tmp_path: Path, pairs: Path) -> None:
     for name in ("debug", "edit"):
         assert load_config(shipped_config(name)).stage == "edit"

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mingtok_audio.core.audio import load_audio, save_audio
-from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.core.files import atomic_write_text
 from mingtok_audio.training.prefetch import Prefetcher
 from uniaudio_edit.data.cot import published_prompt
@@ -29,25 +29,38 @@ from uniaudio_edit.training.settings import EditConfig
 from uniaudio_lm.interfaces import GenerationHead
 from uniaudio_lm.models.uniaudio import UniAudio
 from uniaudio_lm.training.batches import IGNORED
-from uniaudio_lm.training.joint import JointModel, JointTask
+from uniaudio_lm.training.lora import LoraLinear, add_lora, as_merged, save_adapter
 from uniaudio_lm.training.losses import RouterBalance
 from uniaudio_lm.training.store import LatentStore
 
 
-class EditTask(JointTask):
-    """A run as its configuration says; what learns, and saving, are as in joint training."""
+class EditModel(nn.Module):
+    """The model that learns (what a `Task` of the trainer owns)."""
+
+    def __init__(self, lm: UniAudio) -> None:
+        super().__init__()
+        self.lm = lm
+
+
+class EditTask:
+    """A run as its configuration says, for the shared trainer."""
+
+    batches_per_step = 1
+    """Of all processes; the trainer sets it."""
+    unused_parameters = True
+    keeps_frozen = False
 
     def __init__(self, config: EditConfig) -> None:
         torch.manual_seed(config.trainer.seed)
-        self.config: Any = config
+        self.config = config
         lm = UniAudio.from_pretrained(config.init).train()
-        self._set_head(lm)
+        set_head(lm, config)
         data = config.data
         self.store = LatentStore(data.latents.cache, lm.tokenizer, memory_gb=data.latents.memory_gb)
         self.train_pairs = self._corpus(lm, data.train, config.trainer.seed)
         self.valid_pairs = self._corpus(lm, data.valid, 0) if data.valid else None
-        self._model = JointModel(lm, 0)
-        self._choose(lm)
+        self._model = EditModel(lm)
+        choose(lm, config)
         self.balance = RouterBalance(lm.backbone)
         self.batches: Prefetcher[Any] = Prefetcher(self.train_pairs.batch, data.workers)
 
@@ -59,16 +72,35 @@ class EditTask(JointTask):
         )  # fmt: skip
 
     @property
+    def model(self) -> EditModel:
+        return self._model
+
+    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The objective of batch number `batch`, and its parts."""
+        stride = self.batches_per_step // self.config.trainer.accumulate
+        found = self.batches.get(batch, max(1, stride))
+        total, parts = self.objective(found, generator)
+        parts["tokens"] = float(found.tokens)
+        return total, parts
+
+    def save_pretrained(self, model: Any, folder: Path) -> Path:
+        """Write the model; adapters apart too (`adapter/` beside it), and merged into it."""
+        lora = self.config.lora
+        if lora is None:
+            return model.lm.save_pretrained(folder)
+        save_adapter(model.lm, lora, folder.parent / "adapter")
+        with as_merged(model.lm):
+            return model.lm.save_pretrained(folder)
+
+    @property
     def skipped(self) -> dict[str, str]:
         """Recordings that could not be read, and why."""
         return dict(self.store.skipped)
 
     def objective(
-        self, batch: Any, generator: torch.Generator, step: int
+        self, found: EditBatch, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """The objective of a batch, and its parts."""
-        del step
-        found: EditBatch = batch
         lm, weights = self._model.lm, self.config.loss
         values = found.mean
         if self.config.data.latents.draw == "sample":
@@ -126,7 +158,7 @@ class EditTask(JointTask):
         before = patches[rows, (there - 1).clamp_min(0)]
         before = torch.where((columns == 0).to(before.device)[:, None, None], 0.0, before)
         if weights.history_noise:
-            before = before + self._noise(before, weights.history_noise, generator)
+            before = before + _noise(lm, before, weights.history_noise, generator)
         cond = hidden[rows, batch.starts[:, 1][rows] - 1 + columns]
         flow = weighted_flow(
             lm.generation_head,
@@ -148,13 +180,14 @@ class EditTask(JointTask):
     @torch.no_grad()
     def evaluate(self, model: Any, step: int, folder: Path) -> dict[str, float]:
         """Losses on held-out pairs; some of them edited, into `folder`."""
+        del step
         plan, corpus = self.config.evaluation, self.valid_pairs
         if corpus is None:
             return {}
         figures: dict[str, list[float]] = {}
         for number in range(plan.batches):
             generator = torch.Generator().manual_seed(number)
-            _, parts = self.objective(corpus.batch(number), generator, step)
+            _, parts = self.objective(corpus.batch(number), generator)
             for name, value in parts.items():
                 figures.setdefault(name, []).append(value)
         if plan.edits:
@@ -178,6 +211,54 @@ class EditTask(JointTask):
             written = " ".join(made.answer.split())
             lines.append(f"{row['id']}\t{row['instruction']}\t{made.stop_reason}\t{written}\n")
         atomic_write_text(folder / "edits.tsv", "".join(lines))
+
+
+def set_head(lm: UniAudio, config: EditConfig) -> None:
+    """Give the head the options that the configuration changes.
+
+    Raises:
+        ConfigError: the head has no such option.
+    """
+    for name in ("cond_dropout", "time_distribution"):
+        value = getattr(config.loss, name)
+        if value is None:
+            continue
+        if not hasattr(lm.generation_head, name):
+            kind = type(lm.generation_head).__name__
+            raise ConfigError(f"loss.{name}: the head {kind} has no such option")
+        setattr(lm.generation_head, name, value)
+
+
+def choose(lm: UniAudio, config: EditConfig) -> None:
+    """Which parameters learn.
+
+    Raises:
+        ConfigError: none, or a semantic module that the model does not read.
+    """
+    lm.requires_grad_(False)
+    for part in config.learn:
+        lm.get_submodule(part).requires_grad_(True)
+    if config.lora is not None:
+        for part in {name.partition(".")[0] for name in add_lora(lm, config.lora)}:
+            lm.get_submodule(part).requires_grad_(False)
+        for module in lm.modules():
+            if isinstance(module, LoraLinear):
+                module.down.requires_grad_(True)
+                module.up.requires_grad_(True)
+    if config.semantic:
+        if lm.tokenizer.semantic is None or lm.config.audio_input == "latent":
+            raise ConfigError("semantic: the model does not read a semantic module's features")
+        lm.tokenizer.semantic.requires_grad_(True)
+    if not any(p.requires_grad for p in lm.parameters()):
+        raise ConfigError("learn names no part with parameters: nothing would be trained")
+
+
+def _noise(lm: UniAudio, values: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Noise for latents (N, p, d), of a level of its own for each patch, in their units."""
+    level = most * torch.rand(len(values), 1, 1, generator=generator)
+    noise = level * torch.randn(values.shape, generator=generator)
+    std = lm.config.latent_std
+    return noise.to(values) * (1.0 if std is None else values.new_tensor(std))
 
 
 def weighted_flow(
