@@ -123,7 +123,8 @@ def test_lines_of_a_file_are_said_taken_up_again_and_repaired(
     status = {row["input"].rpartition(" ")[2]: row["status"] for row in again.json}
     assert status == {"1": "skipped", "3": "ok", "4": "ok", "5": "ok"}
     assert all(set(row) >= TTS_FIELDS for row in again.json)
-    assert (out / "first.wav").read_bytes() == data
+    repaired, _ = load_audio(out / "first.wav")  # beside another text than before
+    assert len(repaired) == len(heard) and np.abs(repaired[:32000] - heard[:32000]).max() < 1e-3
     assert (out / "texts-0001.wav").stat().st_mtime_ns == before["texts-0001.wav"]
     other = uniaudio(*call, "--seed", 1, "--json").json
     assert {row["status"] for row in other} == {"ok"}, "other options are other results"

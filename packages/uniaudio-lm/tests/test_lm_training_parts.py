@@ -243,7 +243,8 @@ def test_the_store_keeps_posteriors_and_variants(data: Path, tmp_path: Path) -> 
     assert np.allclose(found[1], posterior.std[0], atol=5e-3)
     variants = [store.get(recording, i) for i in (1, 2)]
     assert all(v is not None for v in variants)
-    assert len({v.shape[1] for v in (found, *variants) if v is not None}) == 3  # other lengths
+    # Played at other rates: other frames, and mostly another number of them.
+    assert len({v.tobytes() for v in (found, *variants) if v is not None}) == 3
     again = LatentStore(tmp_path, tokenizer, Augmentation(resample_probability=1.0))
     files = sorted(tmp_path.rglob("*.npy"))
     assert np.array_equal(again.get(recording, 2), variants[1])  # type: ignore[arg-type]
