@@ -173,3 +173,10 @@ def test_dependencies_keep_the_rules(package: Path) -> None:
     names = {d.split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip() for d in wanted}
     assert not {n.replace("-", "_") for n in names} & FORBIDDEN
     assert project["requires-python"] == ">=3.11"
+
+
+def test_types_are_checked_in_every_package() -> None:
+    """pyright takes no pattern such as packages/*/src, finds nothing, and calls that success."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = {f"packages/{package.name}/src" for package in PACKAGES}
+    assert set(project["tool"]["pyright"]["include"]) == wanted

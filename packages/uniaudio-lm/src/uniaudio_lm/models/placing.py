@@ -229,7 +229,8 @@ def _computed(  # noqa: PLR0917
     kinds = sorted({type(layer).__name__ for layer in layers})
     with _quiet("accelerate.utils.modeling"):
         if mode == "balanced":
-            memory = dict(get_balanced_memory(layers, memory, kinds, dtype))
+            balanced: Any = get_balanced_memory(layers, memory, kinds, dtype)
+            memory = dict(balanced)
         found = infer_auto_device_map(layers, memory, kinds, dtype)
     whole = found.get("")
     places = [found.get(str(i), whole) for i in range(len(layers))]
