@@ -315,6 +315,10 @@ def test_parser_is_a_plugin() -> None:
         ("take the word 'brown' out of the sentence", "The quick fox jumps over the lazy dog"),
         ("Modify the sentence by replacing 'quick' with 'slow'", "The slow brown fox jumps over the lazy dog"),
         ("Remove words two and three", "The fox jumps over the lazy dog"),
+        ("leave the third word from the end out", "The quick brown fox jumps over lazy dog"),
+        ("delete the second word counting from the back", "The quick brown fox jumps over the dog"),
+        ("delete the word that is third from the end", "The quick brown fox jumps over lazy dog"),
+        ("delete the third word from the beginning", "The quick fox jumps over the lazy dog"),
         ("I'd prefer \"leaps\" to \"jumps\"", "The quick brown fox leaps over the lazy dog"),
     ],
 )  # fmt: skip

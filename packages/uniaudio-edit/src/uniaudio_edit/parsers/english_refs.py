@@ -59,9 +59,9 @@ def position(text: str) -> int | None:
         return -2
     if word == "antepenultimate":
         return -3
-    tail = r"[ -](?:to[ -](?:the[ -])?)?last|(.+) from (?:the )?(?:last|end|back)"
+    tail = r"[ -](?:to[ -](?:the[ -])?)?last| from (?:the )?(?:last|end|back)"
     if match := re.fullmatch(rf"(.+?)(?:{tail})", word):
-        number = english_integer(match.group(1) or match.group(2))
+        number = english_integer(match.group(1))
         return None if number is None else -number
     return english_integer(word)
 
@@ -133,6 +133,15 @@ def _positions(text: str) -> Iterator[Ref]:
     if match := full(rf"{_DET}{_VERY}({_ORD}){_VERY} {UNIT}"):
         yield from _range(match.group(1), match.group(1))
         return  # "the third to last word" is no range
+    if match := full(
+        rf"{_DET}{_VERY}({EN_ORDINAL}) {UNIT},? (?:count(?:ed|ing) )?(?:backwards? )?"
+        r"from (?:the )?(?:end|back|last)(?: one| word| of .+)?"
+    ) or full(rf"{_DET}{UNIT} {_WHICH}(?:the )?({EN_ORDINAL}) from (?:the )?(?:end|back)"):
+        yield from _range(f"{match.group(1)} from the end", f"{match.group(1)} from the end")
+        return
+    if match := full(rf"{_DET}{_VERY}({EN_ORDINAL}) {UNIT},? from (?:the )?(?:beginning|start)"):
+        yield from _range(match.group(1), match.group(1))
+        return
     if match := full(rf"{_DET}{UNIT} (?:in |at )(?:the )?({_ORD}) (?:position|place)"):
         yield from _range(match.group(1), match.group(1))
     if match := full(
