@@ -14,6 +14,7 @@ from mingtok_audio.core.cli import emit_json, make_app, run
 from mingtok_audio.core.doctor import add_doctor, doctor_report
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.plugins import plugins_app
+from mingtok_audio.core.train_command import add_train
 
 if TYPE_CHECKING:
     from mingtok_audio.core.audio import Channel
@@ -239,49 +240,6 @@ def convert(
         typer.echo(f"{found['input']} -> {found['output']} ({found['parameters']:,} parameters)")
 
 
-@app.command()
-def train(
-    config: Annotated[
-        str, typer.Argument(metavar="CONFIG", help="A stage's YAML file, or a shipped name: debug.")
-    ],
-    *,
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="The run's folder: checkpoint, log, model.")
-    ],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a value, as in optim.lr=0.001."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
-    ] = False,
-    minutes: Annotated[
-        float | None, typer.Option(help="Stop after this long; --resume goes on later.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Build everything, compute one loss, write nothing.")
-    ] = False,
-    as_json: _Json = False,
-) -> None:
-    """Train a stage of the tokenizer."""
-    from mingtok_audio.training.run import load_config, shipped_config
-    from mingtok_audio.training.run import train as run_training
-
-    if minutes is not None and not minutes > 0:
-        raise UserError(f"--minutes must be positive, not {minutes}")
-    summary = run_training(
-        load_config(shipped_config(config), set_ or ()),
-        output,
-        resume=resume,
-        minutes=minutes,
-        dry_run=dry_run,
-    )
-    if as_json:
-        emit_json(summary.to_dict())
-    else:
-        typer.echo(summary.to_text())
-
-
 def _host() -> PluginHost:
     from mingtok_audio.plugins import get_host
 
@@ -294,6 +252,7 @@ def _doctor() -> dict[str, Any]:
     return doctor_report(["mingtok-audio"], [_host()], {"nano": shipped_folder()})
 
 
+add_train(app, "mingtok_audio.training.run", help="Train a stage of the tokenizer.")
 app.add_typer(plugins_app(_host), name="plugins")
 add_doctor(app, _doctor)
 

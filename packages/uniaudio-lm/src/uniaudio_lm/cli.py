@@ -13,7 +13,7 @@ import typer
 from mingtok_audio.core.cli import emit_json, make_app, run
 from mingtok_audio.core.doctor import add_doctor, doctor_report
 from mingtok_audio.core.plugins import PluginHost, plugins_app
-from uniaudio_lm.commands.train import train
+from mingtok_audio.core.train_command import add_train
 from uniaudio_lm.mounting import mount_commands, mounted_hosts
 
 __all__ = ["app", "main"]
@@ -314,7 +314,7 @@ def _doctor() -> dict[str, Any]:
 
 
 app.add_typer(voices, name="voices")
-app.command()(train)
+add_train(app, "uniaudio_lm.training.run", help="Train a stage of the language model.")
 app.add_typer(plugins_app(_hosts), name="plugins")
 add_doctor(app, _doctor)
 _commands = mount_commands(

@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 
-from mingtok_audio.core.cli import emit_json, run
-from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.cli import run
+from mingtok_audio.core.train_command import add_train
+
+_HELP = "Train an edit model on pairs that `uniaudio edit-data` made."
 
 uniaudio_app = typer.Typer(
-    help="Train an edit model on pairs that `uniaudio edit-data` made.",
+    help=_HELP,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 """What the `uniaudio` script mounts."""
 
-
-@uniaudio_app.command("edit-train")
-def train(
-    config: Annotated[
-        str,
-        typer.Argument(metavar="CONFIG", help="A YAML file, or a shipped name: debug, edit."),
-    ],
-    *,
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="The run's folder: checkpoint, log, model.")
-    ],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a value, as in optim.lr=0.001."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
-    ] = False,
-    minutes: Annotated[
-        float | None, typer.Option(help="Stop after this long; --resume goes on later.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Build everything, compute one loss, write nothing.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
-) -> None:
-    """Train an edit model on pairs that `uniaudio edit-data` made."""
-    if minutes is not None and not minutes > 0:
-        raise UserError(f"--minutes must be positive, not {minutes}")
-    from uniaudio_edit.training.run import load_config, shipped_config
-    from uniaudio_edit.training.run import train as run_training
-
-    summary = run_training(
-        load_config(shipped_config(config), set_ or ()),
-        output,
-        resume=resume,
-        minutes=minutes,
-        dry_run=dry_run,
-    )
-    if as_json:
-        emit_json(summary.to_dict())
-    else:
-        typer.echo(summary.to_text())
+add_train(uniaudio_app, "uniaudio_edit.training.run", name="edit-train", help=_HELP)
 
 
 def main() -> NoReturn:
