@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mingtok_audio.core.audio import load_audio, save_audio
-from mingtok_audio.core.errors import ConfigError, UserError
+from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
 from mingtok_audio.training.prefetch import Prefetcher
 from uniaudio_edit.data.cot import published_prompt
@@ -29,8 +29,15 @@ from uniaudio_edit.training.settings import EditConfig
 from uniaudio_lm.interfaces import GenerationHead
 from uniaudio_lm.models.uniaudio import UniAudio
 from uniaudio_lm.training.batches import IGNORED
-from uniaudio_lm.training.lora import LoraLinear, add_lora, as_merged, save_adapter
 from uniaudio_lm.training.losses import RouterBalance
+from uniaudio_lm.training.parts import (
+    choose_learners,
+    latent_noise,
+    save_model,
+    set_head,
+    stop_loss,
+    stop_places,
+)
 from uniaudio_lm.training.store import LatentStore
 
 
@@ -54,13 +61,14 @@ class EditTask:
         torch.manual_seed(config.trainer.seed)
         self.config = config
         lm = UniAudio.from_pretrained(config.init).train()
-        set_head(lm, config)
+        loss = config.loss
+        set_head(lm, cond_dropout=loss.cond_dropout, time_distribution=loss.time_distribution)
         data = config.data
         self.store = LatentStore(data.latents.cache, lm.tokenizer, memory_gb=data.latents.memory_gb)
         self.train_pairs = self._corpus(lm, data.train, config.trainer.seed)
         self.valid_pairs = self._corpus(lm, data.valid, 0) if data.valid else None
         self._model = EditModel(lm)
-        choose(lm, config)
+        choose_learners(lm, config.learn, config.lora, config.semantic)
         self.balance = RouterBalance(lm.backbone)
         self.batches: Prefetcher[Any] = Prefetcher(self.train_pairs.batch, data.workers)
 
@@ -85,12 +93,7 @@ class EditTask:
 
     def save_pretrained(self, model: Any, folder: Path) -> Path:
         """Write the model; adapters apart too (`adapter/` beside it), and merged into it."""
-        lora = self.config.lora
-        if lora is None:
-            return model.lm.save_pretrained(folder)
-        save_adapter(model.lm, lora, folder.parent / "adapter")
-        with as_merged(model.lm):
-            return model.lm.save_pretrained(folder)
+        return save_model(model.lm, self.config.lora, folder)
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -158,7 +161,7 @@ class EditTask:
         before = patches[rows, (there - 1).clamp_min(0)]
         before = torch.where((columns == 0).to(before.device)[:, None, None], 0.0, before)
         if weights.history_noise:
-            before = before + _noise(lm, before, weights.history_noise, generator)
+            before = before + latent_noise(lm, before, weights.history_noise, generator)
         cond = hidden[rows, batch.starts[:, 1][rows] - 1 + columns]
         flow = weighted_flow(
             lm.generation_head,
@@ -167,14 +170,9 @@ class EditTask:
             num_samples=weights.draws,
             generator=generator,
         )
-        # Where a stop comes before a patch is made, the state behind the last one says so.
-        surplus = 0 if lm.stop_detector.stop_after_patch else 1
-        lengths = counts.to(hidden.device) + surplus
-        steps = torch.arange(int(lengths.max()), device=hidden.device)
-        at = batch.starts[:, 1:].to(hidden.device) - 1 + steps
-        at = at.clamp_max(hidden.shape[1] - 1)
-        states = hidden.gather(1, at[..., None].expand(-1, -1, hidden.shape[-1]))
-        stop = lm.stop_detector.loss(states, lengths)
+        starts, counts = batch.starts[:, 1].to(hidden.device), counts.to(hidden.device)
+        at, counts = stop_places(lm, starts, counts, hidden.shape[1])
+        stop = stop_loss(lm, hidden, at, counts)
         return {"flow": (weights.flow, flow), "stop": (weights.stop, stop)}
 
     @torch.no_grad()
@@ -211,54 +209,6 @@ class EditTask:
             written = " ".join(made.answer.split())
             lines.append(f"{row['id']}\t{row['instruction']}\t{made.stop_reason}\t{written}\n")
         atomic_write_text(folder / "edits.tsv", "".join(lines))
-
-
-def set_head(lm: UniAudio, config: EditConfig) -> None:
-    """Give the head the options that the configuration changes.
-
-    Raises:
-        ConfigError: the head has no such option.
-    """
-    for name in ("cond_dropout", "time_distribution"):
-        value = getattr(config.loss, name)
-        if value is None:
-            continue
-        if not hasattr(lm.generation_head, name):
-            kind = type(lm.generation_head).__name__
-            raise ConfigError(f"loss.{name}: the head {kind} has no such option")
-        setattr(lm.generation_head, name, value)
-
-
-def choose(lm: UniAudio, config: EditConfig) -> None:
-    """Which parameters learn.
-
-    Raises:
-        ConfigError: none, or a semantic module that the model does not read.
-    """
-    lm.requires_grad_(False)
-    for part in config.learn:
-        lm.get_submodule(part).requires_grad_(True)
-    if config.lora is not None:
-        for part in {name.partition(".")[0] for name in add_lora(lm, config.lora)}:
-            lm.get_submodule(part).requires_grad_(False)
-        for module in lm.modules():
-            if isinstance(module, LoraLinear):
-                module.down.requires_grad_(True)
-                module.up.requires_grad_(True)
-    if config.semantic:
-        if lm.tokenizer.semantic is None or lm.config.audio_input == "latent":
-            raise ConfigError("semantic: the model does not read a semantic module's features")
-        lm.tokenizer.semantic.requires_grad_(True)
-    if not any(p.requires_grad for p in lm.parameters()):
-        raise ConfigError("learn names no part with parameters: nothing would be trained")
-
-
-def _noise(lm: UniAudio, values: Tensor, most: float, generator: torch.Generator) -> Tensor:
-    """Noise for latents (N, p, d), of a level of its own for each patch, in their units."""
-    level = most * torch.rand(len(values), 1, 1, generator=generator)
-    noise = level * torch.randn(values.shape, generator=generator)
-    std = lm.config.latent_std
-    return noise.to(values) * (1.0 if std is None else values.new_tensor(std))
 
 
 def weighted_flow(

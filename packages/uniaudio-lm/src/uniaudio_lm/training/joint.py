@@ -24,12 +24,19 @@ from uniaudio_lm.models.uniaudio import UniAudio
 from uniaudio_lm.training.batches import IGNORED, Batch, Corpora, Corpus
 from uniaudio_lm.training.initial import start_model
 from uniaudio_lm.training.listening import listen_and_speak
-from uniaudio_lm.training.lora import LoraLinear, add_lora, as_merged, save_adapter
 from uniaudio_lm.training.losses import (
     AttentionProbe,
     RouterBalance,
     guided_attention_loss,
     phoneme_loss,
+)
+from uniaudio_lm.training.parts import (
+    choose_learners,
+    latent_noise,
+    save_model,
+    set_head,
+    stop_loss,
+    stop_places,
 )
 from uniaudio_lm.training.plan import place_of
 from uniaudio_lm.training.settings import JointConfig
@@ -58,7 +65,7 @@ class JointTask:
         self.config = config
         lm = start_model(config)
         loss, data = config.loss, config.data
-        self._set_head(lm)
+        set_head(lm, cond_dropout=loss.cond_dropout, time_distribution=loss.time_distribution)
         augmentation = data.understanding.augmentation if data.understanding.variants else None
         self.store = LatentStore(
             data.latents.cache, lm.tokenizer, augmentation, data.latents.memory_gb
@@ -74,16 +81,6 @@ class JointTask:
         self.batches = Prefetcher(self._batch, data.workers)
 
     # --- what is there at the start --------------------------------------------------------------
-
-    def _set_head(self, lm: UniAudio) -> None:
-        loss, head = self.config.loss, lm.generation_head
-        for name in ("cond_dropout", "time_distribution"):
-            value = getattr(loss, name)
-            if value is None:
-                continue
-            if not hasattr(head, name):
-                raise ConfigError(f"loss.{name}: the head {type(head).__name__} has no such option")
-            setattr(head, name, value)
 
     def _teacher(self, lm: UniAudio) -> nn.ModuleList | None:
         """The compressor and the adapter that a new compressor learns from."""
@@ -121,25 +118,7 @@ class JointTask:
     def _choose(self, lm: UniAudio) -> None:
         """Which parameters learn."""
         config = self.config
-        lm.requires_grad_(False)
-        for part in config.learn:
-            lm.get_submodule(part).requires_grad_(True)
-        if config.lora is not None:
-            for part in {name.partition(".")[0] for name in add_lora(lm, config.lora)}:
-                lm.get_submodule(part).requires_grad_(False)
-            for module in lm.modules():
-                if isinstance(module, LoraLinear):
-                    module.down.requires_grad_(True)
-                    module.up.requires_grad_(True)
-        if config.semantic:
-            if lm.tokenizer.semantic is None or lm.config.audio_input == "latent":
-                raise ConfigError(
-                    "semantic: the language model does not read a semantic module's features"
-                )
-            lm.tokenizer.semantic.requires_grad_(True)
-        learns = {n.partition(".")[0] for n, p in lm.named_parameters() if p.requires_grad}
-        if not learns:
-            raise ConfigError("learn names no part with parameters: nothing would be trained")
+        learns = choose_learners(lm, config.learn, config.lora, config.semantic)
         if config.data.ratio[0] and learns <= {"generation_head", "stop_detector"}:
             raise ConfigError(
                 "learn: no step of understanding reaches those parts: set data.ratio to [0, 1]"
@@ -216,7 +195,7 @@ class JointTask:
         compressor's loss."""
         lm, noise = self._model.lm, self.config.loss.input_noise
         if noise and batch.task == "generation":
-            values = values + self._noise(values, noise, generator)
+            values = values + latent_noise(lm, values, noise, generator)
         patches, taught = self._compress(batch, values)
         embeds = lm.backbone.embed(batch.ids.to(values.device))
         rows, places, columns = _flat(batch)
@@ -242,14 +221,6 @@ class JointTask:
         error = (found - wanted).square().mean() / wanted.var(dim=0).mean().clamp_min(1e-8)
         return patches, error
 
-    def _noise(self, values: Tensor, most: float, generator: torch.Generator) -> Tensor:
-        """Noise for latents (B, ..., d), of a level of its own for each item, in their units."""
-        level = most * torch.rand(len(values), generator=generator)
-        noise = torch.randn(values.shape, generator=generator)
-        noise = noise * level.view(-1, *[1] * (values.dim() - 1))
-        std = self._model.lm.config.latent_std
-        return noise.to(values) * (1.0 if std is None else values.new_tensor(std))
-
     def _understood(
         self, batch: Batch, hidden: Tensor
     ) -> tuple[dict[str, tuple[float, Tensor]], dict[str, float]]:
@@ -274,7 +245,7 @@ class JointTask:
         patches = values.unflatten(1, (-1, size))  # (B, P, p, d)
         before = torch.cat((torch.zeros_like(patches[:, :1]), patches[:, :-1]), dim=1)
         if weights.history_noise:
-            before = before + self._noise(before, weights.history_noise, generator)
+            before = before + latent_noise(lm, before, weights.history_noise, generator)
         cond = hidden[rows, places - 1]
         flow = lm.generation_head.loss(
             cond,
@@ -285,14 +256,9 @@ class JointTask:
         )
         parts = {"flow": (weights.flow, flow)}
         figures: dict[str, float] = {}
-        # Where a stop comes before a patch is made, the state behind the last one says so.
-        surplus = 0 if lm.stop_detector.stop_after_patch else 1
-        counts = batch.counts.to(hidden.device) + surplus
-        steps = torch.arange(int(counts.max()), device=hidden.device)
-        at = batch.starts.to(hidden.device)[:, None] - 1 + steps
-        at = at.clamp_max(hidden.shape[1] - 1)
-        states = hidden.gather(1, at[..., None].expand(-1, -1, hidden.shape[-1]))
-        parts["stop"] = (weights.stop, lm.stop_detector.loss(states, counts))
+        starts, counts = batch.starts.to(hidden.device), batch.counts.to(hidden.device)
+        at, counts = stop_places(lm, starts, counts, hidden.shape[1])
+        parts["stop"] = (weights.stop, stop_loss(lm, hidden, at, counts))
         if guide and self.probe is not None and batch.said is not None:
             said = batch.said.to(hidden.device)
             attention = self.probe.attention(at[:, : said.shape[1]])
@@ -321,12 +287,7 @@ class JointTask:
 
     def save_pretrained(self, model: Any, folder: Path) -> Path:
         """Write the model; adapters apart too (`adapter/` beside it), and merged into it."""
-        lora = self.config.lora
-        if lora is None:
-            return model.lm.save_pretrained(folder)
-        save_adapter(model.lm, lora, folder.parent / "adapter")
-        with as_merged(model.lm):
-            return model.lm.save_pretrained(folder)
+        return save_model(model.lm, self.config.lora, folder)
 
 
 def _flat(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
