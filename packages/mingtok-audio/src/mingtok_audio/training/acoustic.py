@@ -131,7 +131,7 @@ class AcousticTask:
         """The objective of one batch, and its parts."""
         weights = self.config.loss
         target = self.batches.get(batch).to(self._model.device)
-        with torch.set_grad_enabled(self.config.train_encoder):
+        with torch.set_grad_enabled(self.config.train_encoder and torch.is_grad_enabled()):
             posterior = self._model.posterior_of(target)
         latents = posterior.sample(generator)
         output = self._model.wav_of(latents)[:, : target.shape[1]]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mingtok_audio.core.errors import AudioError, ConfigError
 from uniaudio_lm.aligners.units import PHONES, WILDCARD, Speller, SpokenWord
 from uniaudio_lm.aligners.viterbi import forced_path
+from uniaudio_lm.convolution import ConvBlock
 from uniaudio_lm.interfaces import Aligner, Word
 
 if TYPE_CHECKING:
@@ -23,24 +23,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 2048  # frames that go through the network at once
 _WILDCARD_COST = 1.0  # a wildcard must not be likelier than the phoneme that is there
-
-
-class AlignerBlock(nn.Module):
-    """x + MLP(norm(depthwise(x))); what is behind a recording's end stays zero."""
-
-    def __init__(self, width: int, kernel: int, dropout: float) -> None:
-        super().__init__()
-        self.mix = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
-        self.norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, 2 * width)
-        self.down = nn.Linear(2 * width, width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, L, W), valid (B, L, 1)."""
-        h = self.mix(x.transpose(1, 2)).transpose(1, 2)  # Conv1d wants (B, W, L)
-        h = self.down(self.dropout(F.gelu(self.up(self.norm(h)))))
-        return (x + h) * valid
 
 
 class CtcAligner(Aligner):
@@ -80,7 +62,7 @@ class CtcAligner(Aligner):
         self.register_buffer("mean", torch.zeros(in_dim))
         self.register_buffer("std", torch.ones(in_dim))
         self.input = nn.Linear(in_dim, width)
-        self.blocks = nn.ModuleList(AlignerBlock(width, kernel, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(ConvBlock(width, kernel, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.output = nn.Linear(width, len(PHONES) + 1)
         self._tokenizer: list[MingTok] = []  # in a list: its weights are not this module's

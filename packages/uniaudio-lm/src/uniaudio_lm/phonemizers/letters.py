@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from uniaudio_lm.convolution import ConvBlock
 
 LETTERS = "'abcdefghijklmnopqrstuvwxyz"
 SLOTS = 2
@@ -24,24 +25,6 @@ PHONEMES: tuple[str, ...] = (
 )
 """ARPABET, vowels with their stress (0 none, 1 main, 2 second)."""
 _SCALE = ".scale"
-
-
-class _Block(nn.Module):
-    """x + MLP(norm(depthwise(x))); what is behind a word's end stays zero."""
-
-    def __init__(self, width: int, kernel: int, dropout: float) -> None:
-        super().__init__()
-        self.mix = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
-        self.norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, 2 * width)
-        self.down = nn.Linear(2 * width, width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, S, W), valid (B, S, 1)."""
-        h = self.mix(x.transpose(1, 2)).transpose(1, 2)  # Conv1d wants (B, W, S)
-        h = self.down(self.dropout(F.gelu(self.up(self.norm(h)))))
-        return (x + h) * valid
 
 
 class LetterToSound(nn.Module):
@@ -58,7 +41,7 @@ class LetterToSound(nn.Module):
     ) -> None:
         super().__init__()
         self.embed = nn.Embedding(len(LETTERS) + 1, width, padding_idx=0)
-        self.blocks = nn.ModuleList(_Block(width, kernel, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(ConvBlock(width, kernel, dropout) for _ in range(depth))
         self.out = nn.Linear(width, SLOTS * (len(PHONEMES) + 1))
 
     def forward(self, letters: Tensor) -> Tensor:
