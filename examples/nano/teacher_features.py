@@ -3,7 +3,7 @@
     python examples/nano/teacher_features.py examples/nano/semantic.yaml
 
 `mingtok train` computes what is missing by itself, a window of 30 s for each recording; this
-packs many short recordings into a window and is ten times faster on telephone prompts.
+packs short recordings into windows, which cost the same however much is in them.
 """
 
 from __future__ import annotations
