@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import site
 import subprocess
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pip_environment import PipEnvironment
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "custom_compressor"
 DISTRIBUTION = "mingtok-attentive-pooling"
 
 
-class Environment:
-    """A virtual environment that also sees the packages of the one the tests run in."""
-
-    def __init__(self, folder: Path) -> None:
-        venv.create(folder, with_pip=False, symlinks=True)
-        scripts = "Scripts" if os.name == "nt" else "bin"
-        self.python = folder / scripts / ("python.exe" if os.name == "nt" else "python")
-        where = self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
-        self.packages = Path(where.stdout.strip())
-        ours = [path for path in site.getsitepackages() if Path(path).is_dir()]
-        lines = [f"import site; site.addsitedir({path!r})" for path in ours]
-        (self.packages / "zz_parent.pth").write_text("\n".join(lines) + "\n")
-
-    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")
-        }
-        environment.pop("UNIAUDIO_DISABLE_PLUGINS", None)
-        return subprocess.run(
-            [str(self.python), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**environment, **variables},
-        )
-
-    def pip(self, *arguments: str) -> None:
-        done = self.run("-m", "pip", *arguments, "--disable-pip-version-check", PIP_NO_INPUT="1")
-        assert done.returncode == 0, done.stdout + done.stderr
+class Environment(PipEnvironment):
+    """One with the `mingtok` command."""
 
     def mingtok(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return self.run("-c", "from mingtok_audio.cli import main; main()", *arguments, **variables)
@@ -59,12 +29,9 @@ class Environment:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     root = tmp_path_factory.mktemp("plugin")
-    source = root / "source"
-    shutil.copytree(EXAMPLE, source)  # so that a build leaves nothing in the repository
     made = Environment(root / "env")
     assert "attentive_stats" not in made.components()
-    # Offline: no dependencies are asked for, and the build backend is the one that is here.
-    made.pip("install", "--no-deps", "--no-build-isolation", "--no-index", str(source))
+    made.pip_install_copy(EXAMPLE, root / "source")
     return made
 
 
