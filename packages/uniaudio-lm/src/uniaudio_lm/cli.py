@@ -308,8 +308,10 @@ def _hosts() -> list[PluginHost]:
 
 def _doctor() -> dict[str, Any]:
     from mingtok_audio.weights import shipped_folder
+    from uniaudio_lm.aligners.loading import shipped_aligner
 
-    weights = {"nano tokenizer": shipped_folder()}
+    weights = {"nano tokenizer": shipped_folder(), "nano aligner": shipped_aligner()}
+    weights = {name: folder for name, folder in weights.items() if folder is not None}
     return doctor_report(["uniaudio-lm", "mingtok-audio"], _hosts(), weights)
 
 

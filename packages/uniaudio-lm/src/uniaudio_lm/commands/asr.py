@@ -44,11 +44,13 @@ class Recognition:
     language: str | None
     hotwords: tuple[str, ...]
     format: str
+    timed: bool
+    """Whether word times are shown at all: plain text has none."""
 
     def load(self) -> UniAudio:
         """See `Work.load`."""
         model = self.choice.load()
-        if self.choice.aligner is None:
+        if self.timed and self.choice.aligner is None:
             _take_shipped_aligner(model)
         return model
 
@@ -120,7 +122,7 @@ def run(
     if format not in FORMATS:
         raise UserError(f"--format is one of {', '.join(FORMATS)}, not '{format}'")
     words = tuple(word for word in (w.strip() for w in hotwords.split(",")) if word)
-    work = Recognition(choice, language, words, format)
+    work = Recognition(choice, language, words, format, timed=as_json or format != "text")
     answer(work, inputs, output, format, as_json, workers=workers, batch=batch, force=force)
 
 
