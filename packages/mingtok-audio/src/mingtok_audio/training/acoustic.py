@@ -19,8 +19,10 @@ from torch.nn import functional as F
 
 from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.audio import load_audio, save_audio
+from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.training.data import Augmentation, CropSampler
+from mingtok_audio.training.description import Description, DescriptionConfig
 from mingtok_audio.training.discriminators import (
     DiscriminatorConfig,
     Discriminators,
@@ -62,6 +64,8 @@ class LossWeights:
     mel_n_ffts: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
     mel_bands: tuple[int, ...] = (10, 20, 40, 60, 80, 120)
     spectral_n_ffts: tuple[int, ...] = (256, 512, 1024)
+    spectral_phase: float = 1.0
+    """Of the spectral loss's complex term beside the magnitude's."""
     spectral_power: float = 0.4
     """Exponent of the magnitudes in the spectral loss; smaller hears quiet parts more."""
 
@@ -82,6 +86,8 @@ class AcousticConfig:
     """Start from the weights of "nano", a folder or a Hub id (fine-tuning)."""
     train_encoder: bool = True
     """False leaves the latents as they are, and with them all that was trained on them."""
+    description: DescriptionConfig | None = None
+    """Teach the first latents what can be foretold of speech (see `training.description`)."""
     discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossWeights = field(default_factory=LossWeights)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -110,13 +116,26 @@ class AcousticTask:
         )
         self.mel = MultiScaleMelLoss(rate, config.loss.mel_n_ffts, config.loss.mel_bands)
         self.spectral = CompressedSpectralLoss(
-            config.loss.spectral_n_ffts, config.loss.spectral_power
+            config.loss.spectral_n_ffts, config.loss.spectral_power, config.loss.spectral_phase
         )
+        self.description = self._description()
         self.batches = Prefetcher(self.sampler.batch, config.data.workers)
         self.adversary: Discriminators | None = None
         if config.loss.has_adversary:
             self.adversary = Discriminators(config.discriminators)
         self._pair: tuple[Tensor, Tensor] | None = None
+
+    def _description(self) -> Description | None:
+        config, sampler = self.config.description, self.sampler
+        if config is None:
+            return None
+        if config.dims > self._model.config.latent_dim:
+            raise ConfigError(f"description: {config.dims} dimensions are more than the latents'")
+        made = Description(config, self._model.config.sample_rate, self._model.config.hop_length)
+        count = -(-config.recordings // self.config.data.batch_size)
+        # Batches that no step sees, so the run's own begin afresh.
+        made.fit(sampler.batch(10**9 + i) for i in range(count))
+        return made.to(self._model.device)
 
     @property
     def model(self) -> MingTok:
@@ -134,9 +153,14 @@ class AcousticTask:
         with torch.set_grad_enabled(self.config.train_encoder and torch.is_grad_enabled()):
             posterior = self._model.posterior_of(target)
         latents = posterior.sample(generator)
+        if self.description is not None:
+            latents = self.description.veil(latents, generator)
         output = self._model.wav_of(latents)[:, : target.shape[1]]
         parts: dict[str, Tensor] = {"kl": posterior.kl().mean()}
         total = weights.kl * parts["kl"]
+        if self.description is not None:
+            parts["described"] = self.description.loss(posterior.mean, target)
+            total = total + self.description.config.weight * parts["described"]
         if weights.mel:
             parts["mel"] = self.mel(output, target)
             total = total + weights.mel * parts["mel"]

@@ -70,15 +70,19 @@ class CompressedSpectralLoss(nn.Module):
     """Distance of power-compressed complex spectrograms, magnitude and phase together.
 
     The magnitude is raised to `power` (about how loudness is heard) with the phase kept; the loss
-    is the mean absolute error of the compressed magnitude plus that of the compressed complex
-    value. Unlike a log-mel distance it says which phase is right.
+    is the mean absolute error of the compressed magnitude plus `phase` times that of the compressed
+    complex value. Unlike a log-mel distance it says which phase is right.
     """
 
     def __init__(
-        self, n_ffts: Sequence[int] = (256, 512, 1024), power: float = 0.4, floor: float = 1e-4
+        self,
+        n_ffts: Sequence[int] = (256, 512, 1024),
+        power: float = 0.4,
+        phase: float = 1.0,
+        floor: float = 1e-4,
     ) -> None:
         super().__init__()
-        self.n_ffts, self.power, self.floor = tuple(n_ffts), power, floor
+        self.n_ffts, self.power, self.phase, self.floor = tuple(n_ffts), power, phase, floor
         for n_fft in n_ffts:
             self.register_buffer(f"window_{n_fft}", torch.hann_window(n_fft), persistent=False)
 
@@ -97,5 +101,6 @@ class CompressedSpectralLoss(nn.Module):
             with torch.no_grad():
                 complex_t, magnitude_t = self._compress(target, n_fft)
             complex_o, magnitude_o = self._compress(output, n_fft)
-            total = total + F.l1_loss(magnitude_o, magnitude_t) + F.l1_loss(complex_o, complex_t)
+            total = total + F.l1_loss(magnitude_o, magnitude_t)
+            total = total + self.phase * F.l1_loss(complex_o, complex_t)
         return total / len(self.n_ffts)

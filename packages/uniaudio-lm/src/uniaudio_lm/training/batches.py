@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +46,9 @@ class Batch:
     starts, counts: (B,) first audio position and patches.
     mean, std: (B, L, d) posterior, zeros behind each item's `frames` (B,).
     labels: (B, S) int64, the answer's ids where they stand, else IGNORED.
-    said: (B, P, S) bool, which text tokens are said in which patch; None if unknown for all.
+    queries: (B,) position from which `said` counts: the one before the first patch or answer token.
+    said: (B, Q, S) bool, which text tokens are said in which patch, or in which patches which token
+        of the answer is said; None if unknown for all.
     phonemes: (B, P, C) shares, zero rows where unknown; None if unknown for all.
     """
 
@@ -59,6 +61,7 @@ class Batch:
     std: Tensor
     frames: Tensor
     labels: Tensor
+    queries: Tensor
     said: Tensor | None = None
     phonemes: Tensor | None = None
 
@@ -77,7 +80,7 @@ class _Example:
     answer: int = 0
     """Ids at the end that are the answer."""
     said: tuple[int, np.ndarray] | None = None
-    """The first text token's position, and (P, T) bool."""
+    """The first text token's position, and (P, T) bool; or the first patch's, and (A, P)."""
     phonemes: np.ndarray | None = None
 
 
@@ -92,6 +95,7 @@ class Corpus:
         split: which manifests.
         classes: phonemes of the auxiliary loss; empty for none.
         timed: whether batches say when tokens are said.
+        silent: whether phonemes stand in for audio: no recording is read.
     """
 
     def __init__(
@@ -104,13 +108,18 @@ class Corpus:
         split: str = "train",
         classes: Sequence[str] = (),
         timed: bool = False,
+        silent: bool = False,
     ) -> None:
         self.name: TaskName = "generation" if isinstance(task, Generation) else "understanding"
         self._task, self._model, self._store, self._seed = task, model, store, seed
         sources = task.train if split == "train" else task.valid
         self.items, self.silent = read_utterances(sources, task.longest)
         self._classes = {symbol: i for i, symbol in enumerate(classes)}
-        self._timed = timed
+        self._timed, self._silent = timed, silent
+        if silent:
+            self.items = [item for item in self.items if item.durations]
+            if not self.items:
+                raise UserError("data.audio: phonemes: no item has `phonemes` and `durations`")
         self._text = model.text_tokenizer
         self._size = model.config.patch_size
         self._said = [self._prepare(item) for item in self.items]
@@ -178,7 +187,7 @@ class Corpus:
         task = self._task
         assert isinstance(task, Understanding)
         variant = int(rng.integers(task.variants + 1))
-        posterior = self._store.get(self.items[index].recording, variant)
+        posterior = self._posterior(index, variant)
         if posterior is None or not posterior.shape[1]:
             return None
         compressor = self._model.compressor
@@ -190,9 +199,39 @@ class Corpus:
         answer = [
             *self._text.encode(self._said[index]), self._text.special(prompts.END_OF_TEXT),
         ]  # fmt: skip
-        return _Example(
+        example = _Example(
             prompt.ids + answer, prompt.spans[0][0], count, posterior, answer=len(answer)
         )
+        item = self.items[index]
+        if variant:  # may be faster or slower than the recording
+            stretch = posterior.shape[1] / self._model.tokenizer.frame_rate / item.recording.seconds
+            item = replace(item, durations=tuple(d * stretch for d in item.durations))
+        if self._timed:
+            inside = self._answer_times(item, self._said[index], count)
+            example.said = None if inside is None else (example.start, inside)
+        if self._classes:
+            example.phonemes = phonemes_in_patches(
+                item, self._classes, count, self._model.patch_seconds
+            )
+        return example
+
+    def _posterior(self, index: int, variant: int = 0) -> np.ndarray | None:
+        recording = self.items[index].recording
+        if not self._silent:
+            return self._store.get(recording, variant)
+        frames = round(recording.seconds * self._model.tokenizer.frame_rate)
+        return np.zeros((2, frames, 1), dtype=np.float16)
+
+    def _answer_times(self, item: Utterance, said: str, count: int) -> np.ndarray | None:
+        """In which patches each token of the answer is said, (A, P); the end token in none."""
+        times = character_times(item.text, item)
+        if times is None:
+            return None
+        lead = len(said) - len(item.text)
+        spans = [(max(0, a - lead), max(0, b - lead)) for a, b in self._text.offsets(said)]
+        inside = said_in_patches(token_times(spans, times), count, self._model.patch_seconds).T
+        inside = inside & (np.array([b > 0 for _, b in spans])[:, None])
+        return np.concatenate((inside, np.zeros((1, count), dtype=bool)))
 
     def _hotwords(self, index: int, rng: np.random.Generator) -> list[str]:
         """Some of the rare words that are said, half of the time; and others that are not."""
@@ -208,7 +247,7 @@ class Corpus:
     def _spoken(self, item: tuple[int, ...]) -> _Example | None:
         parts, counts = [], []
         for index in item:
-            posterior = self._store.get(self.items[index].recording)
+            posterior = self._posterior(index)
             if posterior is None:
                 return None
             count = posterior.shape[1] // self._size
@@ -276,10 +315,12 @@ def _collate(task: TaskName, examples: list[_Example], classes: int) -> Batch:
     patches = max(e.count for e in examples)
     ids = torch.zeros(batch, longest, dtype=torch.int64)
     labels = torch.full((batch, longest), IGNORED)
+    queries = torch.tensor([(len(e.ids) - e.answer if e.answer else e.start) - 1 for e in examples])
     posterior = torch.zeros(2, batch, frames, examples[0].posterior.shape[-1])
     timed = any(e.said is not None for e in examples)
-    said = torch.zeros(batch, patches, longest, dtype=torch.bool) if timed else None
-    known = torch.zeros(batch, patches, classes) if classes and task == "generation" else None
+    asked = max(e.answer or e.count for e in examples)
+    said = torch.zeros(batch, asked, longest, dtype=torch.bool) if timed else None
+    known = torch.zeros(batch, patches, classes) if classes else None
     for row, e in enumerate(examples):
         ids[row, : len(e.ids)] = torch.tensor(e.ids)
         if e.answer:
@@ -288,7 +329,7 @@ def _collate(task: TaskName, examples: list[_Example], classes: int) -> Batch:
         posterior[:, row, : both.shape[1]] = both
         if said is not None and e.said is not None:
             first, inside = e.said
-            said[row, : e.count, first : first + inside.shape[1]] = torch.from_numpy(inside)
+            said[row, : len(inside), first : first + inside.shape[1]] = torch.from_numpy(inside)
         if known is not None and e.phonemes is not None:
             known[row, : e.count] = torch.from_numpy(e.phonemes)
     return Batch(
@@ -298,7 +339,7 @@ def _collate(task: TaskName, examples: list[_Example], classes: int) -> Batch:
         torch.tensor([e.count for e in examples]),
         posterior[0], posterior[1],
         torch.tensor([e.posterior.shape[1] for e in examples]),
-        labels, said, known,
+        labels, queries, said, known,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ N patches of all items.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,21 @@ from uniaudio_lm.training.parts import (
 from uniaudio_lm.training.plan import place_of
 from uniaudio_lm.training.settings import JointConfig
 from uniaudio_lm.training.store import LatentStore
+from uniaudio_lm.training.symbols import SYMBOLS, read_symbols, write_symbols
+from uniaudio_lm.training.utterances import read_utterances
+
+EMBEDDING_SCALE = 0.02
+"""Standard deviation of fresh embeddings of phonemes, as of the tokens'."""
 
 
 class JointModel(nn.Module):
-    """The model, and a phoneme classifier that only training has."""
+    """The model, and what only training has: a phoneme classifier, embeddings of phonemes."""
 
-    def __init__(self, lm: UniAudio, phonemes: int) -> None:
+    def __init__(self, lm: UniAudio, phonemes: int, symbols: Tensor | None = None) -> None:
         super().__init__()
         self.lm = lm
         self.phoneme_head = nn.Linear(lm.dim, phonemes) if phonemes else None
+        self.symbols = None if symbols is None else nn.Parameter(symbols)
 
 
 class JointTask:
@@ -71,16 +78,42 @@ class JointTask:
             data.latents.cache, lm.tokenizer, augmentation, data.latents.memory_gb
         )
         self.corpora = self._read(lm)
-        self._model = JointModel(lm, len(self._classes))
+        symbols = None
+        if data.audio == "phonemes":
+            symbols = EMBEDDING_SCALE * torch.randn(len(self._classes), lm.dim)
+        self._model = JointModel(lm, len(self._classes) if loss.phoneme else 0, symbols)
+        self.symbols = self._taught_symbols(lm)
         self._choose(lm)
         self.teacher = self._teacher(lm)
         self.balance = RouterBalance(lm.backbone)
-        self.probe: AttentionProbe | None = None
-        if loss.attention.weight and "generation" in self.corpora.train:
-            self.probe = AttentionProbe(lm.backbone, loss.attention.layer, loss.attention.heads)
+        self.probes = self._probes(lm)
         self.batches = Prefetcher(self._batch, data.workers)
 
     # --- what is there at the start --------------------------------------------------------------
+
+    def _probes(self, lm: UniAudio) -> dict[str, AttentionProbe]:
+        """Of each task whose attention is guided."""
+        guide = self.config.loss.attention
+        heads = {"generation": guide.heads, "understanding": guide.answer_heads}
+        return {
+            task: AttentionProbe(lm.backbone, guide.layer, heads[task])
+            for task in self.corpora.train
+            if guide.weight and heads[task]
+        }
+
+    def _taught_symbols(self, lm: UniAudio) -> Tensor | None:
+        """Embeddings (C, D) that a compressor learns from."""
+        if not self.config.loss.symbols:
+            return None
+        assert self.config.symbols is not None
+        found = read_symbols(Path(self.config.symbols))
+        missing = [name for name in self._classes if name not in found]
+        if missing:
+            raise ConfigError(f"symbols: {self.config.symbols} has no embedding of {missing[0]!r}")
+        table = torch.stack([found[name] for name in self._classes])
+        if table.shape[1] != lm.dim:
+            raise ConfigError(f"symbols: width {table.shape[1]}, the model's {lm.dim}")
+        return table
 
     def _teacher(self, lm: UniAudio) -> nn.ModuleList | None:
         """The compressor and the adapter that a new compressor learns from."""
@@ -100,15 +133,20 @@ class JointTask:
         if data.ratio[1]:
             tasks.append(data.generation)
         self._classes: list[str] = []
-        if loss.phoneme and data.ratio[1]:
-            probe = Corpus(data.generation, lm, self.store, seed)
-            self._classes = sorted({s for i in probe.items if i.durations for s in i.phonemes})
+        silent = data.audio == "phonemes"
+        if loss.phoneme or loss.symbols or silent:
+            said = [read_utterances(task.train, task.longest)[0] for task in tasks]
+            self._classes = sorted({s for i in chain(*said) if i.durations for s in i.phonemes})
             if not self._classes:
-                raise ConfigError("loss.phoneme: no item has `phonemes` and `durations`")
+                raise ConfigError("no item has `phonemes` and `durations`, which the losses need")
+        guide = loss.attention
         for task in tasks:
-            options: dict[str, Any] = {}
-            if task is data.generation:
-                options = {"classes": self._classes, "timed": bool(loss.attention.weight)}
+            heads = guide.heads if task is data.generation else guide.answer_heads
+            options: dict[str, Any] = {
+                "classes": self._classes,
+                "timed": bool(guide.weight and heads),
+                "silent": silent,
+            }
             train = Corpus(task, lm, self.store, seed, **options)
             out.train[train.name] = train
             if task.valid:
@@ -161,23 +199,36 @@ class JointTask:
         if self.config.data.latents.draw == "sample":
             values = values + batch.std * torch.randn(values.shape, generator=generator)
         values = values.to(device)
-        if self.teacher is not None and not (weights.flow or weights.text or weights.stop):
-            _, taught = self._compress(batch, values)
-            return weights.compressor * taught, {"compressor": float(taught.detach())}
-        embeds, audio, taught = self._embed(batch, values, generator)
+        taught_only = self.teacher is not None or self.symbols is not None
+        if taught_only and not (weights.flow or weights.text or weights.stop):
+            patches, taught = self._compress(batch, values)
+            total = weights.compressor * taught
+            figures = {"compressor": float(taught.detach())} if self.teacher is not None else {}
+            if self.symbols is not None:
+                error = self._symbol_loss(batch, patches)
+                total = total + weights.symbols * error
+                figures["symbols"] = float(error.detach())
+            return total, figures
+        embeds, audio, patches, taught = self._embed(batch, values, generator)
         # Recognition tells the routers which tokens are audio, speech does not: as at inference.
         routed = audio if batch.task == "understanding" else None
-        guide = weights.attention.at(step) if batch.said is not None and self.probe else 0.0
+        probe = self.probes.get(batch.task)
+        guide = weights.attention.at(step) if batch.said is not None and probe is not None else 0.0
         with ExitStack() as watched:
             if self.balance.routers:
                 watched.enter_context(self.balance.watch())
-            if guide and self.probe is not None:
-                watched.enter_context(self.probe.watch())
+            if guide and probe is not None:
+                watched.enter_context(probe.watch())
             hidden = lm.backbone(embeds, audio_mask=routed)
         if batch.task == "understanding":
             parts, figures = self._understood(batch, hidden)
         else:
-            parts, figures = self._spoken(batch, hidden, values, generator, guide)
+            parts, figures = self._spoken(batch, hidden, values, generator)
+        if guide and probe is not None:
+            loss, figures["aligned"] = self._guided(batch, probe)
+            parts["attention"] = (guide, loss)
+        if self.symbols is not None:
+            parts["symbols"] = (weights.symbols, self._symbol_loss(batch, patches))
         if self.teacher is not None:
             parts["compressor"] = (weights.compressor, taught)
         if self.balance.routers:
@@ -190,19 +241,53 @@ class JointTask:
 
     def _embed(
         self, batch: Batch, values: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Token embeddings with audio in its places (B, S, D), where that is (B, S), and the
-        compressor's loss."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Token embeddings with audio in its places (B, S, D), where that is (B, S), the audio
+        (B, P, D), and the compressor's loss."""
         lm, noise = self._model.lm, self.config.loss.input_noise
-        if noise and batch.task == "generation":
-            values = values + latent_noise(lm, values, noise, generator)
-        patches, taught = self._compress(batch, values)
+        if self._model.symbols is not None:
+            patches = self._symbols_said(batch, generator)
+            taught = patches.new_zeros(())
+        else:
+            if noise and batch.task == "generation":
+                values = values + latent_noise(lm, values, noise, generator)
+            patches, taught = self._compress(batch, values)
         embeds = lm.backbone.embed(batch.ids.to(values.device))
         rows, places, columns = _flat(batch)
         merged = embeds.index_put((rows, places), patches[rows, columns].to(embeds))
         audio = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
         audio[rows, places] = True
-        return merged, audio, taught
+        return merged, audio, patches, taught
+
+    def _symbols_said(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Embeddings of the phonemes in each patch (B, P, D), with noise."""
+        assert self._model.symbols is not None and batch.phonemes is not None
+        patches = batch.phonemes.to(self._model.symbols) @ self._model.symbols
+        level = self.config.loss.input_noise * torch.rand(len(patches), 1, 1, generator=generator)
+        noise = torch.randn(patches.shape, generator=generator) * level
+        rms = self._model.symbols.detach().square().mean().sqrt()
+        return patches + noise.to(patches) * rms
+
+    def _symbol_loss(self, batch: Batch, patches: Tensor) -> Tensor:
+        """How far audio (B, P, D) is from the embeddings of what is said in it."""
+        assert self.symbols is not None and batch.phonemes is not None
+        table = self.symbols.to(patches)
+        shares = batch.phonemes.to(patches)
+        known = shares.sum(dim=-1) > 0
+        wanted = shares[known] @ table
+        if not len(wanted):
+            return patches.sum() * 0
+        scale = wanted.var(dim=0).mean().clamp_min(1e-8)
+        return (patches[known].float() - wanted.float()).square().mean() / scale
+
+    def _guided(self, batch: Batch, probe: AttentionProbe) -> tuple[Tensor, float]:
+        """The guided heads' loss, and how often they look at the right place."""
+        assert batch.said is not None
+        device = self._model.lm.device
+        said = batch.said.to(device)
+        at = batch.queries.to(device)[:, None] + torch.arange(said.shape[1], device=device)
+        attention = probe.attention(at.clamp_max(batch.ids.shape[1] - 1))
+        return guided_attention_loss(attention, said)
 
     def _compress(self, batch: Batch, values: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs of the language model (B, P, D), and how far they are from the teacher's."""
@@ -237,38 +322,45 @@ class JointTask:
         hidden: Tensor,
         values: Tensor,
         generator: torch.Generator,
-        guide: float,
     ) -> tuple[dict[str, tuple[float, Tensor]], dict[str, float]]:
         lm, weights = self._model.lm, self.config.loss
-        size = lm.config.patch_size
         rows, places, columns = _flat(batch)
-        patches = values.unflatten(1, (-1, size))  # (B, P, p, d)
+        cond = hidden[rows, places - 1]
+        parts: dict[str, tuple[float, Tensor]] = {}
+        figures: dict[str, float] = {}
+        if weights.flow:
+            flow = self._flow_loss(cond, values, rows, columns, generator)
+            parts["flow"] = (weights.flow, flow)
+        starts, counts = batch.starts.to(hidden.device), batch.counts.to(hidden.device)
+        at, counts = stop_places(lm, starts, counts, hidden.shape[1])
+        parts["stop"] = (weights.stop, stop_loss(lm, hidden, at, counts))
+        head = self._model.phoneme_head
+        if head is not None and batch.phonemes is not None:
+            shares = batch.phonemes.to(hidden.device)[rows, columns]
+            parts["phoneme"] = (weights.phoneme, phoneme_loss(head(cond), shares))
+        return parts, figures
+
+    def _flow_loss(
+        self,
+        cond: Tensor,
+        values: Tensor,
+        rows: Tensor,
+        columns: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The head's loss on all patches, from their conditions (N, D) and latents (B, L, d)."""
+        lm, weights = self._model.lm, self.config.loss
+        patches = values.unflatten(1, (-1, lm.config.patch_size))  # (B, P, p, d)
         before = torch.cat((torch.zeros_like(patches[:, :1]), patches[:, :-1]), dim=1)
         if weights.history_noise:
             before = before + latent_noise(lm, before, weights.history_noise, generator)
-        cond = hidden[rows, places - 1]
-        flow = lm.generation_head.loss(
+        return lm.generation_head.loss(
             cond,
             lm.normalize(patches[rows, columns]).to(cond),
             lm.normalize(before[rows, columns]).to(cond),
             num_samples=weights.draws,
             generator=generator,
         )
-        parts = {"flow": (weights.flow, flow)}
-        figures: dict[str, float] = {}
-        starts, counts = batch.starts.to(hidden.device), batch.counts.to(hidden.device)
-        at, counts = stop_places(lm, starts, counts, hidden.shape[1])
-        parts["stop"] = (weights.stop, stop_loss(lm, hidden, at, counts))
-        if guide and self.probe is not None and batch.said is not None:
-            said = batch.said.to(hidden.device)
-            attention = self.probe.attention(at[:, : said.shape[1]])
-            loss, figures["aligned"] = guided_attention_loss(attention, said)
-            parts["attention"] = (guide, loss)
-        head = self._model.phoneme_head
-        if head is not None and batch.phonemes is not None:
-            shares = batch.phonemes.to(hidden.device)[rows, columns]
-            parts["phoneme"] = (weights.phoneme, phoneme_loss(head(cond), shares))
-        return parts, figures
 
     # --- what is seen and kept -------------------------------------------------------------------
 
@@ -282,11 +374,14 @@ class JointTask:
                 _, parts = self.objective(corpus.batch(number), generator, step)
                 for name, value in parts.items():
                     figures.setdefault(name, []).append(value)
-        listen_and_speak(model.lm, self.config.evaluation, folder)
+        if model.symbols is None:
+            listen_and_speak(model.lm, self.config.evaluation, folder)
         return {name: sum(values) / len(values) for name, values in figures.items()}
 
     def save_pretrained(self, model: Any, folder: Path) -> Path:
         """Write the model; adapters apart too (`adapter/` beside it), and merged into it."""
+        if model.symbols is not None:
+            write_symbols(folder.parent / SYMBOLS, self._classes, model.symbols)
         return save_model(model.lm, self.config.lora, folder)
 
 

@@ -90,6 +90,10 @@ class JointData:
     ratio: tuple[int, int] = (1, 3)
     """Steps of understanding and of generation in turn; 0 leaves a task out."""
     latents: Latents = field(default_factory=Latents)
+    audio: Literal["recorded", "phonemes"] = "recorded"
+    """"phonemes" puts embeddings of the phonemes in each patch in the place of audio, and reads no
+    recording: what a language model learns first and fastest (not in the paper). The embeddings
+    are written beside the model, for `symbols` of a later run."""
     workers: int = 0
     """Threads that make batches ahead."""
 
@@ -111,6 +115,9 @@ class Guide:
     weight: float = 0.0
     layer: int = 2
     heads: tuple[int, ...] = (0, 1)
+    answer_heads: tuple[int, ...] = ()
+    """Heads that look, while an answer is written, at the patches in which its next token is said;
+    none: recognition is not guided."""
     hold: int = 1000
     """Steps at full weight; from there it falls to 0 at step `until`."""
     until: int = 4000
@@ -147,6 +154,10 @@ class JointLoss:
     phoneme: float = 0.0
     """Cross-entropy of the phonemes in each patch, from its hidden state, through a linear layer
     that is thrown away."""
+    symbols: float = 0.0
+    """Squared error of audio in the language model's input to the embeddings of the phonemes in
+    it, relative to their variance: a compressor's first lesson. Where flow, text and stop are 0,
+    the language model is not run at all."""
     compressor: float = 0.0
     """Squared error of a replaced compressor (`parts`) to the one that `init` has, relative to its
     variance. Where flow, text and stop are 0, the language model is not run at all."""
@@ -230,6 +241,8 @@ class JointConfig:
     """A model folder whose generation head is taken over (table 5: from a single-task run)."""
     learn: list[str] = field(default_factory=lambda: list(PARTS))
     """Parts that are trained; the others stay as they are, bit for bit."""
+    symbols: str | None = None
+    """Embeddings of phonemes (`symbols.safetensors` of a run with `data.audio: phonemes`)."""
     semantic: bool = False
     """Train the tokenizer's semantic module too (the full fine-tuning stage)."""
     lora: LoraConfig | None = None
@@ -247,6 +260,10 @@ class JointConfig:
             raise ValueError(f"learn: {unknown[0]!r} is no part: {', '.join(PARTS)}")
         if self.parts and self.init is None:
             raise ValueError("parts replaces parts of `init`; a fresh model names its own")
+        if self.data.audio == "phonemes" and self.loss.flow:
+            raise ValueError("data.audio: phonemes has no latents to generate: set loss.flow to 0")
+        if self.loss.symbols and self.symbols is None:
+            raise ValueError("loss.symbols needs the embeddings that `symbols` names")
         if self.loss.compressor and "compressor" not in self.parts:
             raise ValueError("loss.compressor teaches the compressor that `parts` names")
 

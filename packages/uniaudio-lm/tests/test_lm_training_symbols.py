@@ -1,0 +1,114 @@
+"""Learning from phonemes in the place of audio, and what a compressor takes from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from lm_training_data import make_config, make_corpus, make_tokenizer
+
+from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.training.trainer import Trainer
+from uniaudio_lm import UniAudio
+from uniaudio_lm.training.joint import JointTask
+from uniaudio_lm.training.run import train
+from uniaudio_lm.training.symbols import read_symbols
+
+SILENT = (
+    "data.audio=phonemes", "loss.flow=0", "loss.phoneme=1.0", "learn=[backbone, stop_detector]",
+    "loss.attention={weight: 0.2, layer: 1, heads: [0], answer_heads: [1], hold: 100, until: 200}",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    make_corpus(folder)
+    make_tokenizer(folder / "tokenizer")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def silent_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("silent")
+    config = make_config(data, *SILENT, "trainer.max_steps=40", "optim.lr=0.01")
+    train(config, folder)
+    return folder
+
+
+def test_no_recording_is_read(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = JointTask(make_config(data, *SILENT))
+    monkeypatch.setattr(task.store, "get", lambda *_: pytest.fail("a recording was read"))
+    for number in range(6):
+        total, parts = task.loss(number, torch.Generator().manual_seed(number))
+        assert torch.isfinite(total) and "flow" not in parts
+    total.backward()
+    assert task.model.symbols is not None and task.model.symbols.grad is not None
+    assert float(task.model.symbols.grad.abs().max()) > 0
+
+
+def test_embeddings_of_phonemes_are_written_and_taught(data: Path, silent_run: Path) -> None:
+    table = read_symbols(silent_run / "symbols.safetensors")
+    model = UniAudio.from_pretrained(silent_run / "model")
+    assert set(table) >= {"_", "o"} and all(len(row) == model.dim for row in table.values())
+    config = make_config(
+        data, "model=null", f"init={silent_run / 'model'}",
+        f"symbols={silent_run / 'symbols.safetensors'}", "learn=[compressor, adapter]",
+        "loss={flow: 0, text: 0, stop: 0, symbols: 1.0}", "optim.lr=0.02", "trainer.max_steps=80",
+    )  # fmt: skip
+    task = JointTask(config)
+    before = {k: v.clone() for k, v in task.model.lm.backbone.state_dict().items()}
+    errors = []
+    trainer = Trainer(task, config.optim, config.trainer, silent_run / "taught")
+    for number in (0, 1):
+        errors.append(float(task.loss(number, torch.Generator().manual_seed(0))[0].detach()))
+    trainer.run()
+    after = [float(task.loss(n, torch.Generator().manual_seed(0))[0].detach()) for n in (0, 1)]
+    assert max(after) < 0.5 * min(errors)
+    assert all(torch.equal(v, before[k]) for k, v in task.model.lm.backbone.state_dict().items())
+
+
+def test_times_of_an_answer(data: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (data / "manifest.jsonl").read_text().splitlines()]
+    row = rows[0]
+    row |= {"text": "ab cd", "phonemes": ["_", "a", "b", " ", "c", "d", "_"], "seconds": 1.1,
+            "durations": [0.1, 0.2, 0.2, 0.1, 0.2, 0.2, 0.1],
+            "audio": str(data / row["audio"])}  # fmt: skip
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(row) + "\n")
+    config = make_config(
+        data, *SILENT, "data.ratio=[1,0]",
+        f"data.understanding.train=[{{manifest: {tmp_path / 'manifest.jsonl'}, split: null}}]",
+        "data.understanding.valid=[]",
+    )  # fmt: skip
+    task = JointTask(config)
+    batch = task.corpora.train["understanding"].batch(0)
+    assert batch.said is not None
+    text = task.model.lm.text_tokenizer
+    start, count = int(batch.starts[0]), int(batch.counts[0])
+    answer = int((batch.labels[0] != -100).sum())
+    assert int(batch.queries[0]) == int(batch.lengths[0]) - answer - 1
+    inside = batch.said[0, :answer, start : start + count]
+    assert not bool(batch.said[0, :, :start].any())
+    pieces = [text.decode([int(i)]) for i in batch.ids[0, int(batch.lengths[0]) - answer :]]
+    for piece, patches in zip(pieces, inside, strict=True):
+        middle = patches.nonzero().float().mean() * task.model.lm.patch_seconds
+        if piece.strip() in ("a", "ab"):
+            assert 0.1 <= float(middle) <= 0.45, piece
+        if piece.strip() in ("d", "cd"):
+            assert 0.6 <= float(middle) <= 1.0, piece
+    assert not bool(inside[-1].any())  # the end is said nowhere
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (("data.audio=phonemes",), "set loss.flow to 0"),
+        (("loss.symbols=1.0",), "needs the embeddings"),
+        (("loss.symbols=1.0", "symbols=none.safetensors"), "cannot be read"),
+    ],
+)
+def test_wrong_settings_are_refused(data: Path, changes: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        JointTask(make_config(data, *changes))
