@@ -1,9 +1,12 @@
 """Write the model folder that the nano language model's training begins with.
 
-    python examples/nano/initial_lm.py -o .runs/lm-initial [--config examples/nano/lm.yaml]
+    python examples/nano/initial_lm.py --config examples/nano/lm-symbols.yaml \
+        --weights .runs/lm-symbols/model -o .runs/lm-initial
 
-Its `tokenizer.json` is learned from the texts of the training manifests, mean and deviation of the
-latents are measured on their recordings, all other weights are random (the configuration's seed).
+Mean and deviation of the latents are measured on the training manifests' recordings. `--weights`
+names the model that learned from phonemes: its `tokenizer.json`, backbone and stop detector are
+taken over. Without it the tokenizer is learned from the manifests' texts, and all weights are
+random (the configuration's seed).
 """
 
 from __future__ import annotations
@@ -19,15 +22,25 @@ from uniaudio_lm.training.run import load_config
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("lm.yaml"))
+    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("lm-symbols.yaml"))
+    parser.add_argument("--weights", type=Path, help="a model folder")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
+    changes = list(options.changes)
+    if options.weights is not None:
+        changes.append(f"model.text_tokenizer={options.weights / 'tokenizer.json'}")
     try:
-        folder = init_folder(load_config(options.config, options.changes), options.output)
+        folder = init_folder(load_config(options.config, changes), options.output)
+        model = UniAudio.from_pretrained(folder)
+        if options.weights is not None:
+            taught = UniAudio.from_pretrained(options.weights)
+            for part in ("backbone", "stop_detector"):
+                state = taught.get_submodule(part).state_dict()
+                model.get_submodule(part).load_state_dict(state)
+            model.save_pretrained(folder)
     except UserError as error:
         raise SystemExit(f"error: {error}") from error
-    model = UniAudio.from_pretrained(folder)
     for name, part in model.named_children():
         print(f"{name:18} {sum(p.numel() for p in part.parameters()):>12,}")
     print(f"{folder}: {model.text_tokenizer.vocab_size} text tokens")

@@ -56,8 +56,7 @@ def regrow(old: MingTok, task: AcousticTask) -> MingTok:
     values, vectors = torch.linalg.eigh(torch.cov(rest.T))
     free = LATENTS - described.config.dims
     basis = vectors.flip(1)[:, :free] / values.flip(0)[:free].sqrt()
-    rest_bias = -(rest @ basis).mean(dim=0)
-    r = rest @ basis + rest_bias
+    r = (rest - rest.mean(dim=0)) @ basis
     new = MingTok(replace(old.config, latent_dim=LATENTS, posterior_min_std=FLOOR))
     solved = ("encoder.posterior_proj.", "latent_proj.")
     state = {k: v for k, v in old.state_dict().items() if not k.startswith(solved)}

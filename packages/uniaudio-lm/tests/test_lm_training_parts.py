@@ -11,7 +11,7 @@ import pytest
 import torch
 from lm_training_data import make_config, make_corpus, make_tokenizer
 
-from mingtok_audio.core.errors import ConfigError, FormatError
+from mingtok_audio.core.errors import ConfigError, FormatError, UserError
 from mingtok_audio.training.data import Augmentation
 from mingtok_audio.training.manifests import Recording
 from uniaudio_lm import UniAudio
@@ -321,3 +321,29 @@ def test_latents_or_features_through_any_compressor(data: Path) -> None:
         pieces = [lm.embed_audio(values[:, i : i + 5], stream) for i in range(0, 20, 5)]
         assert torch.allclose(torch.cat(pieces, dim=1), whole, atol=1e-5)
         assert lm.synthesize("one", seed=1).patches >= 0
+
+
+def test_only_the_first_latents_are_read_and_said(data: Path, tmp_path: Path) -> None:
+    config = make_config(
+        data, "model.audio_input=latent", "model.latent_dims=3", "data.ratio=[1,1]",
+        "loss.history_noise=0.2", "loss.input_noise=0.2",
+    )  # fmt: skip
+    task = JointTask(config)
+    for number in (0, 1):
+        loss, _ = task.loss(number, torch.Generator().manual_seed(0))
+        loss.backward()
+    lm = UniAudio.from_pretrained(task.model.lm.eval().save_pretrained(tmp_path / "model"))
+    assert lm.compressor.in_dim == lm.generation_head.latent_dim == 3
+    assert lm.config.latent_std is not None and len(lm.config.latent_std) == 3
+    values = torch.randn(1, 10, 8)
+    changed = torch.cat((values[..., :3], torch.randn(1, 10, 5)), dim=-1)
+    assert torch.equal(lm.embed_audio(values), lm.embed_audio(changed))
+    back = lm.denormalize(lm.normalize(values))
+    assert torch.allclose(back[..., :3], values[..., :3], atol=1e-5)
+    assert back.shape == values.shape and not bool(back[..., 3:].any())
+    speech = lm.synthesize("one two three", seed=1)
+    assert len(speech.wav) == round(speech.patches * lm.patch_seconds * speech.sample_rate)
+    with pytest.raises(ConfigError, match="latent_dims"):
+        JointTask(make_config(data, "model.latent_dims=0"))
+    with pytest.raises(UserError, match="latent_dims is 9"):
+        JointTask(make_config(data, "model.latent_dims=9"))

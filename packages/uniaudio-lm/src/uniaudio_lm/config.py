@@ -30,6 +30,9 @@ class UniAudioConfig:
     """A speech language model.
 
     Attributes:
+        latent_dims: how many of the latents' dimensions the language model reads and says, from the
+            first; the others are 0 in what it says. None: all. A tokenizer whose first dimensions
+            describe speech without its phase has others that no text foretells.
         latent_mean, latent_std: per latent dimension; the head works on (latent - mean) / std.
             None: on the latents as they are (published).
         patch_size: frames of a patch.
@@ -53,6 +56,7 @@ class UniAudioConfig:
     audio_input: Literal["unified", "latent"] = "unified"
     phonemizer: PartConfig | None = None
     text_normalizer: PartConfig | None = field(default_factory=lambda: PartConfig("rules"))
+    latent_dims: int | None = None
     latent_mean: list[float] | None = None
     latent_std: list[float] | None = None
     piece_seconds: float = 12.0
@@ -73,6 +77,8 @@ class UniAudioConfig:
             raise ValueError("patch_size and num_steps must be at least 1")
         if not self.piece_seconds > 0:
             raise ValueError("piece_seconds must be positive")
+        if self.latent_dims is not None and self.latent_dims < 1:
+            raise ValueError("latent_dims must be at least 1")
         if self.temperature < 0:
             raise ValueError("temperature cannot be negative")
         if (self.latent_mean is None) != (self.latent_std is None):

@@ -307,7 +307,7 @@ def _audio_step(  # noqa: PLR0917
         hidden = hidden[going]
         if not going:
             return {}
-    shape = (model.config.patch_size, model.tokenizer.config.latent_dim)
+    shape = (model.config.patch_size, model.latent_dims)
     first, steps = [], []
     for i in cohort.items:
         noise = items[i].noise

@@ -34,6 +34,7 @@ from uniaudio_lm.models.reference import Place, model_place, published_config
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.speakers import SPEAKERS_NAME
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME, TextTokenizer
+from uniaudio_lm.weights import NEWEST_NANO, shipped_folder
 
 if TYPE_CHECKING:
     from mingtok_audio.core.plugins import PluginHost
@@ -47,13 +48,20 @@ logger = logging.getLogger("uniaudio_lm.loading")
 
 
 def shipped_weights(name: str) -> Path | None:
-    """Folder of a shipped model. This release ships none; "nano" says so in words."""
-    if name == "nano" or name.startswith("nano-"):
-        raise HubError(
-            f"this release ships no language model weights, so there is no '{name}' yet: give a "
-            "model folder or hf://org/name"
-        )
-    return None
+    """Folder of the model that ships with the package: "nano" (the newest) or its version.
+
+    Raises:
+        HubError: a nano that this installation does not have.
+    """
+    if name != "nano" and not name.startswith("nano-"):
+        return None
+    folder = shipped_folder()
+    if name in ("nano", NEWEST_NANO) and (folder / "config.json").is_file():
+        return folder
+    raise HubError(
+        f"this installation of uniaudio-lm holds no model '{name}': give a model folder or "
+        "hf://org/name"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

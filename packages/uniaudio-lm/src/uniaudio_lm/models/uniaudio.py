@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.errors import UserError
@@ -54,7 +55,10 @@ class UniAudio(TaskMethods, nn.Module):
         self, config: UniAudioConfig, tokenizer: MingTokConfig, text: TextTokenizer | None = None
     ) -> None:
         super().__init__()
-        width = tokenizer.latent_dim if config.audio_input == "latent" else tokenizer.feature_dim
+        latents = config.latent_dims or tokenizer.latent_dim
+        if latents > tokenizer.latent_dim:
+            raise UserError(f"latent_dims is {latents}, the tokenizer has {tokenizer.latent_dim}")
+        width = latents if config.audio_input == "latent" else tokenizer.feature_dim
         if width is None:
             raise UserError(
                 f"tokenizer {tokenizer.name!r} has no semantic module: a language model reads its "
@@ -75,7 +79,7 @@ class UniAudio(TaskMethods, nn.Module):
         self.adapter = self._new_adapter()
         head = _build(
             get_host(), "generation_head", config.generation_head,
-            cond_dim=dim, latent_dim=tokenizer.latent_dim, patch_size=config.patch_size,
+            cond_dim=dim, latent_dim=latents, patch_size=config.patch_size,
         )  # fmt: skip
         self.generation_head = cast(GenerationHead, head)
         self.phonemizer = _new_phonemizer(config.phonemizer)
@@ -85,10 +89,9 @@ class UniAudio(TaskMethods, nn.Module):
         stop = _build(get_host(), "stop_detector", config.stop_detector, dim=dim)
         self.stop_detector = cast(StopDetector, stop)
         for values, name in ((config.latent_mean, "mean"), (config.latent_std, "std")):
-            if values is not None and len(values) != tokenizer.latent_dim:
+            if values is not None and len(values) != latents:
                 raise UserError(
-                    f"latent_{name} has {len(values)} values, the tokenizer "
-                    f"{tokenizer.latent_dim} latent dimensions"
+                    f"latent_{name} has {len(values)} values for {latents} latent dimensions"
                 )
 
     def _new_adapter(self) -> nn.Module:
@@ -174,6 +177,11 @@ class UniAudio(TaskMethods, nn.Module):
         return self.backbone.dim
 
     @property
+    def latent_dims(self) -> int:
+        """Dimensions of the latents that the language model reads and says."""
+        return self.config.latent_dims or self.tokenizer.config.latent_dim
+
+    @property
     def patch_seconds(self) -> float:
         """Seconds of one patch."""
         return self.config.patch_size / self.tokenizer.frame_rate
@@ -228,18 +236,20 @@ class UniAudio(TaskMethods, nn.Module):
     # --- latents ---------------------------------------------------------------------------------
 
     def normalize(self, latents: Tensor) -> Tensor:
-        """Latents (..., d) in the head's units."""
+        """Latents (..., d) as the head has them: its dimensions, in its units."""
+        latents = latents[..., : self.latent_dims]
         if self.config.latent_mean is None or self.config.latent_std is None:
             return latents
         mean = latents.new_tensor(self.config.latent_mean)
         return (latents - mean) / latents.new_tensor(self.config.latent_std)
 
     def denormalize(self, latents: Tensor) -> Tensor:
-        """Latents (..., d) in the tokenizer's units."""
-        if self.config.latent_mean is None or self.config.latent_std is None:
-            return latents
-        mean = latents.new_tensor(self.config.latent_mean)
-        return latents * latents.new_tensor(self.config.latent_std) + mean
+        """What the head says as the tokenizer's latents (..., d)."""
+        if self.config.latent_mean is not None and self.config.latent_std is not None:
+            mean = latents.new_tensor(self.config.latent_mean)
+            latents = latents * latents.new_tensor(self.config.latent_std) + mean
+        unsaid = self.tokenizer.config.latent_dim - self.latent_dims
+        return F.pad(latents, (0, unsaid)) if unsaid else latents
 
     # --- audio into the language model -----------------------------------------------------------
 

@@ -123,7 +123,7 @@ def fresh_model(plan: FreshModel, config: JointConfig) -> UniAudio:
     mean, std = (None, None)
     if plan.normalize_latents:
         store = LatentStore(data.latents.cache, tokenizer, memory_gb=data.latents.memory_gb)
-        mean, std = measure(store, items)
+        mean, std = (values[: plan.latent_dims] for values in measure(store, items))
     made_config = UniAudioConfig(
         backbone=with_vocabulary(plan.backbone, text.vocab_size),
         generation_head=plan.generation_head,
@@ -132,6 +132,7 @@ def fresh_model(plan: FreshModel, config: JointConfig) -> UniAudio:
         patch_size=plan.patch_size,
         audio_input=plan.audio_input,
         phonemizer=plan.phonemizer,
+        latent_dims=plan.latent_dims,
         latent_mean=mean,
         latent_std=std,
         num_steps=plan.num_steps,

@@ -71,8 +71,10 @@ def latent_noise(lm: UniAudio, values: Tensor, most: float, generator: torch.Gen
     level = most * torch.rand(len(values), generator=generator)
     noise = torch.randn(values.shape, generator=generator)
     noise = noise * level.view(-1, *[1] * (values.dim() - 1))
-    std = lm.config.latent_std
-    return noise.to(values) * (1.0 if std is None else values.new_tensor(std))
+    noise, std = noise.to(values), lm.config.latent_std
+    if std is not None:
+        noise[..., : len(std)] *= values.new_tensor(std)
+    return noise
 
 
 def stop_places(lm: UniAudio, starts: Tensor, counts: Tensor, tokens: int) -> tuple[Tensor, Tensor]:

@@ -204,6 +204,8 @@ class FreshModel:
     """A `tokenizer.json`; None learns one from the training texts."""
     text_pieces: int = 500
     """Pieces that are learned, beside bytes, phonemes and special tokens."""
+    latent_dims: int | None = None
+    """See `UniAudioConfig`."""
     normalize_latents: bool = True
     """Measure mean and deviation of the training latents; the head works in those units."""
     patch_size: int = 5
@@ -211,6 +213,10 @@ class FreshModel:
     cfg_scale: float = 2.0
     temperature: float = 0.0
     name: str = "my-uniaudio"
+
+    def __post_init__(self) -> None:
+        if self.latent_dims is not None and self.latent_dims < 1:
+            raise ValueError("latent_dims must be at least 1")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,13 @@
+"""Weights that ship with the package. No torch here: `info` and `doctor` only look at files."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+NEWEST_NANO = "nano-v1"
+
+
+def shipped_folder() -> Path:
+    """Where the newest shipped language model lies, whether or not it is there."""
+    return Path(str(resources.files("uniaudio_lm") / "weights" / "nano"))
