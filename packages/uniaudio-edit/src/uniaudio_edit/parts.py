@@ -94,6 +94,19 @@ class Parts:
                 raise MissingPartError(f"{purpose} (--model): {error}") from error
         return self._loaded
 
+    def editing_lm(self, purpose: str) -> UniAudio:
+        """The model, for what only a model trained on edits can do.
+
+        Raises:
+            MissingPartError: it is the shipped one, which is not; or it cannot be loaded.
+        """
+        if isinstance(self.model, str) and self.model == DEFAULT_MODEL:
+            raise MissingPartError(
+                f"{purpose} (--model): the shipped model hears and speaks, and was not trained on "
+                "edits; give one that was, as a folder or hf://org/name"
+            )
+        return self.lm(purpose)
+
     @property
     def model_id(self) -> str:
         """The loaded model's name; "" where none was needed."""

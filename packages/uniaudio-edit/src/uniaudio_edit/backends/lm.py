@@ -75,14 +75,14 @@ class LmBackend(EditBackend):
 
     def check(self, operations: Sequence[Operation], parts: Parts) -> None:
         """See `EditBackend.check`."""
-        parts.lm(_PURPOSE.format(operations[0].type))
+        parts.editing_lm(_PURPOSE.format(operations[0].type))
 
     def apply(self, request: EditRequest) -> EditResult:
         """See `EditBackend.apply`."""
         first = request.operations[0]
         if request.parts is None:
             raise UserError("the backend lm was given no model")
-        model = request.parts.lm(_PURPOSE.format(first.type))
+        model = request.parts.editing_lm(_PURPOSE.format(first.type))
         wav = to_float(request.pcm).mean(axis=1).astype(np.float32)
         rate = request.sample_rate
         notes: list[str] = []

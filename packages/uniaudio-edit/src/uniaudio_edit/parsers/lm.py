@@ -138,7 +138,7 @@ def _ask(sentence: str, recording: Recording, parts: Parts) -> tuple[str, bool]:
     from uniaudio_edit.parts import mono_float
     from uniaudio_lm.tasks.edit import edit_answer
 
-    model = parts.lm("the parser 'lm' needs a model that is trained for edits")
+    model = parts.editing_lm("the parser 'lm' needs a model that is trained for edits")
     return edit_answer(
         model, mono_float(recording), recording.sample_rate, published_prompt(sentence)
     )
