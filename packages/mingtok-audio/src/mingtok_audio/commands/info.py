@@ -18,6 +18,7 @@ from mingtok_audio.core.hub import (
     sha256_of_weights,
     weight_files,
 )
+from mingtok_audio.core.weights import SCALE_SUFFIX
 from mingtok_audio.mtok import MTOK_SUFFIX, read_header
 
 
@@ -101,7 +102,11 @@ def describe_model(name_or_path: str) -> dict[str, Any]:
 
 def _sizes(tensors: Mapping[str, TensorInfo]) -> dict[str, int]:
     return {
-        "parameters": sum(math.prod(info.shape) for info in tensors.values()),
+        "parameters": sum(
+            math.prod(info.shape)
+            for name, info in tensors.items()
+            if not name.endswith(SCALE_SUFFIX)
+        ),
         "bytes": sum(info.end - info.start for info in tensors.values()),
     }
 

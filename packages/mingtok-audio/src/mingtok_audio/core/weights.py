@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 WEIGHTS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
+SCALE_SUFFIX = ".int8_scale"
+"""Ends the names of scales: see `core.compact`."""
 MAX_HEADER_BYTES = 64 << 20
 MAX_TENSORS = 500_000
 MAX_INDEX_BYTES = 64 << 20
@@ -209,13 +211,14 @@ def _check_plain(path: Path, root: Path) -> None:
 
 
 def load_tensors(folder: str | os.PathLike[str]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every tensor of a folder's weights by name, one at a time, on the CPU in its own dtype.
+    """Every tensor of a folder's weights by name, one at a time, on the CPU in its own dtype
+    (float32 for those kept in 8 bits, see `core.compact`).
 
     Raises:
         HubError: as `weight_files`, or a shard without a tensor that the index puts there.
         FormatError: as `read_safetensors_header`.
     """
-    from safetensors import SafetensorError, safe_open
+    from mingtok_audio.core.compact import expanded, scaled_names
 
     root = Path(folder)
     files = weight_files(root)
@@ -232,6 +235,14 @@ def load_tensors(folder: str | os.PathLike[str]) -> Iterator[tuple[str, torch.Te
                 raise HubError(f"{file} lacks the tensor '{missing[0]}' that the index puts there")
             names = mapped
         wanted[file] = names
+    scaled = scaled_names(name for names in wanted.values() for name in names)
+    yield from expanded(_opened(wanted), scaled)
+
+
+def _opened(wanted: dict[Path, list[str]]) -> Iterator[tuple[str, torch.Tensor]]:
+    """The named tensors of each file, as they are there."""
+    from safetensors import SafetensorError, safe_open
+
     for file, names in wanted.items():
         try:
             with safe_open(str(file), framework="pt") as opened:

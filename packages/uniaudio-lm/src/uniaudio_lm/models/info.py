@@ -16,6 +16,7 @@ from mingtok_audio.core.hub import (
     sha256_of_weights,
     weight_files,
 )
+from mingtok_audio.core.weights import SCALE_SUFFIX
 from uniaudio_lm.config import PartConfig, UniAudioConfig
 
 PARTS = {
@@ -107,8 +108,9 @@ def _tensors(folder: Path) -> dict[str, TensorInfo]:
 
 def _parts(tensors: Mapping[str, tuple[str, TensorInfo]]) -> dict[str, dict[str, int]]:
     parts: dict[str, dict[str, int]] = {}
-    for part, info in tensors.values():
+    for name, (part, info) in tensors.items():
         sizes = parts.setdefault(part, {"parameters": 0, "bytes": 0})
-        sizes["parameters"] += math.prod(info.shape)
+        if not name.endswith(SCALE_SUFFIX):
+            sizes["parameters"] += math.prod(info.shape)
         sizes["bytes"] += info.end - info.start
     return parts

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mingtok_audio.core.compact import expanded, scaled_names
 from mingtok_audio.core.errors import FormatError, HubError
 from mingtok_audio.core.files import os_reason
 from mingtok_audio.core.hub import (
@@ -72,15 +73,18 @@ def tensor_headers(folder: str | os.PathLike[str]) -> dict[Path, dict[str, Tenso
 
 
 def read_tensors(folder: str | os.PathLike[str]) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a folder's weights by name, on the CPU in its own dtype, in file order.
+    """Every tensor of a folder's weights by name, on the CPU in its own dtype (float32 for those
+    kept in 8 bits, see `mingtok_audio.core.compact`), in file order.
 
     A tensor is a view on the file: copy it, and do not write to it.
 
     Raises:
         HubError, FormatError: as `tensor_headers`, before the first tensor.
     """
-    for file, infos in tensor_headers(folder).items():
-        yield from _read_file(file, infos)
+    headers = tensor_headers(folder)
+    scaled = scaled_names(name for infos in headers.values() for name in infos)
+    found = (pair for file, infos in headers.items() for pair in _read_file(file, infos))
+    yield from expanded(found, scaled)
 
 
 def _read_file(file: Path, infos: dict[str, TensorInfo]) -> Iterator[tuple[str, Tensor]]:

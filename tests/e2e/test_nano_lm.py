@@ -1,0 +1,114 @@
+"""The shipped language model does its real job: it says sentences that it hears again."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mingtok_audio import load_audio
+from uniaudio_lm import UniAudio
+from uniaudio_lm.cli import app
+from uniaudio_lm.weights import shipped_folder
+
+DATA = Path(__file__).resolve().parents[2] / "examples" / "data"
+SENTENCES = (
+    "The weather was good all day.",
+    "She opened the door and looked into the garden.",
+    "We will meet again in the morning.",
+    "He wrote a long letter to his brother.",
+)
+
+pytestmark = pytest.mark.skipif(
+    not (shipped_folder() / "config.json").is_file(), reason="no shipped language model"
+)
+
+
+@pytest.fixture(scope="module")
+def nano() -> UniAudio:
+    return UniAudio.from_pretrained("nano")
+
+
+def words(text: str) -> list[str]:
+    return re.sub(r"[^a-z' ]", " ", text.lower()).split()
+
+
+def errors(said: str, heard: str) -> int:
+    """Word errors, at most as many as there are words."""
+    reference, hypothesis = words(said), words(heard)
+    row = list(range(len(hypothesis) + 1))
+    for i, word in enumerate(reference, 1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(hypothesis, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
+    return min(row[-1], len(reference))
+
+
+def loop_error(model: UniAudio) -> float:
+    """Share of words lost between saying and hearing."""
+    speeches = model.synthesize_batch(list(SENTENCES))
+    lost = sum(
+        errors(text, model.transcribe(s.wav.numpy(), s.sample_rate).text) if len(s.wav) else
+        len(words(text))
+        for text, s in zip(SENTENCES, speeches, strict=True)
+    )  # fmt: skip
+    return lost / sum(len(words(text)) for text in SENTENCES)
+
+
+def test_it_stops_by_itself_after_a_plausible_time(nano: UniAudio) -> None:
+    for text, speech in zip(SENTENCES, nano.synthesize_batch(list(SENTENCES)), strict=True):
+        assert speech.stop_reason == "stop", text
+        seconds = len(speech.wav) / speech.sample_rate
+        assert 0.15 * len(words(text)) < seconds < 0.8 * len(words(text)) + 1.0
+        level = float(speech.wav.square().mean().sqrt())
+        assert 0.01 < level < 0.3 and float(speech.wav.abs().max()) <= 1.0
+
+
+def test_it_hears_what_it_says_and_every_part_is_needed(nano: UniAudio) -> None:
+    whole = loop_error(nano)
+    assert whole < LOOP
+    for part in ("backbone", "generation_head", "compressor"):
+        model = UniAudio.from_pretrained("nano")
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in model.get_submodule(part).parameters():
+                order = torch.randperm(parameter.numel(), generator=generator)
+                parameter.copy_(parameter.flatten()[order].view_as(parameter))
+        assert loop_error(model) > min(0.95, whole + 0.3), part
+
+
+def test_it_streams_what_it_says_at_once(nano: UniAudio) -> None:
+    whole = nano.synthesize(SENTENCES[0], seed=3)
+    pieces = list(nano.synthesize_stream(SENTENCES[0], seed=3))
+    assert len(pieces) > 3
+    assert float((torch.cat(pieces) - whole.wav).abs().max()) < 1e-4
+    again = nano.synthesize(SENTENCES[0], seed=3)
+    assert torch.equal(again.wav, whole.wav)
+
+
+def test_commands_work_without_a_model_option(tmp_path: Path) -> None:
+    runner = CliRunner()
+    said = tmp_path / "said.wav"
+    result = runner.invoke(app, ["tts", SENTENCES[0], "-o", str(said)])
+    assert result.exit_code == 0, result.output
+    wav, rate = load_audio(said)
+    assert rate == 16000 and float(np.abs(wav).max()) > 0.05
+    result = runner.invoke(app, ["asr", str(said), "--json"])
+    assert result.exit_code == 0, result.output
+    row = json.loads(result.stdout.splitlines()[-1])
+    assert row["text"].strip() and row["words"]
+    result = runner.invoke(app, ["voices"])
+    assert result.exit_code == 0 and "hibari" in result.output
+
+
+def test_the_set_is_small_and_has_a_card() -> None:
+    folder = shipped_folder()
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 24e6
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for phrase in ("WER", "Apache-2.0", "CC BY-SA 3.0", "not"):
+        assert phrase in card
