@@ -1,10 +1,11 @@
-"""Make a trained language model ready to ship: in 8 bits, bound to the tokenizer that ships.
+"""Make a trained language model ready to ship: everything in 8 bits, its tokenizer included.
 
     python examples/nano/export_lm.py .runs/lm-joint/model -o DIR \
+        --decoder .runs/nano-decoder/model \
         --speaker hibari=.data/hibari/manifest.jsonl:hibari-wn-adv-00291477-0
 
-The training run's copy of the tokenizer is left out: `config.json` names the shipped one by its
-hash, after a check that both encode alike. A speaker is a name, a manifest and an item of it.
+`--decoder` takes the decoder of a tokenizer that went on learning on the same encoder. A speaker is
+a name, a manifest and an item of it. `--set` changes values of `config.json`.
 """
 
 from __future__ import annotations
@@ -21,64 +22,81 @@ from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.compact import compacted
 from mingtok_audio.core.components import PinnedModel
 from mingtok_audio.core.config import to_dict
+from mingtok_audio.core.hub import write_json
 from mingtok_audio.core.weights import sha256_of_weights
-from mingtok_audio.weights import NEWEST_NANO, shipped_folder
 from uniaudio_lm import UniAudio, VoicePrompt
+from uniaudio_lm.models.loading import TOKENIZER_FOLDER
 from uniaudio_lm.models.saving import write_config, write_text_tokenizer, write_weights
 from uniaudio_lm.speakers import SPEAKERS_NAME, add_speaker
 
+NAME = "nano-lm-v1"
+"""Of the tokenizer inside."""
 
-def check_alike(model: UniAudio, tokenizer: MingTok) -> None:
+
+def check_alike(one: MingTok, other: MingTok) -> None:
     """End with a message unless both tokenizers give the same latents."""
     wav = torch.randn(1, 32000, generator=torch.Generator().manual_seed(0)) * 0.1
-    mine, shipped = (t.encode(wav, 16000).values for t in (model.tokenizer, tokenizer))
-    error = float((mine - shipped).abs().max())
-    if error > 1e-2:
+    first, second = (t.encode(wav, 16000).values for t in (one, other))
+    error = float((first - second).abs().max())
+    if error > 1e-5:
         raise SystemExit(f"the model was trained on other latents (they differ by {error:.3g})")
+
+
+def save_tokenizer(tokenizer: MingTok, folder: Path) -> PinnedModel:
+    """Encoder and decoder alone: the language model reads latents."""
+    config = replace(tokenizer.config, semantic=None, name=NAME)
+    state = {k: v for k, v in tokenizer.state_dict().items() if not k.startswith("semantic.")}
+    MingTok(config).load_state_dict(state)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", to_dict(config))
+    write_weights(folder, compacted(state.items()))
+    return PinnedModel(NAME, sha256_of_weights(folder))
+
+
+def add_voice(model: UniAudio, file: Path, given: str) -> None:
+    """A speaker as `NAME=MANIFEST:ID` says it."""
+    name, _, place = given.partition("=")
+    manifest, _, wanted = place.rpartition(":")
+    rows = map(json.loads, Path(manifest).read_text(encoding="utf-8").splitlines())
+    row = next((row for row in rows if row["id"] == wanted), None)
+    if row is None:
+        raise SystemExit(f"{manifest} has no item {wanted}")
+    wav, rate = load_audio(Path(manifest).parent / row["audio"])
+    about = f"{row['speaker']}, {row['source']}, {row['licence']}"
+    voice = VoicePrompt(wav, rate, row["text"])
+    add_speaker(model, file, name, voice, language=row["language"], description=about)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--decoder", type=Path, help="a tokenizer with the same encoder")
     parser.add_argument("--speaker", action="append", default=[], metavar="NAME=MANIFEST:ID")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=JSON")
     options = parser.parse_args()
     model = UniAudio.from_pretrained(options.model)
-    check_alike(model, MingTok.from_pretrained("nano"))
-    pinned = PinnedModel(NEWEST_NANO, sha256_of_weights(shipped_folder()))
-    changes = {
-        key: json.loads(value) for key, _, value in (c.partition("=") for c in options.changes)
-    }
-    config = replace(model.config, tokenizer=pinned, **changes)
+    tokenizer = model.tokenizer
+    if options.decoder is not None:
+        tokenizer = MingTok.from_pretrained(options.decoder)
+        check_alike(tokenizer, model.tokenizer)
     folder = options.output
     folder.mkdir(parents=True, exist_ok=True)
+    pinned = save_tokenizer(tokenizer, folder / TOKENIZER_FOLDER)
+    pairs = [change.partition("=") for change in options.changes]
+    changes = {key: json.loads(value) for key, _, value in pairs}
+    config = replace(model.config, tokenizer=pinned, **changes)
     state = model.state_dict()
-    own = ((k, v) for k, v in state.items() if not k.startswith("tokenizer."))
-    write_weights(folder, compacted(own))
+    write_weights(
+        folder, compacted((k, v) for k, v in state.items() if not k.startswith("tokenizer."))
+    )
     write_text_tokenizer(model, folder)
     write_config(folder, to_dict(config))
-    shipped = UniAudio.from_pretrained(folder)
     (folder / SPEAKERS_NAME).unlink(missing_ok=True)
+    shipped = UniAudio.from_pretrained(folder)
     for given in options.speaker:
-        name, _, place = given.partition("=")
-        manifest, _, wanted = place.rpartition(":")
-        rows = map(json.loads, Path(manifest).read_text(encoding="utf-8").splitlines())
-        row = next((row for row in rows if row["id"] == wanted), None)
-        if row is None:
-            raise SystemExit(f"{manifest} has no item {wanted}")
-        wav, rate = load_audio(Path(manifest).parent / row["audio"])
-        about = f"{row['speaker']}, {row['source']}, {row['licence']}"
-        voice = VoicePrompt(wav, rate, row["text"])
-        add_speaker(
-            shipped,
-            folder / SPEAKERS_NAME,
-            name,
-            voice,
-            language=row["language"],
-            description=about,
-        )
-    size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+        add_voice(shipped, folder / SPEAKERS_NAME, given)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
     print(f"{folder}: {size:.1f} MB")
 
 

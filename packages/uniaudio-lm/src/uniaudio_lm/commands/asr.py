@@ -188,14 +188,15 @@ def _tasks(items: Sequence[Item], folder: str | None, format: str, stack: ExitSt
 
 
 def _take_shipped_aligner(model: UniAudio) -> None:
-    """Words have times wherever the shipped aligner fits the model's tokenizer."""
+    """Words have times: from the model's own latents where the shipped aligner fits those, else
+    from the tokenizer that it was trained with."""
     from uniaudio_lm.aligners.loading import load_aligner, shipped_aligner
 
     if shipped_aligner() is not None:
         try:
             model.use_aligner(load_aligner(tokenizer=model.tokenizer))
         except UserError:
-            return  # made for another tokenizer: words have no times then
+            model.use_aligner(load_aligner())
 
 
 def _warn(result: Result) -> None:

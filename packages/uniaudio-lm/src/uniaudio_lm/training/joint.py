@@ -314,7 +314,16 @@ class JointTask:
         logits = self._model.lm.backbone.logits(hidden[:, :-1][asked]).float()
         loss = F.cross_entropy(logits, labels[asked])
         right = (logits.detach().argmax(dim=-1) == labels[asked]).float().mean()
-        return {"text": (self.config.loss.text, loss)}, {"text_accuracy": float(right)}
+        parts = {"text": (self.config.loss.text, loss)}
+        head, shares = self._model.phoneme_head, batch.phonemes
+        if head is not None and shares is not None:
+            # A patch later: what ends at the end of a patch is known then.
+            rows, places, columns = _flat(batch)
+            later = columns > 0
+            before = shares.to(hidden.device)[rows[later], columns[later] - 1]
+            found = head(hidden[rows[later], places[later]])
+            parts["heard"] = (self.config.loss.phoneme, phoneme_loss(found, before))
+        return parts, {"text_accuracy": float(right)}
 
     def _spoken(
         self,

@@ -152,8 +152,8 @@ class JointLoss:
     """The same for what the language model reads of the speech so far."""
     attention: Guide = field(default_factory=Guide)
     phoneme: float = 0.0
-    """Cross-entropy of the phonemes in each patch, from its hidden state, through a linear layer
-    that is thrown away."""
+    """Cross-entropy of the phonemes in each patch through a linear layer that is thrown away: from
+    the hidden state that a patch is said from, and in recognition from the one a patch later."""
     symbols: float = 0.0
     """Squared error of audio in the language model's input to the embeddings of the phonemes in
     it, relative to their variance: a compressor's first lesson. Where flow, text and stop are 0,
