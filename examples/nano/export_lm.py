@@ -1,7 +1,7 @@
 """Make a trained language model ready to ship: everything in 8 bits, its tokenizer included.
 
     python examples/nano/export_lm.py .runs/lm-joint/model -o DIR \
-        --decoder .runs/nano-decoder/model \
+        --decoder .runs/nano-described-decoder/model \
         --speaker hibari=.data/hibari/manifest.jsonl:hibari-wn-adv-00291477-0
 
 `--decoder` takes the decoder of a tokenizer that went on learning on the same encoder. A speaker is

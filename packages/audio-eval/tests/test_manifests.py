@@ -194,3 +194,12 @@ def test_texts_as_outputs(tmp_path):
     assert [i.hypothesis for i in attach_outputs([Item(id=x) for x in "abc"], path)] == [
         "hello there", "yes", "",
     ]  # fmt: skip
+
+
+def test_a_folder_of_text_files_is_transcripts(tmp_path: Path) -> None:
+    for name, text in (("a", "one  two\n"), ("b", "")):
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    found = attach_outputs([Item(id="a"), Item(id="b"), Item(id="c")], tmp_path)
+    assert [item.hypothesis for item in found] == ["one two", "", None]
+    (tmp_path / "a.wav").write_bytes(b"")
+    assert attach_outputs([Item(id="a")], tmp_path)[0].hypothesis is None  # recordings come first

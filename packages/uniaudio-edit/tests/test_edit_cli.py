@@ -105,7 +105,7 @@ def test_ambiguous_prints_candidates(tmp_path: Path, capfd: pytest.CaptureFixtur
         (["{in}", "louder"], "-o"),
         (["{in}", "louder", "-o", "{in}"], "overwrite"),
         (["{in}", "louder", "-o", "{dir}/x.mp3"], "flac"),
-        (["{in}", "delete 'two'", "-o", "{dir}/x.wav"], "--text"),
+        (["{in}", "delete 'two'", "-o", "{dir}/x.wav", "-m", "nano-v0"], "--text"),
         (
             ["{in}", "delete 'two'", "-o", "{dir}/x.wav", "--text", _TEXT, "--aligner", "nowhere"],
             "nowhere",
@@ -122,7 +122,10 @@ def test_ambiguous_prints_candidates(tmp_path: Path, capfd: pytest.CaptureFixtur
             "does not say that",
         ),
         (["{in}", "louder", "-o", "{dir}/x.wav", "--backend", "lm", "-m", "nowhere"], "nowhere"),
-        (["{in}", "delete 'two'", "-o", "{dir}/x.wav", "--parser", "lm"], "--text"),
+        (
+            ["{in}", "delete 'two'", "-o", "{dir}/x.wav", "--parser", "lm", "-m", "nano-v0"],
+            "--text",
+        ),
         (["{in}", "replace 'two' with 'x'", "-o", "{dir}/x.wav", "--text", _TEXT], "voice"),
         (["{in}", "delete 'two'", "-o", "{dir}/x.wav", "--text", " "], "--text is empty"),
         (["{in}", "louder", "-o", "{dir}/x.wav", "--backend", "dps"], "dsp"),

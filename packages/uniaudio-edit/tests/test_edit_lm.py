@@ -312,13 +312,14 @@ def test_an_editor_loads_its_model_when_it_is_needed() -> None:
     words = [Word("one", 0.1, 0.4), Word("two", 0.5, 0.9)]
     plan = editor.plan(noise(), 16000, "delete 'one'", words=words)
     assert len(editor.apply(noise(), 16000, plan, words=words).wav) < 16000
-    for instruction, needs in (
-        ("replace 'one' with 'ten'", "voice for 'ten'"),
-        ("change the emotion to sad", "edit model"),
+    missing = Editor(parts=Parts("nano-v0"))
+    for bare, instruction, needs in (
+        (missing, "replace 'one' with 'ten'", "voice for 'ten'"),
+        (editor, "change the emotion to sad", "edit model"),
     ):
-        plan = editor.plan(noise(), 16000, instruction, words=words)
+        plan = bare.plan(noise(), 16000, instruction, words=words)
         with pytest.raises(MissingPartError, match=needs) as caught:
-            editor.apply(noise(), 16000, plan, words=words)
+            bare.apply(noise(), 16000, plan, words=words)
         assert "--model" in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(MissingPartError, match="no-such-folder"):
         Editor.from_pretrained("./no-such-folder")

@@ -13,6 +13,7 @@ from uniaudio_edit.backends.splice import MARGIN_SECONDS, crossfade
 from uniaudio_edit.editor import Editor
 from uniaudio_edit.errors import MissingPartError
 from uniaudio_edit.interfaces import Word
+from uniaudio_edit.parts import Parts
 from uniaudio_edit.pcm import Recording, read_recording
 from uniaudio_edit.receipt import Receipt
 
@@ -137,7 +138,7 @@ def test_crossfade_stays_between_its_sides() -> None:
 
 def test_what_is_missing_is_named() -> None:
     wav = speech(16000, 1, np.float32)[:, 0]
-    editor = Editor()
+    editor = Editor(parts=Parts("nano-v0"))
     plan = editor.plan(wav, 16000, "replace 'two' with 'ten'", text=_TEXT)
     with pytest.raises(MissingPartError, match="voice"):
         editor.apply(wav, 16000, plan, words=WORDS)

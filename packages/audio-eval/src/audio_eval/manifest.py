@@ -43,6 +43,7 @@ from audio_eval.naming import (
 )
 from audio_eval.textfiles import json_rows, read_lines, read_texts
 from mingtok_audio.core.audio import AUDIO_SUFFIXES
+from mingtok_audio.core.config import read_text
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
 
@@ -119,8 +120,8 @@ def check_unique(items: Iterable[Item], where: Path | str) -> None:
 def attach_outputs(items: Sequence[Item], hyps: Path) -> list[Item]:
     """The items with ``audio`` set to the file in ``hyps`` of the same id (None where missing).
 
-    ``hyps`` may be a folder of recordings, or a JSONL or TSV of ``id`` and ``text`` (then
-    ``hypothesis`` is set).
+    ``hyps`` may be a folder of recordings, or a JSONL or TSV of ``id`` and ``text``, or a folder
+    without recordings that holds ``<id>.txt`` files (then ``hypothesis`` is set).
 
     Raises:
         UserError: nothing in ``hyps`` matches any item.
@@ -132,6 +133,10 @@ def attach_outputs(items: Sequence[Item], hyps: Path) -> list[Item]:
             raise UserError(_no_overlap(items, hyps, list(texts)))
         return out
     files = find_outputs(hyps)
+    written = {} if files else {file.stem: file for file in sorted(hyps.glob("*.txt"))}
+    if any(item.id in written for item in items):
+        texts = {name: " ".join(read_text(file).split()) for name, file in written.items()}
+        return [item.replace(hypothesis=texts.get(item.id)) for item in items]
     out = []
     for item in items:
         file = files.get(item.id) or files.get(Path(item.id).name)

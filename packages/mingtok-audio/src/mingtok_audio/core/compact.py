@@ -8,12 +8,13 @@ at most 1/254 of its largest number.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mingtok_audio.core.errors import FormatError
 from mingtok_audio.core.weights import SCALE_SUFFIX
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALLEST = 4096
 """Numbers of a tensor below which it is not worth it."""
@@ -25,6 +26,8 @@ def compacted(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tens
     Raises:
         FormatError: a name that this format needs for itself, or numbers that are not finite.
     """
+    import torch
+
     for name, tensor in tensors:
         if name.endswith(SCALE_SUFFIX):
             raise FormatError(f"the tensor '{name}' has a name that ends in {SCALE_SUFFIX}")
@@ -53,6 +56,8 @@ def expanded(
     Raises:
         FormatError: scales that fit no tensor.
     """
+    import torch
+
     waiting: dict[str, Tensor] = {}
     for name, tensor in tensors:
         base = name.removesuffix(SCALE_SUFFIX)

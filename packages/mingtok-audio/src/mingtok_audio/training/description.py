@@ -60,8 +60,14 @@ class DescriptionConfig:
 class Description(nn.Module):
     """Waveform to E whitened numbers a frame."""
 
-    basis: Tensor
+    bank: Tensor
+    short: Tensor
+    long: Tensor
+    low: Tensor
+    lags: Tensor
+    taper: Tensor
     centre: Tensor
+    basis: Tensor
 
     def __init__(self, config: DescriptionConfig, sample_rate: int, hop_length: int) -> None:
         super().__init__()
