@@ -100,7 +100,9 @@ class Parts:
         Raises:
             MissingPartError: it is the shipped one, which is not; or it cannot be loaded.
         """
-        if isinstance(self.model, str) and self.model == DEFAULT_MODEL:
+        from uniaudio_lm.models.loading import shipped_weights
+
+        if isinstance(self.model, str) and shipped_weights(self.model) is not None:
             raise MissingPartError(
                 f"{purpose} (--model): the shipped model hears and speaks, and was not trained on "
                 "edits; give one that was, as a folder or hf://org/name"

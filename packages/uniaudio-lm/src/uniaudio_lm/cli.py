@@ -309,8 +309,13 @@ def _hosts() -> list[PluginHost]:
 def _doctor() -> dict[str, Any]:
     from mingtok_audio.weights import shipped_folder
     from uniaudio_lm.aligners.loading import shipped_aligner
+    from uniaudio_lm.weights import shipped_folder as shipped_model
 
-    weights = {"nano tokenizer": shipped_folder(), "nano aligner": shipped_aligner()}
+    weights = {
+        "nano tokenizer": shipped_folder(),
+        "nano language model": shipped_model(),
+        "nano aligner": shipped_aligner(),
+    }
     weights = {name: folder for name, folder in weights.items() if folder is not None}
     return doctor_report(["uniaudio-lm", "mingtok-audio"], _hosts(), weights)
 

@@ -132,9 +132,10 @@ class AcousticTask:
         if config.dims > self._model.config.latent_dim:
             raise ConfigError(f"description: {config.dims} dimensions are more than the latents'")
         made = Description(config, self._model.config.sample_rate, self._model.config.hop_length)
-        count = -(-config.recordings // self.config.data.batch_size)
-        # Batches that no step sees, so the run's own begin afresh.
-        made.fit(sampler.batch(10**9 + i) for i in range(count))
+        if self.config.train_encoder:
+            count = -(-config.recordings // self.config.data.batch_size)
+            # Batches that no step sees, so the run's own begin afresh.
+            made.fit(sampler.batch(10**9 + i) for i in range(count))
         return made.to(self._model.device)
 
     @property
@@ -158,7 +159,7 @@ class AcousticTask:
         output = self._model.wav_of(latents)[:, : target.shape[1]]
         parts: dict[str, Tensor] = {"kl": posterior.kl().mean()}
         total = weights.kl * parts["kl"]
-        if self.description is not None:
+        if self.description is not None and self.config.train_encoder:
             parts["described"] = self.description.loss(posterior.mean, target)
             total = total + self.description.config.weight * parts["described"]
         if weights.mel:

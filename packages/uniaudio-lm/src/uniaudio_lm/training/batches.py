@@ -95,7 +95,7 @@ class Corpus:
         split: which manifests.
         classes: phonemes of the auxiliary loss; empty for none.
         timed: whether batches say when tokens are said.
-        silent: whether phonemes stand in for audio: no recording is read.
+        recorded: False where phonemes stand in for audio: no recording is read.
     """
 
     def __init__(
@@ -108,15 +108,15 @@ class Corpus:
         split: str = "train",
         classes: Sequence[str] = (),
         timed: bool = False,
-        silent: bool = False,
+        recorded: bool = True,
     ) -> None:
         self.name: TaskName = "generation" if isinstance(task, Generation) else "understanding"
         self._task, self._model, self._store, self._seed = task, model, store, seed
         sources = task.train if split == "train" else task.valid
         self.items, self.silent = read_utterances(sources, task.longest)
         self._classes = {symbol: i for i, symbol in enumerate(classes)}
-        self._timed, self._silent = timed, silent
-        if silent:
+        self._timed, self._recorded = timed, recorded
+        if not recorded:
             self.items = [item for item in self.items if item.durations]
             if not self.items:
                 raise UserError("data.audio: phonemes: no item has `phonemes` and `durations`")
@@ -217,7 +217,7 @@ class Corpus:
 
     def _posterior(self, index: int, variant: int = 0) -> np.ndarray | None:
         recording = self.items[index].recording
-        if not self._silent:
+        if self._recorded:
             return self._store.get(recording, variant)
         frames = round(recording.seconds * self._model.tokenizer.frame_rate)
         return np.zeros((2, frames, 1), dtype=np.float16)

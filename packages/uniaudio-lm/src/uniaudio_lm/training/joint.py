@@ -30,6 +30,7 @@ from uniaudio_lm.training.losses import (
     RouterBalance,
     guided_attention_loss,
     phoneme_loss,
+    relative_error,
 )
 from uniaudio_lm.training.parts import (
     choose_learners,
@@ -42,11 +43,15 @@ from uniaudio_lm.training.parts import (
 from uniaudio_lm.training.plan import place_of
 from uniaudio_lm.training.settings import JointConfig
 from uniaudio_lm.training.store import LatentStore
-from uniaudio_lm.training.symbols import SYMBOLS, read_symbols, write_symbols
+from uniaudio_lm.training.symbols import (
+    SYMBOLS,
+    fresh_symbols,
+    read_table,
+    symbol_error,
+    symbols_said,
+    write_symbols,
+)
 from uniaudio_lm.training.utterances import read_utterances
-
-EMBEDDING_SCALE = 0.02
-"""Standard deviation of fresh embeddings of phonemes, as of the tokens'."""
 
 
 class JointModel(nn.Module):
@@ -80,9 +85,12 @@ class JointTask:
         self.corpora = self._read(lm)
         symbols = None
         if data.audio == "phonemes":
-            symbols = EMBEDDING_SCALE * torch.randn(len(self._classes), lm.dim)
+            symbols = fresh_symbols(len(self._classes), lm.dim)
         self._model = JointModel(lm, len(self._classes) if loss.phoneme else 0, symbols)
-        self.symbols = self._taught_symbols(lm)
+        self.lesson: Tensor | None = None
+        """Embeddings of phonemes (C, D) that the compressor learns from."""
+        if loss.symbols:
+            self.lesson = read_table(Path(str(config.symbols)), self._classes, lm.dim)
         self._choose(lm)
         self.teacher = self._teacher(lm)
         self.balance = RouterBalance(lm.backbone)
@@ -100,20 +108,6 @@ class JointTask:
             for task in self.corpora.train
             if guide.weight and heads[task]
         }
-
-    def _taught_symbols(self, lm: UniAudio) -> Tensor | None:
-        """Embeddings (C, D) that a compressor learns from."""
-        if not self.config.loss.symbols:
-            return None
-        assert self.config.symbols is not None
-        found = read_symbols(Path(self.config.symbols))
-        missing = [name for name in self._classes if name not in found]
-        if missing:
-            raise ConfigError(f"symbols: {self.config.symbols} has no embedding of {missing[0]!r}")
-        table = torch.stack([found[name] for name in self._classes])
-        if table.shape[1] != lm.dim:
-            raise ConfigError(f"symbols: width {table.shape[1]}, the model's {lm.dim}")
-        return table
 
     def _teacher(self, lm: UniAudio) -> nn.ModuleList | None:
         """The compressor and the adapter that a new compressor learns from."""
@@ -133,8 +127,8 @@ class JointTask:
         if data.ratio[1]:
             tasks.append(data.generation)
         self._classes: list[str] = []
-        silent = data.audio == "phonemes"
-        if loss.phoneme or loss.symbols or silent:
+        recorded = data.audio == "recorded"
+        if loss.phoneme or loss.symbols or not recorded:
             said = [read_utterances(task.train, task.longest)[0] for task in tasks]
             self._classes = sorted({s for i in chain(*said) if i.durations for s in i.phonemes})
             if not self._classes:
@@ -145,7 +139,7 @@ class JointTask:
             options: dict[str, Any] = {
                 "classes": self._classes,
                 "timed": bool(guide.weight and heads),
-                "silent": silent,
+                "recorded": recorded,
             }
             train = Corpus(task, lm, self.store, seed, **options)
             out.train[train.name] = train
@@ -199,13 +193,13 @@ class JointTask:
         if self.config.data.latents.draw == "sample":
             values = values + batch.std * torch.randn(values.shape, generator=generator)
         values = values.to(device)
-        taught_only = self.teacher is not None or self.symbols is not None
+        taught_only = self.teacher is not None or self.lesson is not None
         if taught_only and not (weights.flow or weights.text or weights.stop):
             patches, taught = self._compress(batch, values)
             total = weights.compressor * taught
             figures = {"compressor": float(taught.detach())} if self.teacher is not None else {}
-            if self.symbols is not None:
-                error = self._symbol_loss(batch, patches)
+            if self.lesson is not None and batch.phonemes is not None:
+                error = symbol_error(self.lesson, batch.phonemes, patches)
                 total = total + weights.symbols * error
                 figures["symbols"] = float(error.detach())
             return total, figures
@@ -227,8 +221,10 @@ class JointTask:
         if guide and probe is not None:
             loss, figures["aligned"] = self._guided(batch, probe)
             parts["attention"] = (guide, loss)
-        if self.symbols is not None:
-            parts["symbols"] = (weights.symbols, self._symbol_loss(batch, patches))
+        if self.lesson is not None and batch.phonemes is not None:
+            parts["symbols"] = (
+                weights.symbols, symbol_error(self.lesson, batch.phonemes, patches)
+            )  # fmt: skip
         if self.teacher is not None:
             parts["compressor"] = (weights.compressor, taught)
         if self.balance.routers:
@@ -245,8 +241,8 @@ class JointTask:
         """Token embeddings with audio in its places (B, S, D), where that is (B, S), the audio
         (B, P, D), and the compressor's loss."""
         lm, noise = self._model.lm, self.config.loss.input_noise
-        if self._model.symbols is not None:
-            patches = self._symbols_said(batch, generator)
+        if self._model.symbols is not None and batch.phonemes is not None:
+            patches = symbols_said(self._model.symbols, batch.phonemes, noise, generator)
             taught = patches.new_zeros(())
         else:
             if noise and batch.task == "generation":
@@ -258,27 +254,6 @@ class JointTask:
         audio = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
         audio[rows, places] = True
         return merged, audio, patches, taught
-
-    def _symbols_said(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Embeddings of the phonemes in each patch (B, P, D), with noise."""
-        assert self._model.symbols is not None and batch.phonemes is not None
-        patches = batch.phonemes.to(self._model.symbols) @ self._model.symbols
-        level = self.config.loss.input_noise * torch.rand(len(patches), 1, 1, generator=generator)
-        noise = torch.randn(patches.shape, generator=generator) * level
-        rms = self._model.symbols.detach().square().mean().sqrt()
-        return patches + noise.to(patches) * rms
-
-    def _symbol_loss(self, batch: Batch, patches: Tensor) -> Tensor:
-        """How far audio (B, P, D) is from the embeddings of what is said in it."""
-        assert self.symbols is not None and batch.phonemes is not None
-        table = self.symbols.to(patches)
-        shares = batch.phonemes.to(patches)
-        known = shares.sum(dim=-1) > 0
-        wanted = shares[known] @ table
-        if not len(wanted):
-            return patches.sum() * 0
-        scale = wanted.var(dim=0).mean().clamp_min(1e-8)
-        return (patches[known].float() - wanted.float()).square().mean() / scale
 
     def _guided(self, batch: Batch, probe: AttentionProbe) -> tuple[Tensor, float]:
         """The guided heads' loss, and how often they look at the right place."""
@@ -302,9 +277,7 @@ class JointTask:
         with torch.no_grad():
             wanted = adapter(compressor(features, frames)[0])
         rows, _, columns = _flat(batch)
-        found, wanted = patches[rows, columns].float(), wanted[rows, columns].float()
-        error = (found - wanted).square().mean() / wanted.var(dim=0).mean().clamp_min(1e-8)
-        return patches, error
+        return patches, relative_error(patches[rows, columns], wanted[rows, columns])
 
     def _understood(
         self, batch: Batch, hidden: Tensor

@@ -146,6 +146,15 @@ def guided_attention_loss(attention: Tensor, said: Tensor) -> tuple[Tensor, floa
     return -mass.clamp_min(1e-4).log().mean(), float((mass.detach() > 0.5).float().mean())
 
 
+def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared error of (N, D) over the variance of what is wanted; 0 where N is 0."""
+    if not len(wanted):
+        return found.sum() * 0
+    found, wanted = found.float(), wanted.float()
+    scale = wanted.var(dim=0, correction=0).mean().clamp_min(1e-8)
+    return (found - wanted).square().mean() / scale
+
+
 def phoneme_loss(logits: Tensor, shares: Tensor) -> Tensor:
     """Cross-entropy of logits (N, C) and shares (N, C); rows of zeros do not count."""
     known = shares.sum(dim=-1) > 0

@@ -1,4 +1,8 @@
-"""Embeddings of phonemes, kept beside a model that learned from phonemes in the place of audio."""
+"""Embeddings of phonemes: what stands in the place of audio before a model hears, and what its
+compressor then learns to make.
+
+Axes: B items, P patches, C phonemes, D width.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,49 @@ from torch import Tensor
 
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.core.hub import save_tensors
+from uniaudio_lm.training.losses import relative_error
 
 SYMBOLS = "symbols.safetensors"
+_SCALE = 0.02  # of fresh embeddings, as of the tokens'
+
+
+def fresh_symbols(count: int, dim: int) -> Tensor:
+    """Random embeddings (C, D)."""
+    return _SCALE * torch.randn(count, dim)
+
+
+def symbols_said(table: Tensor, shares: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    """Embeddings (B, P, D) of the phonemes in each patch: a table (C, D) by shares (B, P, C).
+
+    `noise` is its largest level relative to the table; each item has one of its own.
+    """
+    patches = shares.to(table) @ table
+    level = noise * torch.rand(len(patches), 1, 1, generator=generator)
+    drawn = torch.randn(patches.shape, generator=generator) * level
+    return patches + drawn.to(patches) * table.detach().square().mean().sqrt()
+
+
+def symbol_error(table: Tensor, shares: Tensor, patches: Tensor) -> Tensor:
+    """How far audio (B, P, D) is from the embeddings of what is said in it."""
+    shares = shares.to(patches)
+    known = shares.sum(dim=-1) > 0
+    return relative_error(patches[known], shares[known] @ table.to(patches))
+
+
+def read_table(path: Path, names: Sequence[str], dim: int) -> Tensor:
+    """The embeddings (C, D) of the phonemes `names`.
+
+    Raises:
+        ConfigError: no such file, another width, or a phoneme that it does not hold.
+    """
+    found = read_symbols(path)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ConfigError(f"symbols: {path} has no embedding of {missing[0]!r}")
+    table = torch.stack([found[name] for name in names])
+    if table.shape[1] != dim:
+        raise ConfigError(f"symbols: width {table.shape[1]}, the model's {dim}")
+    return table
 
 
 def write_symbols(path: Path, names: Sequence[str], table: Tensor) -> Path:
