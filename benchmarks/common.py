@@ -30,6 +30,17 @@ def interleaved(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, 
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def cpu_seconds(call: Callable[[], Any], repeats: int) -> float:
+    """Median CPU seconds of a call; once before, so that nothing is loaded in it."""
+    call()
+    seconds = []
+    for _ in range(repeats):
+        began = time.process_time()
+        call()
+        seconds.append(time.process_time() - began)
+    return statistics.median(seconds)
+
+
 def mid_size_config() -> MingTokConfig:
     """The mid size of the timing notes: three stacks of 12 x 768, latents of 64 dimensions."""
     part = TransformerConfig(

@@ -17,10 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import soundfile
 
+from common import cpu_seconds
 from edit_preservation import RATE, spoken
 from uniaudio_edit.editor import Editor
 from uniaudio_edit.interfaces import EditRequest, Word
@@ -48,17 +46,6 @@ _MODEL_EDITS = {
 }
 
 
-def cpu(call: Callable[[], Any], repeats: int) -> float:
-    """Median CPU seconds of a call; once before, so that nothing is loaded in it."""
-    call()
-    seconds = []
-    for _ in range(repeats):
-        began = time.process_time()
-        call()
-        seconds.append(time.process_time() - began)
-    return statistics.median(seconds)
-
-
 def timed(
     editor: Editor, path: Path, words: list[Word], instruction: str, repeats: int
 ) -> dict[str, float]:
@@ -67,14 +54,14 @@ def timed(
     plan = editor.plan_recording(recording, instruction, words=words)
     made = editor.apply_recording(recording, plan, words)
     out = {
-        "apply": cpu(lambda: editor.apply_recording(recording, plan, words), repeats),
-        "file": cpu(
+        "apply": cpu_seconds(lambda: editor.apply_recording(recording, plan, words), repeats),
+        "file": cpu_seconds(
             lambda: editor.edit_file(path, instruction, path.with_name("out.wav"), words=words),
             repeats,
         ),
     }
     if not any(op.new for op in plan.operations):
-        out["backend"] = cpu(lambda: _backend(editor, recording, plan, words), repeats)
+        out["backend"] = cpu_seconds(lambda: _backend(editor, recording, plan, words), repeats)
     changed = sum(c.source[1] - c.source[0] for c in made.changes)
     return {**{k: round(v, 5) for k, v in out.items()}, "changed": changed / len(recording.pcm)}
 

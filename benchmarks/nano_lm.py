@@ -12,17 +12,15 @@ of `tts` is not the language model and its head. The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
+from common import cpu_seconds, report
 from mingtok_audio import load_audio
 from uniaudio_lm import UniAudio
 
@@ -32,17 +30,6 @@ SENTENCES = (
     "Nobody knew why the train had stopped before the station, and nobody asked.",
 )
 DATA = Path(__file__).resolve().parents[1] / "examples" / "data"
-
-
-def cpu(call: Callable[[], object], repeats: int) -> float:
-    """Median CPU seconds of a call; once before, so that nothing is loaded in it."""
-    call()
-    seconds = []
-    for _ in range(repeats):
-        began = time.process_time()
-        call()
-        seconds.append(time.process_time() - began)
-    return statistics.median(seconds)
 
 
 def first_audio(model: UniAudio, sentence: str, repeats: int) -> float:
@@ -69,21 +56,20 @@ def main() -> None:
     for sentence in SENTENCES:
         speech = model.synthesize(sentence)
         seconds += len(speech.wav) / speech.sample_rate
-        spoken += cpu(lambda text=sentence: model.synthesize(text), options.repeats)
+        spoken += cpu_seconds(lambda text=sentence: model.synthesize(text), options.repeats)
     wav, rate = load_audio(DATA / "librispeech_1089-134686-0000.flac")
-    heard = cpu(lambda: model.transcribe(wav, rate), options.repeats)
+    heard = cpu_seconds(lambda: model.transcribe(wav, rate), options.repeats)
     latents = model.tokenizer.encode(wav, rate)
-    decoded = cpu(lambda: model.tokenizer.decode(latents), options.repeats)
+    decoded = cpu_seconds(lambda: model.tokenizer.decode(latents), options.repeats)
     length = len(wav) / rate
     figures = {
         "model": model.model_id,
-        "threads": 1,
-        "tts": round(spoken / seconds, 4),
-        "first_audio": round(first_audio(model, SENTENCES[1], options.repeats), 4),
-        "asr": round(heard / length, 4),
-        "decode": round(decoded / length, 4),
+        "tts": spoken / seconds,
+        "first_audio": first_audio(model, SENTENCES[1], options.repeats),
+        "asr": heard / length,
+        "decode": decoded / length,
     }
-    print(json.dumps(figures))
+    report("nano_lm", figures)
 
 
 if __name__ == "__main__":
