@@ -24,10 +24,6 @@ SENTENCES = (
     "He wrote a long letter to his brother.",
 )
 
-pytestmark = pytest.mark.skipif(
-    not (shipped_folder() / "config.json").is_file(), reason="no shipped language model"
-)
-
 
 @pytest.fixture(scope="module")
 def nano() -> UniAudio:
