@@ -3,9 +3,10 @@
     python examples/nano/assemble.py --decoder .runs/nano-decoder/model \
         --semantic .runs/nano-semantic/model -o DIR
 
-Both must have the same encoder, bit for bit: stage 2 and a decoder trained with
-`train_encoder: false` leave it alone, so they can be trained side by side. `--aligner FOLDER` also
-pins an aligner that was trained on this encoder's latents to the new weights.
+Both must have the same encoder and the same projection of its latents, bit for bit: stage 2 and a
+decoder trained with `train_encoder: false` leave them alone, so they can be trained side by side.
+`--aligner FOLDER` also pins an aligner that was trained on this encoder's latents to the new
+weights.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ def assemble(decoder: MingTok, semantic: MingTok) -> MingTok:
     """The semantic module's model with everything else of the decoder's."""
     state, other = decoder.state_dict(), semantic.state_dict()
     for name, value in other.items():
-        if name.startswith("encoder.") and not torch.equal(value, state[name]):
-            raise SystemExit(f"the encoders differ ({name}): one of the runs has moved it")
+        shared = name.startswith(("encoder.", "latent_proj."))
+        if shared and not torch.equal(value, state[name]):
+            raise SystemExit(f"{name} differs: one of the runs has moved it")
     kept = {k: v for k, v in other.items() if k.startswith("semantic.")}
     semantic.load_state_dict({**state, **kept})
     return semantic

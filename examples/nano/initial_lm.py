@@ -6,7 +6,8 @@
 Mean and deviation of the latents are measured on the training manifests' recordings. `--weights`
 names the model that learned from phonemes: its `tokenizer.json`, backbone and stop detector are
 taken over. Without it the tokenizer is learned from the manifests' texts, and all weights are
-random (the configuration's seed).
+random (the configuration's seed). `--ears` names a model whose tokenizer with its semantic module,
+compressor and adapter are taken over; nothing is measured then.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("lm-symbols.yaml"))
     parser.add_argument("--weights", type=Path, help="a model folder")
+    parser.add_argument("--ears", type=Path, help="a model folder; needs --weights")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
@@ -31,14 +33,16 @@ def main() -> None:
     if options.weights is not None:
         changes.append(f"model.text_tokenizer={options.weights / 'tokenizer.json'}")
     try:
-        folder = init_folder(load_config(options.config, changes), options.output)
+        folder = options.ears
+        if folder is None:
+            folder = init_folder(load_config(options.config, changes), options.output)
         model = UniAudio.from_pretrained(folder)
         if options.weights is not None:
             taught = UniAudio.from_pretrained(options.weights)
             for part in ("backbone", "stop_detector"):
                 state = taught.get_submodule(part).state_dict()
                 model.get_submodule(part).load_state_dict(state)
-            model.save_pretrained(folder)
+            folder = model.save_pretrained(options.output)
     except UserError as error:
         raise SystemExit(f"error: {error}") from error
     for name, part in model.named_children():

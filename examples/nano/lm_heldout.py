@@ -7,6 +7,9 @@
     uniaudio asr .data/lm-heldout/asr -o out/lm-asr
     audio-eval score asr --refs .data/lm-heldout/asr.jsonl --hyps out/lm-asr -o out/lm-asr-score
 
+`texts-valid` and `tts-valid.jsonl` are 24 sentences of the validation split, to choose the guidance
+with (`uniaudio tts --cfg`), so that the test sentences choose nothing.
+
 Speech: 100 sentences of documents held out from training, which the bulk voice's synthesiser says
 as ground truth. Recognition: the bulk voice on such sentences, trained neural voices on texts that
 they did not train with, neural voices held out whole, held-out prompts of a trained real voice, and
@@ -21,7 +24,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-SENTENCES = 100
+SENTENCES, CHOOSING = 100, 24
 # what it is called, corpus, split, language, at most
 RECOGNITION = (
     ("bulk", "hibari", "test", "en", 100),
@@ -49,30 +52,32 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path(".data/lm-heldout"))
     options = parser.parse_args()
     out = options.output
-    for folder in ("texts", "asr", "truth"):
+    for folder in ("texts", "texts-valid", "asr", "truth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    speech, heard = [], []
     hibari = options.data / "hibari" / "manifest.jsonl"
     voice = chosen(hibari, "train", "en", 1)[0]
     shutil.copyfile(hibari.parent / voice["audio"], out / "voice.flac")
-    for row in chosen(hibari, "test", "en", SENTENCES):
-        (out / "texts" / f"{row['id']}.txt").write_text(row["text"] + "\n", encoding="utf-8")
-        truth = Path("truth") / f"{row['id']}.flac"
-        shutil.copyfile(hibari.parent / row["audio"], out / truth)
-        speech.append({
-            "id": row["id"], "task": "tts", "language": "en", "text": row["text"],
-            "reference": truth.as_posix(), "source": "voice.flac",
-        })  # fmt: skip
+    sets: dict[str, list[dict[str, Any]]] = {"tts": [], "tts-valid": [], "asr": []}
+    for name, split, most in (("", "test", SENTENCES), ("-valid", "valid", CHOOSING)):
+        for row in chosen(hibari, split, "en", most):
+            text = out / f"texts{name}" / f"{row['id']}.txt"
+            text.write_text(row["text"] + "\n", encoding="utf-8")
+            truth = Path("truth") / f"{row['id']}.flac"
+            if split == "test":
+                shutil.copyfile(hibari.parent / row["audio"], out / truth)
+            item = {"id": row["id"], "task": "tts", "language": "en", "text": row["text"]}
+            given = {"reference": truth.as_posix(), "source": "voice.flac"}
+            sets[f"tts{name}"].append({**item, **(given if split == "test" else {})})
     for mode, corpus, split, language, most in RECOGNITION:
         manifest = options.data / corpus / "manifest.jsonl"
         for row in chosen(manifest, split, language, most):
             audio = Path("asr") / f"{row['id']}{Path(row['audio']).suffix}"
             shutil.copyfile(manifest.parent / row["audio"], out / audio)
-            heard.append({
+            sets["asr"].append({
                 "id": row["id"], "task": "asr", "mode": mode, "language": row["language"],
                 "text": row["text"], "audio": audio.as_posix(),
             })  # fmt: skip
-    for name, rows in (("tts", speech), ("asr", heard)):
+    for name, rows in sets.items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (out / f"{name}.jsonl").write_text(lines, encoding="utf-8")
         print(f"{len(rows)} items: {out / f'{name}.jsonl'}")

@@ -152,7 +152,7 @@ def test_speech_is_trained_as_it_is_said(data: Path) -> None:
     lm = task.model.lm
     corpus = task.corpora.train["generation"]
     batch = corpus.batch(0)
-    embeds, _, _, _ = task._embed(batch, batch.mean, torch.Generator())
+    embeds, _, _ = task._embed(batch, batch.mean, torch.Generator())
     hidden = lm.backbone(embeds)
     texts = {
         lm.text_tokenizer.decode(batch.ids[row, :].tolist()): row for row in range(len(hidden))

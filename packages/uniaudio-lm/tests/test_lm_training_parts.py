@@ -323,9 +323,10 @@ def test_latents_or_features_through_any_compressor(data: Path) -> None:
         assert lm.synthesize("one", seed=1).patches >= 0
 
 
-def test_only_the_first_latents_are_read_and_said(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["latent", "unified"])
+def test_only_the_first_latents_are_read_and_said(data: Path, tmp_path: Path, source: str) -> None:
     config = make_config(
-        data, "model.audio_input=latent", "model.latent_dims=3", "data.ratio=[1,1]",
+        data, f"model.audio_input={source}", "model.latent_dims=3", "data.ratio=[1,1]",
         "loss.history_noise=0.2", "loss.input_noise=0.2",
     )  # fmt: skip
     task = JointTask(config)
@@ -333,7 +334,8 @@ def test_only_the_first_latents_are_read_and_said(data: Path, tmp_path: Path) ->
         loss, _ = task.loss(number, torch.Generator().manual_seed(0))
         loss.backward()
     lm = UniAudio.from_pretrained(task.model.lm.eval().save_pretrained(tmp_path / "model"))
-    assert lm.compressor.in_dim == lm.generation_head.latent_dim == 3
+    assert lm.generation_head.latent_dim == 3
+    assert lm.compressor.in_dim == (3 if source == "latent" else 32)
     assert lm.config.latent_std is not None and len(lm.config.latent_std) == 3
     values = torch.randn(1, 10, 8)
     changed = torch.cat((values[..., :3], torch.randn(1, 10, 5)), dim=-1)

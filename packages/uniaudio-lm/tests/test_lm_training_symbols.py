@@ -12,7 +12,9 @@ from lm_training_data import make_config, make_corpus, make_tokenizer
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.training.trainer import Trainer
 from uniaudio_lm import UniAudio
+from uniaudio_lm.aligners.units import PHONES
 from uniaudio_lm.training.joint import JointTask
+from uniaudio_lm.training.losses import FrameHead
 from uniaudio_lm.training.run import train
 from uniaudio_lm.training.symbols import read_symbols
 
@@ -70,6 +72,59 @@ def test_embeddings_of_phonemes_are_written_and_taught(data: Path, silent_run: P
     assert all(torch.equal(v, before[k]) for k, v in task.model.lm.backbone.state_dict().items())
 
 
+def test_embeddings_that_are_given_stay(data: Path, silent_run: Path, tmp_path: Path) -> None:
+    file = silent_run / "symbols.safetensors"
+    changes = ("model=null", f"init={silent_run / 'model'}", f"symbols={file}")
+    config = make_config(data, *SILENT, *changes, "trainer.max_steps=3")
+    train(config, tmp_path / "more")
+    before, after = read_symbols(file), read_symbols(tmp_path / "more" / "symbols.safetensors")
+    assert list(before) == list(after)
+    assert all(torch.equal(row, after[name]) for name, row in before.items())
+    old, new = (UniAudio.from_pretrained(f / "model") for f in (silent_run, tmp_path / "more"))
+    pairs = zip(old.backbone.parameters(), new.backbone.parameters(), strict=True)
+    assert not all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_semantic_module_learns_the_phonemes_of_frames(data: Path, tmp_path: Path) -> None:
+    config = make_config(
+        data, "data.ratio=[1,0]", "semantic=true", "learn=[compressor]", "trainer.max_steps=60",
+        "loss={flow: 0, text: 0, stop: 0, frames: 1.0, frame_delays: [0, 2]}", "optim.lr=0.01",
+    )  # fmt: skip
+    task = JointTask(config)
+    batch = task.corpora.train["understanding"].batch(0)
+    assert batch.heard is not None and batch.heard.shape == batch.mean.shape[:2]
+    rows = task.corpora.train["understanding"].items
+    third = round(rows[0].recording.seconds * 50 / 3)
+    assert batch.heard[0, :3].tolist() == [0, 0, 0]  # silence in front
+    known = (batch.heard >= 0).sum(dim=1)
+    assert bool((known <= batch.frames).all()) and int(known.max()) > third
+    before = {k: v.clone() for k, v in task.model.lm.state_dict().items()}
+    first = float(task.loss(0, torch.Generator().manual_seed(0))[0].detach())
+    Trainer(task, config.optim, config.trainer, tmp_path / "run").run()
+    last = float(task.loss(0, torch.Generator().manual_seed(0))[0].detach())
+    assert last < 0.7 * first
+    moved = {k for k, v in task.model.lm.state_dict().items() if not torch.equal(v, before[k])}
+    assert {".".join(k.split(".")[:2]) for k in moved} == {"tokenizer.semantic"}
+    saved = UniAudio.from_pretrained(task.save_pretrained(task.model, tmp_path / "model"))
+    name = "tokenizer.semantic.input_proj.weight"
+    assert not torch.equal(saved.state_dict()[name], before[name])
+
+
+def test_a_delay_asks_for_what_was_said_before() -> None:
+    head = FrameHead(len(PHONES) + 1, 2)
+    for layer in head.layers:
+        torch.nn.init.eye_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    heard = torch.tensor([[3, 5, 7, -100]])
+    shown = torch.nn.functional.one_hot(heard.clamp_min(0), len(PHONES) + 1).float() * 50
+    late = torch.nn.functional.pad(shown, (0, 0, 1, 0))[:, :4]
+    right, wrong = (float(head.loss(x, heard, (d, d)).detach()) for x, d in ((late, 1), (late, 0)))
+    assert right < 1e-3 and wrong > 10
+    assert float(head.loss(shown, heard, (0, 0)).detach()) < 1e-3
+    nothing = head.loss(shown, torch.full_like(heard, -100), (0, 1))
+    assert float(nothing.detach()) == 0.0
+
+
 def test_times_of_an_answer(data: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (data / "manifest.jsonl").read_text().splitlines()]
     row = rows[0]
@@ -106,6 +161,8 @@ def test_times_of_an_answer(data: Path, tmp_path: Path) -> None:
     [
         (("data.audio=phonemes",), "set loss.flow to 0"),
         (("loss.symbols=1.0",), "needs the embeddings"),
+        (("loss.frames=1.0",), "set semantic: true"),
+        (("loss.frames=1.0", "semantic=true", "loss.frame_delays=[-1]"), "frame_delays"),
         (("loss.symbols=1.0", "symbols=none.safetensors"), "cannot be read"),
     ],
 )

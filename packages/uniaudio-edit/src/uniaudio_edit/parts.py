@@ -102,7 +102,11 @@ class Parts:
         """
         from uniaudio_lm.models.loading import shipped_weights
 
-        if isinstance(self.model, str) and shipped_weights(self.model) is not None:
+        try:
+            shipped = isinstance(self.model, str) and shipped_weights(self.model) is not None
+        except UserError as error:  # a nano that is not installed
+            raise MissingPartError(f"{purpose} (--model): {error}") from error
+        if shipped:
             raise MissingPartError(
                 f"{purpose} (--model): the shipped model hears and speaks, and was not trained on "
                 "edits; give one that was, as a folder or hf://org/name"

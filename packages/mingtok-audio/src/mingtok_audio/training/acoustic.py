@@ -105,6 +105,8 @@ class AcousticTask:
         if self._model.semantic is not None:
             self._model.semantic.requires_grad_(False)
         self._model.encoder.requires_grad_(config.train_encoder)
+        # A semantic module may have learned from what this makes of the latents.
+        self._model.latent_proj.requires_grad_(config.train_encoder)
         rate = self._model.config.sample_rate
         self.sampler = CropSampler(
             config.data.train,

@@ -265,10 +265,15 @@ class UniAudio(TaskMethods, nn.Module):
         """Latents (B, L, d) -> what the compressor reads (B, L, H), whole or the next part of a
         stream."""
         if self.config.audio_input == "unified":
-            return self.tokenizer.features_of(values.to(self.dtype), state)
+            return self.tokenizer.features_of(self._said_only(values).to(self.dtype), state)
         if state is not None:
             state.position += values.shape[1]
         return self.normalize(values.to(self.dtype))
+
+    def _said_only(self, values: Tensor) -> Tensor:
+        """Latents (B, L, d) with zeros in the dimensions that the model never says."""
+        unsaid = values.shape[-1] - self.latent_dims
+        return F.pad(values[..., : self.latent_dims], (0, unsaid)) if unsaid else values
 
     def embed_audio(
         self, values: Tensor, state: TransformerState | None = None, lengths: Tensor | None = None

@@ -25,6 +25,7 @@ from uniaudio_lm.training.settings import Generation, Phase, Understanding
 from uniaudio_lm.training.store import LatentStore
 from uniaudio_lm.training.times import (
     character_times,
+    phonemes_in_frames,
     phonemes_in_patches,
     said_in_patches,
     token_times,
@@ -50,6 +51,7 @@ class Batch:
     said: (B, Q, S) bool, which text tokens are said in which patch, or in which patches which token
         of the answer is said; None if unknown for all.
     phonemes: (B, P, C) shares, zero rows where unknown; None if unknown for all.
+    heard: (B, L) int64, the phoneme of each frame; IGNORED where unknown, None if not asked for.
     """
 
     task: TaskName
@@ -64,6 +66,7 @@ class Batch:
     queries: Tensor
     said: Tensor | None = None
     phonemes: Tensor | None = None
+    heard: Tensor | None = None
 
     @property
     def tokens(self) -> int:
@@ -82,6 +85,7 @@ class _Example:
     said: tuple[int, np.ndarray] | None = None
     """The first text token's position, and (P, T) bool; or the first patch's, and (A, P)."""
     phonemes: np.ndarray | None = None
+    heard: np.ndarray | None = None
 
 
 class Corpus:
@@ -96,6 +100,7 @@ class Corpus:
         classes: phonemes of the auxiliary loss; empty for none.
         timed: whether batches say when tokens are said.
         recorded: False where phonemes stand in for audio: no recording is read.
+        framed: whether batches of recognition say which phoneme each frame holds.
     """
 
     def __init__(
@@ -109,13 +114,14 @@ class Corpus:
         classes: Sequence[str] = (),
         timed: bool = False,
         recorded: bool = True,
+        framed: bool = False,
     ) -> None:
         self.name: TaskName = "generation" if isinstance(task, Generation) else "understanding"
         self._task, self._model, self._store, self._seed = task, model, store, seed
         sources = task.train if split == "train" else task.valid
         self.items, self.silent = read_utterances(sources, task.longest)
         self._classes = {symbol: i for i, symbol in enumerate(classes)}
-        self._timed, self._recorded = timed, recorded
+        self._timed, self._recorded, self._framed = timed, recorded, framed
         if not recorded:
             self.items = [item for item in self.items if item.durations]
             if not self.items:
@@ -213,6 +219,9 @@ class Corpus:
             example.phonemes = phonemes_in_patches(
                 item, self._classes, count, self._model.patch_seconds
             )
+        if self._framed:
+            frame_rate = self._model.tokenizer.frame_rate
+            example.heard = phonemes_in_frames(item, posterior.shape[1], frame_rate)
         return example
 
     def _posterior(self, index: int, variant: int = 0) -> np.ndarray | None:
@@ -321,6 +330,8 @@ def _collate(task: TaskName, examples: list[_Example], classes: int) -> Batch:
     asked = max(e.answer or e.count for e in examples)
     said = torch.zeros(batch, asked, longest, dtype=torch.bool) if timed else None
     known = torch.zeros(batch, patches, classes) if classes else None
+    framed = any(e.heard is not None for e in examples)
+    heard = torch.full((batch, frames), IGNORED) if framed else None
     for row, e in enumerate(examples):
         ids[row, : len(e.ids)] = torch.tensor(e.ids)
         if e.answer:
@@ -332,6 +343,8 @@ def _collate(task: TaskName, examples: list[_Example], classes: int) -> Batch:
             said[row, : len(inside), first : first + inside.shape[1]] = torch.from_numpy(inside)
         if known is not None and e.phonemes is not None:
             known[row, : e.count] = torch.from_numpy(e.phonemes)
+        if heard is not None and e.heard is not None:
+            heard[row, : len(e.heard)] = torch.from_numpy(e.heard)
     return Batch(
         task, ids,
         torch.tensor([len(e.ids) for e in examples]),
@@ -339,7 +352,7 @@ def _collate(task: TaskName, examples: list[_Example], classes: int) -> Batch:
         torch.tensor([e.count for e in examples]),
         posterior[0], posterior[1],
         torch.tensor([e.posterior.shape[1] for e in examples]),
-        labels, queries, said, known,
+        labels, queries, said, known, heard,
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from uniaudio_lm.training.initial import start_model
 from uniaudio_lm.training.listening import listen_and_speak
 from uniaudio_lm.training.losses import (
     AttentionProbe,
+    FrameHead,
     RouterBalance,
     guided_attention_loss,
     phoneme_loss,
@@ -55,13 +56,17 @@ from uniaudio_lm.training.utterances import read_utterances
 
 
 class JointModel(nn.Module):
-    """The model, and what only training has: a phoneme classifier, embeddings of phonemes."""
+    """The model, and what only training has: classifiers of phonemes, embeddings of phonemes."""
 
-    def __init__(self, lm: UniAudio, phonemes: int, symbols: Tensor | None = None) -> None:
+    def __init__(
+        self, lm: UniAudio, phonemes: int, symbols: Tensor | None = None, delays: int = 0
+    ) -> None:
         super().__init__()
         self.lm = lm
         self.phoneme_head = nn.Linear(lm.dim, phonemes) if phonemes else None
         self.symbols = None if symbols is None else nn.Parameter(symbols)
+        width = lm.tokenizer.config.feature_dim or 0
+        self.frame_head = FrameHead(width, delays) if delays else None
 
 
 class JointTask:
@@ -85,8 +90,13 @@ class JointTask:
         self.corpora = self._read(lm)
         symbols = None
         if data.audio == "phonemes":
-            symbols = fresh_symbols(len(self._classes), lm.dim)
-        self._model = JointModel(lm, len(self._classes) if loss.phoneme else 0, symbols)
+            symbols = self._symbols(lm.dim)
+        self._model = JointModel(
+            lm, len(self._classes) if loss.phoneme else 0, symbols,
+            len(loss.frame_delays) if loss.frames else 0,
+        )  # fmt: skip
+        if self._model.symbols is not None:
+            self._model.symbols.requires_grad_(config.symbols is None)
         self.lesson: Tensor | None = None
         """Embeddings of phonemes (C, D) that the compressor learns from."""
         if loss.symbols:
@@ -119,6 +129,12 @@ class JointTask:
             raise ConfigError("loss.compressor: both compressors must make the same patches")
         return nn.ModuleList((old.compressor, old.adapter)).requires_grad_(False)
 
+    def _symbols(self, dim: int) -> Tensor:
+        """What stands for phonemes (C, D): fresh, or what `symbols` names."""
+        if self.config.symbols is None:
+            return fresh_symbols(len(self._classes), dim)
+        return read_table(Path(self.config.symbols), self._classes, dim)
+
     def _read(self, lm: UniAudio) -> Corpora:
         data, loss, seed = self.config.data, self.config.loss, self.config.trainer.seed
         out, tasks = Corpora(), []
@@ -140,6 +156,7 @@ class JointTask:
                 "classes": self._classes,
                 "timed": bool(guide.weight and heads),
                 "recorded": recorded,
+                "framed": bool(loss.frames),
             }
             train = Corpus(task, lm, self.store, seed, **options)
             out.train[train.name] = train
@@ -193,17 +210,12 @@ class JointTask:
         if self.config.data.latents.draw == "sample":
             values = values + batch.std * torch.randn(values.shape, generator=generator)
         values = values.to(device)
-        taught_only = self.teacher is not None or self.lesson is not None
-        if taught_only and not (weights.flow or weights.text or weights.stop):
-            patches, taught = self._compress(batch, values)
-            total = weights.compressor * taught
-            figures = {"compressor": float(taught.detach())} if self.teacher is not None else {}
-            if self.lesson is not None and batch.phonemes is not None:
-                error = symbol_error(self.lesson, batch.phonemes, patches)
-                total = total + weights.symbols * error
-                figures["symbols"] = float(error.detach())
-            return total, figures
-        embeds, audio, patches, taught = self._embed(batch, values, generator)
+        lessons = weights.symbols or weights.compressor or weights.frames
+        if lessons and not (weights.flow or weights.text or weights.stop):
+            if weights.input_noise:
+                values = values + latent_noise(lm, values, weights.input_noise, generator)
+            return _total(self._lessons(batch, *self._compress(batch, values)), {})
+        embeds, audio, heard = self._embed(batch, values, generator)
         # Recognition tells the routers which tokens are audio, speech does not: as at inference.
         routed = audio if batch.task == "understanding" else None
         probe = self.probes.get(batch.task)
@@ -221,39 +233,54 @@ class JointTask:
         if guide and probe is not None:
             loss, figures["aligned"] = self._guided(batch, probe)
             parts["attention"] = (guide, loss)
-        if self.lesson is not None and batch.phonemes is not None:
-            parts["symbols"] = (
-                weights.symbols, symbol_error(self.lesson, batch.phonemes, patches)
-            )  # fmt: skip
-        if self.teacher is not None:
-            parts["compressor"] = (weights.compressor, taught)
+        parts |= self._lessons(batch, *heard)
         if self.balance.routers:
             places = torch.arange(batch.ids.shape[1])
             valid = (places < batch.lengths[:, None]).to(device)
             parts["balance"] = (weights.balance, self.balance.loss(valid))
-        total = torch.stack([weight * value.float() for weight, value in parts.values()]).sum()
-        figures |= {name: float(value.detach()) for name, (_, value) in parts.items()}
-        return total, figures
+        return _total(parts, figures)
+
+    def _lessons(
+        self, batch: Batch, patches: Tensor, features: Tensor | None
+    ) -> dict[str, tuple[float, Tensor]]:
+        """What the ears alone learn: from audio (B, P, D) as the language model reads it, and from
+        what it was made of (B, L, H)."""
+        weights, parts = self.config.loss, {}
+        if self.lesson is not None and batch.phonemes is not None:
+            error = symbol_error(self.lesson, batch.phonemes, patches)
+            parts["symbols"] = (weights.symbols, error)
+        if self.teacher is not None and features is not None:
+            compressor, adapter = self.teacher
+            with torch.no_grad():
+                wanted = adapter(compressor(features, batch.frames.to(features.device))[0])
+            rows, _, columns = _flat(batch)
+            error = relative_error(patches[rows, columns], wanted[rows, columns])
+            parts["compressor"] = (weights.compressor, error)
+        head = self._model.frame_head
+        if head is not None and features is not None and batch.heard is not None:
+            error = head.loss(features, batch.heard, weights.frame_delays)
+            parts["frames"] = (weights.frames, error)
+        return parts
 
     def _embed(
         self, batch: Batch, values: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Token embeddings with audio in its places (B, S, D), where that is (B, S), the audio
-        (B, P, D), and the compressor's loss."""
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor | None]]:
+        """Token embeddings with audio in its places (B, S, D), where that is (B, S), and the audio
+        (B, P, D) with the features that it was made of."""
         lm, noise = self._model.lm, self.config.loss.input_noise
         if self._model.symbols is not None and batch.phonemes is not None:
             patches = symbols_said(self._model.symbols, batch.phonemes, noise, generator)
-            taught = patches.new_zeros(())
+            features = None
         else:
             if noise and batch.task == "generation":
                 values = values + latent_noise(lm, values, noise, generator)
-            patches, taught = self._compress(batch, values)
+            patches, features = self._compress(batch, values)
         embeds = lm.backbone.embed(batch.ids.to(values.device))
         rows, places, columns = _flat(batch)
         merged = embeds.index_put((rows, places), patches[rows, columns].to(embeds))
         audio = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
         audio[rows, places] = True
-        return merged, audio, patches, taught
+        return merged, audio, (patches, features)
 
     def _guided(self, batch: Batch, probe: AttentionProbe) -> tuple[Tensor, float]:
         """The guided heads' loss, and how often they look at the right place."""
@@ -265,19 +292,12 @@ class JointTask:
         return guided_attention_loss(attention, said)
 
     def _compress(self, batch: Batch, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs of the language model (B, P, D), and how far they are from the teacher's."""
+        """Inputs of the language model (B, P, D), and the features that they are made of."""
         lm = self._model.lm
         with torch.set_grad_enabled(self.config.semantic and torch.is_grad_enabled()):
             features = lm.audio_features(values)
         frames = batch.frames.to(features.device)
-        patches = lm.adapter(lm.compressor(features, frames)[0])
-        if self.teacher is None:
-            return patches, patches.new_zeros(())
-        compressor, adapter = self.teacher
-        with torch.no_grad():
-            wanted = adapter(compressor(features, frames)[0])
-        rows, _, columns = _flat(batch)
-        return patches, relative_error(patches[rows, columns], wanted[rows, columns])
+        return lm.adapter(lm.compressor(features, frames)[0]), features
 
     def _understood(
         self, batch: Batch, hidden: Tensor
@@ -365,6 +385,14 @@ class JointTask:
         if model.symbols is not None:
             write_symbols(folder.parent / SYMBOLS, self._classes, model.symbols)
         return save_model(model.lm, self.config.lora, folder)
+
+
+def _total(
+    parts: dict[str, tuple[float, Tensor]], figures: dict[str, float]
+) -> tuple[Tensor, dict[str, float]]:
+    """The weighted sum of the losses, and all of them as figures."""
+    total = torch.stack([weight * value.float() for weight, value in parts.values()]).sum()
+    return total, figures | {name: float(value.detach()) for name, (_, value) in parts.items()}
 
 
 def _flat(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

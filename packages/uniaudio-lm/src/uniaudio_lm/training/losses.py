@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.modules.transformer import apply_rotary
+from uniaudio_lm.aligners.units import PHONES
 from uniaudio_lm.backbones.moe import Router
 
 
@@ -161,3 +162,31 @@ def phoneme_loss(logits: Tensor, shares: Tensor) -> Tensor:
     if not bool(known.any()):
         return logits.sum() * 0
     return F.cross_entropy(logits[known].float(), shares[known])
+
+
+class FrameHead(nn.Module):
+    """Which phoneme (`aligners.units.PHONES`, silence 0) each frame of features (B, L, H) held.
+
+    Args:
+        width: H.
+        delays: how many layers there are, one for each delay of `loss`.
+    """
+
+    def __init__(self, width: int, delays: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(width, len(PHONES) + 1) for _ in range(delays))
+
+    def loss(self, features: Tensor, heard: Tensor, delays: Sequence[int]) -> Tensor:
+        """Mean cross-entropy; the layer of a delay reads what is known so many frames later.
+
+        Args:
+            heard: (B, L) int64; negative ones do not count.
+        """
+        heard = heard.to(features.device)[:, : features.shape[1]]
+        losses = []
+        for layer, delay in zip(self.layers, delays, strict=True):
+            labels = heard[:, : heard.shape[1] - delay]
+            known = labels >= 0
+            found = layer(features[:, delay : delay + labels.shape[1]][known]).float()
+            losses.append(F.cross_entropy(found, labels[known]) if len(found) else found.sum())
+        return torch.stack(losses).mean()

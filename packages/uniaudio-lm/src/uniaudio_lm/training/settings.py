@@ -158,6 +158,12 @@ class JointLoss:
     """Squared error of audio in the language model's input to the embeddings of the phonemes in
     it, relative to their variance: a compressor's first lesson. Where flow, text and stop are 0,
     the language model is not run at all."""
+    frames: float = 0.0
+    """Cross-entropy of the phoneme in each frame from the unified features, through linear layers
+    that are thrown away: what a semantic module learns from phoneme times (with `semantic`)."""
+    frame_delays: tuple[int, ...] = (0, 4)
+    """Frames of 20 ms after which the features say what a frame held: at once, and once what
+    follows has been heard."""
     compressor: float = 0.0
     """Squared error of a replaced compressor (`parts`) to the one that `init` has, relative to its
     variance. Where flow, text and stop are 0, the language model is not run at all."""
@@ -165,6 +171,8 @@ class JointLoss:
     def __post_init__(self) -> None:
         if self.draws < 1 or min(self.history_noise, self.input_noise) < 0:
             raise ValueError("draws is at least 1, noise cannot be negative")
+        if self.frames and (not self.frame_delays or min(self.frame_delays) < 0):
+            raise ValueError("frame_delays needs numbers of frames, 0 or more")
 
 
 @dataclass(frozen=True)
@@ -248,7 +256,8 @@ class JointConfig:
     learn: list[str] = field(default_factory=lambda: list(PARTS))
     """Parts that are trained; the others stay as they are, bit for bit."""
     symbols: str | None = None
-    """Embeddings of phonemes (`symbols.safetensors` of a run with `data.audio: phonemes`)."""
+    """Embeddings of phonemes (`symbols.safetensors` of a run with `data.audio: phonemes`). In such
+    a run they stay as they are, so that what a compressor learned from them goes on being right."""
     semantic: bool = False
     """Train the tokenizer's semantic module too (the full fine-tuning stage)."""
     lora: LoraConfig | None = None
@@ -270,6 +279,8 @@ class JointConfig:
             raise ValueError("data.audio: phonemes has no latents to generate: set loss.flow to 0")
         if self.loss.symbols and self.symbols is None:
             raise ValueError("loss.symbols needs the embeddings that `symbols` names")
+        if self.loss.frames and not self.semantic:
+            raise ValueError("loss.frames teaches the semantic module: set semantic: true")
         if self.loss.compressor and "compressor" not in self.parts:
             raise ValueError("loss.compressor teaches the compressor that `parts` names")
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from uniaudio_lm.aligners.references import frame_labels, read_timed
 from uniaudio_lm.text.phonemes import PUNCTUATION, manifest_text, written
 from uniaudio_lm.training.utterances import Utterance
 
@@ -110,6 +111,14 @@ def said_in_patches(times: np.ndarray, patches: int, patch_seconds: float) -> np
     empty = ~inside.any(axis=1)
     inside[empty, nearest[empty]] = True
     return inside
+
+
+def phonemes_in_frames(utterance: Utterance, frames: int, frame_rate: float) -> np.ndarray:
+    """What is heard at the middle of each frame, (frames,) int64: numbers of the aligner's phonemes
+    (`aligners.units.PHONES` from 1, silence 0), `IGNORED` where unknown."""
+    language = utterance.language or "en"
+    timed = read_timed(utterance.phonemes, utterance.durations, language)
+    return frame_labels(timed, frames, frame_rate)
 
 
 def phonemes_in_patches(
