@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mingtok_audio import load_audio, save_audio
+from mingtok_audio import MingTok, load_audio, save_audio
 from mingtok_audio.core.audio import find_audio_files
 from uniaudio_lm import UniAudio
 
@@ -25,9 +25,12 @@ def main() -> None:
     parser.add_argument("recordings", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--model", default="nano")
+    parser.add_argument("--decoder", help="a tokenizer with the same encoder, to decode with")
     options = parser.parse_args()
     model = UniAudio.from_pretrained(options.model)
     tokenizer, rate = model.tokenizer, model.tokenizer.config.sample_rate
+    if options.decoder:
+        tokenizer = MingTok.from_pretrained(options.decoder)
     for kind in ("whole", "described"):
         (options.output / kind).mkdir(parents=True, exist_ok=True)
     files = find_audio_files(options.recordings)

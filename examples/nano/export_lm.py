@@ -4,7 +4,8 @@
         --decoder .runs/nano-described-decoder/model \
         --speaker hibari=.data/hibari/manifest.jsonl:hibari-wn-adv-00291477-0
 
-`--decoder` takes the decoder of a tokenizer that went on learning on the same encoder. A speaker is
+`--decoder` takes the decoder of a tokenizer that went on learning on the same encoder and the same
+projection of its latents. A speaker is
 a name, a manifest and an item of it. `--set` changes values of `config.json`.
 """
 
@@ -24,6 +25,7 @@ from mingtok_audio.core.components import PinnedModel
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.hub import write_json
 from mingtok_audio.core.weights import sha256_of_weights
+from mingtok_audio.models.semantic import SemanticModule
 from uniaudio_lm import UniAudio, VoicePrompt
 from uniaudio_lm.models.loading import TOKENIZER_FOLDER
 from uniaudio_lm.models.saving import write_config, write_text_tokenizer, write_weights
@@ -34,18 +36,25 @@ NAME = "nano-lm-v1"
 
 
 def check_alike(one: MingTok, other: MingTok) -> None:
-    """End with a message unless both tokenizers give the same latents."""
+    """End with a message unless both tokenizers give the same latents, and project them alike."""
     wav = torch.randn(1, 32000, generator=torch.Generator().manual_seed(0)) * 0.1
     first, second = (t.encode(wav, 16000).values for t in (one, other))
     error = float((first - second).abs().max())
     if error > 1e-5:
         raise SystemExit(f"the model was trained on other latents (they differ by {error:.3g})")
+    if not torch.equal(one.latent_proj.weight, other.latent_proj.weight):
+        raise SystemExit("the decoder was trained on a projection of its own (`latent_proj`)")
 
 
-def save_tokenizer(tokenizer: MingTok, folder: Path) -> PinnedModel:
-    """Encoder and decoder alone: the language model reads latents."""
-    config = replace(tokenizer.config, semantic=None, name=NAME)
+def save_tokenizer(
+    tokenizer: MingTok, semantic: SemanticModule | None, folder: Path
+) -> PinnedModel:
+    """Encoder, decoder, and the semantic module that the language model reads, if it does."""
+    shape = None if semantic is None else semantic.transformer.config
+    config = replace(tokenizer.config, semantic=shape, name=NAME)
     state = {k: v for k, v in tokenizer.state_dict().items() if not k.startswith("semantic.")}
+    if semantic is not None:
+        state |= {f"semantic.{k}": v for k, v in semantic.state_dict().items()}
     MingTok(config).load_state_dict(state)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", to_dict(config))
@@ -82,7 +91,8 @@ def main() -> None:
         check_alike(tokenizer, model.tokenizer)
     folder = options.output
     folder.mkdir(parents=True, exist_ok=True)
-    pinned = save_tokenizer(tokenizer, folder / TOKENIZER_FOLDER)
+    semantic = model.tokenizer.semantic if model.config.audio_input == "unified" else None
+    pinned = save_tokenizer(tokenizer, semantic, folder / TOKENIZER_FOLDER)
     pairs = [change.partition("=") for change in options.changes]
     changes = {key: json.loads(value) for key, _, value in pairs}
     config = replace(model.config, tokenizer=pinned, **changes)
