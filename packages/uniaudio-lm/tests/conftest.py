@@ -9,8 +9,18 @@ from typing import Any
 
 import pytest
 import torch
+from lm_training_data import make_corpus, make_tokenizer
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a manifest of a tiny corpus, its recordings, and a tiny tokenizer."""
+    folder = tmp_path_factory.mktemp("data")
+    make_corpus(folder)
+    make_tokenizer(folder / "tokenizer")
+    return folder
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lm_training_data import make_config, make_corpus, make_tokenizer
+from lm_training_data import make_config
 
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.training.trainer import Trainer
@@ -16,15 +16,6 @@ from uniaudio_lm.tasks.tts import make_job
 from uniaudio_lm.training.joint import JointTask
 from uniaudio_lm.training.run import load_config, shipped_config, train
 from uniaudio_lm.training.settings import JointConfig
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a manifest, its recordings, and a tiny tokenizer."""
-    folder = tmp_path_factory.mktemp("data")
-    make_corpus(folder)
-    make_tokenizer(folder / "tokenizer")
-    return folder
 
 
 def trained(config: JointConfig, folder: Path, steps: int) -> Trainer:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lm_training_data import make_config, make_corpus, make_tokenizer
+from lm_training_data import make_config
 
 from mingtok_audio.core.errors import ConfigError, FormatError, UserError
 from mingtok_audio.training.data import Augmentation
@@ -38,14 +38,6 @@ from uniaudio_lm.training.times import (
 from uniaudio_lm.training.utterances import Utterance
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    make_corpus(folder)
-    make_tokenizer(folder / "tokenizer")
-    return folder
 
 
 # --- which batch, which task ---------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lm_training_data import make_config, make_corpus, make_tokenizer
+from lm_training_data import make_config
 
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.training.trainer import Trainer
@@ -22,14 +22,6 @@ SILENT = (
     "data.audio=phonemes", "loss.flow=0", "loss.phoneme=1.0", "learn=[backbone, stop_detector]",
     "loss.attention={weight: 0.2, layer: 1, heads: [0], answer_heads: [1], hold: 100, until: 200}",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    make_corpus(folder)
-    make_tokenizer(folder / "tokenizer")
-    return folder
 
 
 @pytest.fixture(scope="module")
