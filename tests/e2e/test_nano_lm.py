@@ -67,8 +67,8 @@ def test_it_stops_by_itself_after_a_plausible_time(nano: UniAudio) -> None:
 
 def test_it_hears_what_it_says_and_every_part_is_needed(nano: UniAudio) -> None:
     whole = loop_error(nano)
-    assert whole < 0.9  # half of what is lost is said badly, half is heard badly
-    for part in ("backbone", "generation_head", "compressor"):
+    assert whole < 0.8  # half of what is lost is said badly, half is heard badly
+    for part in ("backbone", "generation_head", "compressor", "tokenizer.semantic"):
         model = UniAudio.from_pretrained("nano")
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():

@@ -15,6 +15,7 @@ import torch
 from mingtok_audio.core.audio import load_audio
 from uniaudio_lm import UniAudio
 from uniaudio_lm.commands import asr as asr_command
+from uniaudio_lm.commands.batch import is_folder
 from uniaudio_lm.commands.sinks import GrowingWav
 from uniaudio_lm.interfaces import Word
 from uniaudio_lm.tasks.asr import Transcript, TranscriptSegment
@@ -320,3 +321,14 @@ def test_weights_of_another_slot_and_broken_ones(
     ran = uniaudio("tts", "hi", "-o", tmp_path / "out.wav", "-m", broken)
     one_line(ran, "NaN")
     assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "several", "folder"),
+    [
+        ("takes", True, True), ("takes", False, False), ("take-2.5-10", True, True),
+        ("said.wav", True, False), ("list.mp3", True, False), ("said.wav/", False, True),
+    ],
+)  # fmt: skip
+def test_which_outputs_are_folders(output: str, several: bool, folder: bool) -> None:
+    assert is_folder(output, several) is folder
