@@ -29,6 +29,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
+    if options.ears is not None and options.weights is None:
+        parser.error("--ears needs --weights")
     changes = list(options.changes)
     if options.weights is not None:
         changes.append(f"model.text_tokenizer={options.weights / 'tokenizer.json'}")

@@ -10,6 +10,7 @@ import torch
 from lm_training_data import make_config
 
 from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.training.manifests import Recording
 from mingtok_audio.training.trainer import Trainer
 from uniaudio_lm import UniAudio
 from uniaudio_lm.aligners.units import PHONES
@@ -17,6 +18,8 @@ from uniaudio_lm.training.joint import JointTask
 from uniaudio_lm.training.losses import FrameHead
 from uniaudio_lm.training.run import train
 from uniaudio_lm.training.symbols import read_symbols
+from uniaudio_lm.training.times import phonemes_in_frames
+from uniaudio_lm.training.utterances import Utterance
 
 SILENT = (
     "data.audio=phonemes", "loss.flow=0", "loss.phoneme=1.0", "learn=[backbone, stop_detector]",
@@ -115,6 +118,25 @@ def test_a_delay_asks_for_what_was_said_before() -> None:
     assert float(head.loss(shown, heard, (0, 0)).detach()) < 1e-3
     nothing = head.loss(shown, torch.full_like(heard, -100), (0, 1))
     assert float(nothing.detach()) == 0.0
+    short = head.loss(shown[:, :2], heard[:, :2], (4, 2))  # nothing is known so early
+    assert float(short.detach()) == 0.0
+
+
+def test_speech_has_phonemes_of_frames_too(data: Path) -> None:
+    config = make_config(data, "data.ratio=[0,1]", "semantic=true", "loss.frames=1.0")
+    task = JointTask(config)
+    batch = task.corpora.train["generation"].batch(0)
+    assert batch.heard is not None and batch.heard.shape == batch.mean.shape[:2]
+    assert "frames" in task.loss(0, torch.Generator().manual_seed(0))[1]
+
+
+def test_frames_of_items_without_times_and_of_unknown_phonemes() -> None:
+    recording = Recording(Path("x"), 0.0, 1.0, "x", "a")
+    said = Utterance(recording, "a", "en", "s", 1.0, ("a",))
+    assert phonemes_in_frames(said, 3, 50.0).tolist() == [-100] * 3
+    strange = Utterance(recording, "a", "en", "s", 1.0, ("ж",), (1.0,))
+    with pytest.raises(ConfigError, match="item x: the phoneme 'ж'"):
+        phonemes_in_frames(strange, 3, 50.0)
 
 
 def test_times_of_an_answer(data: Path, tmp_path: Path) -> None:

@@ -248,8 +248,7 @@ class UniAudio(TaskMethods, nn.Module):
         if self.config.latent_mean is not None and self.config.latent_std is not None:
             mean = latents.new_tensor(self.config.latent_mean)
             latents = latents * latents.new_tensor(self.config.latent_std) + mean
-        unsaid = self.tokenizer.config.latent_dim - self.latent_dims
-        return F.pad(latents, (0, unsaid)) if unsaid else latents
+        return self._said_only(latents)
 
     # --- audio into the language model -----------------------------------------------------------
 
@@ -271,8 +270,8 @@ class UniAudio(TaskMethods, nn.Module):
         return self.normalize(values.to(self.dtype))
 
     def _said_only(self, values: Tensor) -> Tensor:
-        """Latents (B, L, d) with zeros in the dimensions that the model never says."""
-        unsaid = values.shape[-1] - self.latent_dims
+        """Latents (..., d) or what is said of them, with zeros in the dimensions that never are."""
+        unsaid = self.tokenizer.config.latent_dim - self.latent_dims
         return F.pad(values[..., : self.latent_dims], (0, unsaid)) if unsaid else values
 
     def embed_audio(

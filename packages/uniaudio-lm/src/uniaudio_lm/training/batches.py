@@ -100,7 +100,7 @@ class Corpus:
         classes: phonemes of the auxiliary loss; empty for none.
         timed: whether batches say when tokens are said.
         recorded: False where phonemes stand in for audio: no recording is read.
-        framed: whether batches of recognition say which phoneme each frame holds.
+        framed: whether batches say which phoneme each frame holds.
     """
 
     def __init__(
@@ -220,9 +220,11 @@ class Corpus:
                 item, self._classes, count, self._model.patch_seconds
             )
         if self._framed:
-            frame_rate = self._model.tokenizer.frame_rate
-            example.heard = phonemes_in_frames(item, posterior.shape[1], frame_rate)
+            example.heard = self._frames(item, posterior.shape[1])
         return example
+
+    def _frames(self, item: Utterance, frames: int) -> np.ndarray:
+        return phonemes_in_frames(item, frames, self._model.tokenizer.frame_rate)
 
     def _posterior(self, index: int, variant: int = 0) -> np.ndarray | None:
         recording = self.items[index].recording
@@ -280,6 +282,10 @@ class Corpus:
                 )
                 for i, count in zip(item, counts, strict=True)
             ])  # fmt: skip
+        if self._framed:
+            sizes = zip(item, counts, strict=True)
+            parts = [self._frames(self.items[i], count * self._size) for i, count in sizes]
+            example.heard = np.concatenate(parts)
         return example
 
     def _times(

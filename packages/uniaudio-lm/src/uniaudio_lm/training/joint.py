@@ -24,10 +24,10 @@ from mingtok_audio.training.prefetch import Prefetcher
 from uniaudio_lm.models.uniaudio import UniAudio
 from uniaudio_lm.training.batches import IGNORED, Batch, Corpora, Corpus
 from uniaudio_lm.training.initial import start_model
+from uniaudio_lm.training.learned import JointModel
 from uniaudio_lm.training.listening import listen_and_speak
 from uniaudio_lm.training.losses import (
     AttentionProbe,
-    FrameHead,
     RouterBalance,
     guided_attention_loss,
     phoneme_loss,
@@ -53,20 +53,6 @@ from uniaudio_lm.training.symbols import (
     write_symbols,
 )
 from uniaudio_lm.training.utterances import read_utterances
-
-
-class JointModel(nn.Module):
-    """The model, and what only training has: classifiers of phonemes, embeddings of phonemes."""
-
-    def __init__(
-        self, lm: UniAudio, phonemes: int, symbols: Tensor | None = None, delays: int = 0
-    ) -> None:
-        super().__init__()
-        self.lm = lm
-        self.phoneme_head = nn.Linear(lm.dim, phonemes) if phonemes else None
-        self.symbols = None if symbols is None else nn.Parameter(symbols)
-        width = lm.tokenizer.config.feature_dim or 0
-        self.frame_head = FrameHead(width, delays) if delays else None
 
 
 class JointTask:
@@ -144,7 +130,7 @@ class JointTask:
             tasks.append(data.generation)
         self._classes: list[str] = []
         recorded = data.audio == "recorded"
-        if loss.phoneme or loss.symbols or not recorded:
+        if loss.phoneme or loss.symbols or loss.frames or not recorded:
             said = [read_utterances(task.train, task.longest)[0] for task in tasks]
             self._classes = sorted({s for i in chain(*said) if i.durations for s in i.phonemes})
             if not self._classes:

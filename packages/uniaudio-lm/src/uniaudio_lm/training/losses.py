@@ -185,7 +185,7 @@ class FrameHead(nn.Module):
         heard = heard.to(features.device)[:, : features.shape[1]]
         losses = []
         for layer, delay in zip(self.layers, delays, strict=True):
-            labels = heard[:, : heard.shape[1] - delay]
+            labels = heard[:, : max(0, heard.shape[1] - delay)]
             known = labels >= 0
             found = layer(features[:, delay : delay + labels.shape[1]][known]).float()
             losses.append(F.cross_entropy(found, labels[known]) if len(found) else found.sum())

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mingtok_audio.core.errors import ConfigError
 from uniaudio_lm.aligners.references import frame_labels, read_timed
 from uniaudio_lm.text.phonemes import PUNCTUATION, manifest_text, written
 from uniaudio_lm.training.utterances import Utterance
@@ -115,9 +116,18 @@ def said_in_patches(times: np.ndarray, patches: int, patch_seconds: float) -> np
 
 def phonemes_in_frames(utterance: Utterance, frames: int, frame_rate: float) -> np.ndarray:
     """What is heard at the middle of each frame, (frames,) int64: numbers of the aligner's phonemes
-    (`aligners.units.PHONES` from 1, silence 0), `IGNORED` where unknown."""
+    (`aligners.units.PHONES` from 1, silence 0), `IGNORED` where unknown.
+
+    Raises:
+        ConfigError: a phoneme that the aligner does not know; names it and the item.
+    """
+    if not utterance.durations:
+        return frame_labels([], frames, frame_rate)
     language = utterance.language or "en"
-    timed = read_timed(utterance.phonemes, utterance.durations, language)
+    try:
+        timed = read_timed(utterance.phonemes, utterance.durations, language)
+    except ValueError as error:
+        raise ConfigError(f"loss.frames: item {utterance.recording.id}: {error}") from error
     return frame_labels(timed, frames, frame_rate)
 
 
