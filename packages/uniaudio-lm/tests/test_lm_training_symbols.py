@@ -17,7 +17,7 @@ from uniaudio_lm.aligners.units import PHONES
 from uniaudio_lm.training.joint import JointTask
 from uniaudio_lm.training.losses import FrameHead
 from uniaudio_lm.training.run import train
-from uniaudio_lm.training.symbols import read_symbols
+from uniaudio_lm.training.symbols import known_symbols, read_symbols, write_symbols
 from uniaudio_lm.training.times import phonemes_in_frames
 from uniaudio_lm.training.utterances import Utterance
 
@@ -78,6 +78,17 @@ def test_embeddings_that_are_given_stay(data: Path, silent_run: Path, tmp_path: 
     old, new = (UniAudio.from_pretrained(f / "model") for f in (silent_run, tmp_path / "more"))
     pairs = zip(old.backbone.parameters(), new.backbone.parameters(), strict=True)
     assert not all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_phonemes_without_an_embedding_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = write_symbols(tmp_path / "symbols.safetensors", ["a", "b"], torch.zeros(2, 4))
+    assert known_symbols(file, ["a", "b"]) == ["a", "b"] and not caplog.text
+    assert known_symbols(file, ["b", "x", "y"]) == ["b"]
+    assert "no embedding of x y" in caplog.text
+    with pytest.raises(ConfigError, match="none of the manifests' phonemes"):
+        known_symbols(file, ["x"])
 
 
 def test_a_semantic_module_learns_the_phonemes_of_frames(data: Path, tmp_path: Path) -> None:

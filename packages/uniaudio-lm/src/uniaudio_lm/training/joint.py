@@ -47,6 +47,7 @@ from uniaudio_lm.training.store import LatentStore
 from uniaudio_lm.training.symbols import (
     SYMBOLS,
     fresh_symbols,
+    known_symbols,
     read_table,
     symbol_error,
     symbols_said,
@@ -135,6 +136,8 @@ class JointTask:
             self._classes = sorted({s for i in chain(*said) if i.durations for s in i.phonemes})
             if not self._classes:
                 raise ConfigError("no item has `phonemes` and `durations`, which the losses need")
+            if self.config.symbols is not None:
+                self._classes = known_symbols(Path(self.config.symbols), self._classes)
         guide = loss.attention
         for task in tasks:
             heads = guide.heads if task is data.generation else guide.answer_heads

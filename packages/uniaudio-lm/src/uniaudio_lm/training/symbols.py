@@ -7,6 +7,7 @@ Axes: B items, P patches, C phonemes, D width.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.core.hub import save_tensors
 from uniaudio_lm.training.losses import relative_error
 
+logger = logging.getLogger(__name__)
 SYMBOLS = "symbols.safetensors"
 _SCALE = 0.02  # of fresh embeddings, as of the tokens'
 
@@ -43,6 +45,22 @@ def symbol_error(table: Tensor, shares: Tensor, patches: Tensor) -> Tensor:
     shares = shares.to(patches)
     known = shares.sum(dim=-1) > 0
     return relative_error(patches[known], shares[known] @ table.to(patches))
+
+
+def known_symbols(path: Path, names: Sequence[str]) -> list[str]:
+    """The phonemes among `names` that have an embedding; the others are named in a warning, and are
+    no part of any patch then.
+
+    Raises:
+        ConfigError: no such file, or none of them has one.
+    """
+    found = read_symbols(path)
+    missing = [name for name in names if name not in found]
+    if len(missing) == len(names):
+        raise ConfigError(f"symbols: {path} holds none of the manifests' phonemes")
+    if missing:
+        logger.warning("symbols: %s has no embedding of %s", path, " ".join(missing))
+    return [name for name in names if name in found]
 
 
 def read_table(path: Path, names: Sequence[str], dim: int) -> Tensor:
