@@ -1,10 +1,10 @@
 """Ten sentences said by the language model: wavs, spectrograms, and what it hears in them itself.
 
     pip install uniaudio-lm matplotlib
-    python examples/04_gallery.py [-o gallery] [--model nano] [--speaker NAME]
+    python examples/04_gallery.py [-o out/gallery] [--model nano] [--speaker NAME]
 
-`gallery/transcripts.tsv` holds, for every sentence, why the model ended, what was to be said, and
-what the same model understood when it listened.
+`transcripts.tsv` beside them holds, for every sentence, why the model ended, what was to be said,
+and what the same model understood when it listened.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SENTENCES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, default=Path("gallery"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("out/gallery"))
     parser.add_argument("--model", default="nano")
     parser.add_argument("--speaker", help="a speaker of the model (uniaudio voices)")
     options = parser.parse_args()
