@@ -16,6 +16,7 @@ SOURCES = {
     "asterisk": "asterisk",
     "recordings": "recordings",
     "hibari": "speak_hibari",
+    "texts": "write_texts",
     "flite": "speak_flite",
     "kokoro": "speak_kokoro",
 }
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"unknown source {name}: choose from {', '.join(SOURCES)}")
         try:
             module = importlib.import_module(f".{SOURCES[name]}", __package__)
-            if SOURCES[name].startswith("speak_"):
+            if SOURCES[name].startswith(("speak_", "write_")):
                 manifests = module.prepare(options.out, options.hours)
             else:
                 manifests = module.prepare(options.out)

@@ -21,6 +21,7 @@ from mingtok_audio.training.losses import (
     mel_filter_bank,
 )
 from mingtok_audio.training.manifests import Source
+from mingtok_audio.modules.attention import attend
 from mingtok_audio.training.optim import blockwise, build_optimizers, orthogonalised, schedule
 from mingtok_audio.training.run import load_config, train
 from mingtok_audio.training.trainer import OptimConfig, Trainer, TrainerConfig
@@ -185,6 +186,34 @@ def test_checkpoints_keep_every_value(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="object"):
         save_tree(tmp_path / "x.safetensors", {"a": object()})
     assert load_tree(tmp_path / "x.safetensors")["c"] == "text"
+
+
+def test_items_without_a_phase_count_by_their_magnitudes() -> None:
+    torch.manual_seed(0)
+    wav = 0.1 * torch.randn(2, 4000)
+    loss = CompressedSpectralLoss((256,))
+    both = torch.tensor([True, True])
+    assert float(loss(-wav, wav, both)) == pytest.approx(float(loss(-wav, wav)), rel=1e-5)
+    assert float(loss(-wav, wav, ~both)) == pytest.approx(0.0, abs=1e-6)
+    half = float(loss(-wav, wav, torch.tensor([True, False])))
+    assert half == pytest.approx(float(loss(-wav[:1], wav[:1])) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_that_learns_is_attention(causal: bool) -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, 3, 9, 8, requires_grad=True) for _ in range(3))
+    mask = None if causal else torch.rand(9, 9) > 0.3
+    if mask is not None:
+        mask.fill_diagonal_(True)
+    plain = attend(q, k, v, mask, causal=causal)
+    fused = torch.nn.functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=causal
+    )
+    assert torch.allclose(plain, fused, atol=1e-6)
+    wanted = torch.autograd.grad(fused.square().sum(), (q, k, v))
+    for ours, theirs in zip(torch.autograd.grad(plain.square().sum(), (q, k, v)), wanted):
+        assert torch.allclose(ours, theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(64, 16), (16, 64), (32, 32)])

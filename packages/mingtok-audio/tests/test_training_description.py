@@ -70,13 +70,100 @@ def test_components_are_white_on_what_they_were_found_in(fitted: Description) ->
 def test_the_decoder_is_kept_from_relying_on_the_rest() -> None:
     latents = torch.randn(64, 5, 12, generator=torch.Generator().manual_seed(0))
     config = DescriptionConfig(spectrum_dims=6, pitch_dims=2, hide=0.5, disturb=0.25)
-    made = Description(config, RATE, HOP).veil(latents, torch.Generator().manual_seed(1))
+    made, phased = Description(config, RATE, HOP).veil(latents, torch.Generator().manual_seed(1))
     assert torch.equal(made[..., :8], latents[..., :8])
     rest = made[..., 8:]
     hidden = (rest == 0).flatten(1).all(dim=1)
+    assert torch.equal(phased, ~hidden)
     same = (rest == latents[..., 8:]).flatten(1).all(dim=1)
     assert 20 < int(hidden.sum()) < 44 and int(same.sum()) > 6
     assert int((~hidden & ~same).sum()) > 6
+
+
+def test_noise_reaches_the_described_dimensions_alone() -> None:
+    latents = torch.randn(32, 5, 12, generator=torch.Generator().manual_seed(0))
+    config = DescriptionConfig(spectrum_dims=6, pitch_dims=2, hide=0.0, disturb=0.0, noise=0.5)
+    made, _ = Description(config, RATE, HOP).veil(latents, torch.Generator().manual_seed(1))
+    assert torch.equal(made[..., 8:], latents[..., 8:])
+    levels = (made - latents)[..., :8].flatten(1).std(dim=1)
+    assert float(levels.max()) < 0.65 and float(levels.min()) < 0.15 < float(levels.max())
+
+
+def test_components_are_kept_in_a_file(fitted: Description, tmp_path: Path) -> None:
+    path = fitted.save(tmp_path / "description.safetensors", RATE)
+    again = Description.load(path)
+    assert torch.equal(again(voiced(120)), fitted(voiced(120)))
+    with pytest.raises(ConfigError, match=r"6 \+ 4 dimensions, not 5 \+ 4"):
+        Description.load(path, DescriptionConfig(spectrum_dims=5, pitch_dims=4))
+    path.write_bytes(b"nothing")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Description.load(path)
+
+
+def test_a_run_takes_the_components_of_a_file(tmp_path: Path) -> None:
+    first = AcousticTask(described_config(tmp_path)).description
+    assert first is not None
+    first.centre += 1.0
+    path = first.save(tmp_path / "description.safetensors", RATE)
+    config = described_config(tmp_path, f"description.file={path}", "train_latent_proj=false")
+    task = AcousticTask(config)
+    assert task.description is not None and torch.equal(task.description.centre, first.centre)
+    kept = task.model.latent_proj.weight.clone()
+    trainer = Trainer(task, config.optim, config.trainer, tmp_path / "run")
+    trainer.run(lambda: trainer.step == 3)
+    assert torch.equal(task.model.latent_proj.weight, kept)
+
+
+def test_the_transform_goes_back_and_has_its_place_behind_the_description() -> None:
+    config = DescriptionConfig(spectrum_dims=6, pitch_dims=4, transform_dims=HOP)
+    made = Description(config, RATE, HOP)
+    wav = voiced(130) + noise(3)
+    made.fit([wav])
+    frames = (made(wav)[0, :, 10:] * made.scale) @ made.cosines.T * 2 / HOP
+    again = torch.zeros((len(frames) + 1) * HOP)
+    for place, frame in enumerate(frames):
+        again[place * HOP : (place + 2) * HOP] += frame
+    inner = slice(HOP, wav.shape[1] - HOP)
+    assert torch.allclose(again[inner], wav[0, inner], atol=1e-4)
+    few = Description(DescriptionConfig(spectrum_dims=6, pitch_dims=4, transform_dims=5), RATE, HOP)
+    few.fit([wav])
+    assert torch.allclose(few(wav), made(wav)[..., :15], atol=1e-4)
+
+
+def test_an_encoder_and_a_decoder_learn_apart(tmp_path: Path) -> None:
+    path = tmp_path / "description.safetensors"
+    shape = "description={spectrum_dims: 4, pitch_dims: 2, transform_dims: 8, recordings: 8}"
+    first = AcousticTask(described_config(tmp_path, shape)).description
+    assert first is not None
+    first.save(path, RATE)
+    shared = f"description.file={path}"
+    encoder = AcousticTask(described_config(tmp_path, shape, shared, "train_decoder=false"))
+    _, parts = encoder.loss(0, torch.Generator().manual_seed(0))
+    assert set(parts) == {"kl", "described"}
+    total, _ = encoder.loss(0, torch.Generator().manual_seed(0))
+    total.backward()
+    assert encoder.model.encoder.posterior_proj.weight.grad is not None
+    assert not any(p.requires_grad for p in encoder.model.decoder.parameters())
+    decoder = AcousticTask(
+        described_config(
+            tmp_path, shape, shared, "train_encoder=false", "latents=described", "loss.mel=1"
+        )
+    )
+    total, parts = decoder.loss(0, torch.Generator().manual_seed(0))
+    assert set(parts) == {"mel"}
+    total.backward()
+    learning = {n.split(".")[0] for n, p in decoder.model.named_parameters() if p.grad is not None}
+    assert learning == {"decoder"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [("latents=described",), ("train_encoder=false", "train_decoder=false"),
+     ("description=null", "train_decoder=false")],
+)  # fmt: skip
+def test_runs_in_which_nothing_fits_are_refused(tmp_path: Path, changes: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="left out|leaves the encoder out|nothing|need a"):
+        described_config(tmp_path, *changes)
 
 
 def corpus(folder: Path) -> Path:

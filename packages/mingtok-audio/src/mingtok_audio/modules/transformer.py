@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mingtok_audio.config import TransformerConfig
+from mingtok_audio.modules.attention import attend
 from mingtok_audio.modules.kv_cache import FullCache, LayerCache, WindowCache
 
 # Offline attention with a window runs in blocks of queries: cost linear in the length.
@@ -90,14 +91,12 @@ def _grouped_sdpa(
     """SDPA with shared key/value heads: queries of a group are stacked, keys are not copied."""
     groups = q.shape[1] // k.shape[1]
     if groups == 1 or causal:
-        return F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=groups > 1
-        )
+        return attend(q, k, v, mask, causal=causal)
     b, heads, n, e = q.shape
     stacked = q.reshape(b, k.shape[1], groups * n, e)
     if mask is not None:
         mask = mask.repeat(*(1,) * (mask.dim() - 2), groups, 1)
-    return F.scaled_dot_product_attention(stacked, k, v, attn_mask=mask).reshape(b, heads, n, e)
+    return attend(stacked, k, v, mask).reshape(b, heads, n, e)
 
 
 def _blockwise_attention(q: Tensor, k: Tensor, v: Tensor, window: int, past: int) -> Tensor:

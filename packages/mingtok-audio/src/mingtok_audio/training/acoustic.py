@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -86,6 +86,14 @@ class AcousticConfig:
     """Start from the weights of "nano", a folder or a Hub id (fine-tuning)."""
     train_encoder: bool = True
     """False leaves the latents as they are, and with them all that was trained on them."""
+    train_decoder: bool = True
+    """False teaches the encoder its `description` and nothing else; nothing is decoded."""
+    latents: Literal["encoded", "described"] = "encoded"
+    """"described" gives the decoder what `description` teaches the encoder, which is not run: a
+    decoder may be trained beside its encoder, not after it."""
+    train_latent_proj: bool = True
+    """False leaves what the decoder and a semantic module read of the latents as it is, so that
+    both may be trained side by side."""
     description: DescriptionConfig | None = None
     """Teach the first latents what can be foretold of speech (see `training.description`)."""
     discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
@@ -93,6 +101,14 @@ class AcousticConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     stage: str = "acoustic"
+
+    def __post_init__(self) -> None:
+        if self.description is None and (self.latents == "described" or not self.train_decoder):
+            raise ValueError("latents: described and train_decoder: false need a `description`")
+        if self.latents == "described" and self.train_encoder:
+            raise ValueError("latents: described leaves the encoder out: set train_encoder: false")
+        if not (self.train_encoder or self.train_decoder):
+            raise ValueError("train_encoder and train_decoder are both false: nothing would learn")
 
 
 class AcousticTask:
@@ -106,7 +122,8 @@ class AcousticTask:
             self._model.semantic.requires_grad_(False)
         self._model.encoder.requires_grad_(config.train_encoder)
         # A semantic module may have learned from what this makes of the latents.
-        self._model.latent_proj.requires_grad_(config.train_encoder)
+        self._model.latent_proj.requires_grad_(config.train_encoder and config.train_latent_proj)
+        self._model.decoder.requires_grad_(config.train_decoder)
         rate = self._model.config.sample_rate
         self.sampler = CropSampler(
             config.data.train,
@@ -131,10 +148,12 @@ class AcousticTask:
         config, sampler = self.config.description, self.sampler
         if config is None:
             return None
-        if config.dims > self._model.config.latent_dim:
-            raise ConfigError(f"description: {config.dims} dimensions are more than the latents'")
+        if config.taught > self._model.config.latent_dim:
+            raise ConfigError(f"description: {config.taught} dimensions are more than the latents'")
         made = Description(config, self._model.config.sample_rate, self._model.config.hop_length)
-        if self.config.train_encoder:
+        if config.file is not None:
+            made = Description.load(config.file, config)
+        elif self.config.train_encoder:
             count = -(-config.recordings // self.config.data.batch_size)
             # Batches that no step sees, so the run's own begin afresh.
             made.fit(sampler.batch(10**9 + i) for i in range(count))
@@ -153,22 +172,33 @@ class AcousticTask:
         """The objective of one batch, and its parts."""
         weights = self.config.loss
         target = self.batches.get(batch).to(self._model.device)
-        with torch.set_grad_enabled(self.config.train_encoder and torch.is_grad_enabled()):
-            posterior = self._model.posterior_of(target)
-        latents = posterior.sample(generator)
+        parts: dict[str, Tensor] = {}
+        total = target.new_zeros(())
+        if self.config.latents == "described":
+            assert self.description is not None
+            latents = self.description(target)
+            unknown = self._model.config.latent_dim - latents.shape[-1]
+            latents = F.pad(latents, (0, unknown))
+        else:
+            with torch.set_grad_enabled(self.config.train_encoder and torch.is_grad_enabled()):
+                posterior = self._model.posterior_of(target)
+            latents = posterior.sample(generator)
+            parts["kl"] = posterior.kl().mean()
+            total = weights.kl * parts["kl"]
+            if self.description is not None and self.config.train_encoder:
+                parts["described"] = self.description.loss(posterior.mean, target)
+                total = total + self.description.config.weight * parts["described"]
+        if not self.config.train_decoder:
+            return total, {k: float(v.detach()) for k, v in parts.items()}
+        phased = None
         if self.description is not None:
-            latents = self.description.veil(latents, generator)
+            latents, phased = self.description.veil(latents, generator)
         output = self._model.wav_of(latents)[:, : target.shape[1]]
-        parts: dict[str, Tensor] = {"kl": posterior.kl().mean()}
-        total = weights.kl * parts["kl"]
-        if self.description is not None and self.config.train_encoder:
-            parts["described"] = self.description.loss(posterior.mean, target)
-            total = total + self.description.config.weight * parts["described"]
         if weights.mel:
             parts["mel"] = self.mel(output, target)
             total = total + weights.mel * parts["mel"]
         if weights.spectral:
-            parts["spectral"] = self.spectral(output, target)
+            parts["spectral"] = self.spectral(output, target, phased)
             total = total + weights.spectral * parts["spectral"]
         if weights.waveform:
             parts["waveform"] = waveform_loss(output, target)

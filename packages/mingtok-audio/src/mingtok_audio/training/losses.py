@@ -92,15 +92,20 @@ class CompressedSpectralLoss(nn.Module):
         )
         square = spectrum.square().sum(-1) + self.floor**2
         gain = square ** ((self.power - 1) / 2)
-        return spectrum * gain[..., None], square ** (self.power / 2)
+        return spectrum * gain[..., None], square.sqrt() * gain
 
-    def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """Both (B, T) -> scalar."""
+    def forward(self, output: Tensor, target: Tensor, phased: Tensor | None = None) -> Tensor:
+        """Both (B, T) -> scalar. `phased` (B,) is False for items whose phase nobody can know: only
+        their magnitudes count."""
         total = output.new_zeros(())
         for n_fft in self.n_ffts:
             with torch.no_grad():
                 complex_t, magnitude_t = self._compress(target, n_fft)
             complex_o, magnitude_o = self._compress(output, n_fft)
             total = total + F.l1_loss(magnitude_o, magnitude_t)
-            total = total + self.phase * F.l1_loss(complex_o, complex_t)
+            if phased is None:
+                total = total + self.phase * F.l1_loss(complex_o, complex_t)
+            else:
+                error = F.l1_loss(complex_o, complex_t, reduction="none").mean(dim=(1, 2, 3))
+                total = total + self.phase * (error * phased.to(error)).mean()
         return total / len(self.n_ffts)

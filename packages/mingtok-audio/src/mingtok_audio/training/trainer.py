@@ -102,6 +102,27 @@ def make_accelerator(config: TrainerConfig, unused_parameters: bool = False) -> 
     )
 
 
+# Shapes differ with every batch: a graph for all, and some for those that specialise.
+_GRAPHS = 64
+
+
+def compile_blocks(model: nn.Module) -> None:
+    """Let torch.compile make one of what the blocks of every transformer in a model do.
+
+    Blocks whose inside is watched (`watched` on a module of theirs) stay as they are, and so do
+    those that do not learn.
+    """
+    torch._dynamo.config.recompile_limit = _GRAPHS  # pyright: ignore[reportPrivateUsage]
+    for module in model.modules():
+        blocks = getattr(module, "blocks", None)
+        if not isinstance(blocks, nn.ModuleList):
+            continue
+        for block in blocks:
+            watched = any(getattr(part, "watched", False) for part in block.modules())
+            if not watched and any(p.requires_grad for p in block.parameters()):
+                block.compile(dynamic=True)
+
+
 class Trainer:
     """Runs a task for `max_steps`, or until a clock runs out; resumes where it stopped."""
 
@@ -125,6 +146,8 @@ class Trainer:
         for part in vars(task).values():
             if isinstance(part, nn.Module):
                 part.to(self.accelerator.device)
+        if config.compile:
+            compile_blocks(task.model)
         self.checkpoints = Checkpoints(self.folder, config.keep_checkpoints)
         self.record = Record(self.folder, config.tensorboard, self.accelerator.is_main_process)
         self.step = 0
@@ -378,7 +401,8 @@ class Trainer:
     def _evaluate(self) -> None:
         if not self.accelerator.is_main_process:
             return
-        with self.averaged() as model:
+        # What is compiled is compiled for training: whole recordings and streams go without.
+        with self.averaged() as model, torch.compiler.set_stance("force_eager"):
             folder = self.folder / "samples"
             figures = self.task.evaluate(model, self.step, folder)
         if figures:

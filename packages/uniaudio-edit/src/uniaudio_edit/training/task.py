@@ -38,7 +38,7 @@ from uniaudio_lm.training.parts import (
     stop_loss,
     stop_places,
 )
-from uniaudio_lm.training.store import LatentStore
+from uniaudio_lm.training.store import store_of
 
 
 class EditModel(nn.Module):
@@ -64,7 +64,7 @@ class EditTask:
         loss = config.loss
         set_head(lm, cond_dropout=loss.cond_dropout, time_distribution=loss.time_distribution)
         data = config.data
-        self.store = LatentStore(data.latents.cache, lm.tokenizer, memory_gb=data.latents.memory_gb)
+        self.store = store_of(data.latents, lm.tokenizer, lm.config.latent_dims)
         self.train_pairs = self._corpus(lm, data.train, config.trainer.seed)
         self.valid_pairs = self._corpus(lm, data.valid, 0) if data.valid else None
         self._model = EditModel(lm)

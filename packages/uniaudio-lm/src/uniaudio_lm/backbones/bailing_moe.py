@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mingtok_audio.modules.attention import attend
 from mingtok_audio.modules.transformer import apply_rotary
 from uniaudio_lm.backbones.kv_cache import CachedState, causal_mask
 from uniaudio_lm.backbones.moe import ROUTERS, SparseMoe
@@ -53,10 +54,7 @@ class BailingAttention(nn.Module):
             mixed = F.scaled_dot_product_attention(rows, k, v, attn_mask=mask)
             mixed = mixed.reshape(b, self.heads, 1, self.head_dim)
         else:
-            causal = mask is None
-            mixed = F.scaled_dot_product_attention(
-                q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=groups > 1
-            )
+            mixed = attend(q, k, v, mask, causal=mask is None)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 

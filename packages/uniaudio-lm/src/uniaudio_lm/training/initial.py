@@ -23,7 +23,7 @@ from uniaudio_lm.plugins import get_host
 from uniaudio_lm.text.phonemes import written
 from uniaudio_lm.text.tokenizer import TextTokenizer
 from uniaudio_lm.training.settings import FreshModel, JointConfig
-from uniaudio_lm.training.store import LatentStore
+from uniaudio_lm.training.store import LatentStore, store_of
 from uniaudio_lm.training.utterances import Utterance, read_utterances
 
 SPECIALS = (
@@ -122,7 +122,7 @@ def fresh_model(plan: FreshModel, config: JointConfig) -> UniAudio:
     torch.manual_seed(config.trainer.seed)
     mean, std = (None, None)
     if plan.normalize_latents:
-        store = LatentStore(data.latents.cache, tokenizer, memory_gb=data.latents.memory_gb)
+        store = store_of(data.latents, tokenizer, plan.latent_dims)
         mean, std = (values[: plan.latent_dims] for values in measure(store, items))
     made_config = UniAudioConfig(
         backbone=with_vocabulary(plan.backbone, text.vocab_size),

@@ -43,7 +43,7 @@ from uniaudio_lm.training.parts import (
 )
 from uniaudio_lm.training.plan import place_of
 from uniaudio_lm.training.settings import JointConfig
-from uniaudio_lm.training.store import LatentStore
+from uniaudio_lm.training.store import store_of
 from uniaudio_lm.training.symbols import (
     SYMBOLS,
     fresh_symbols,
@@ -71,9 +71,7 @@ class JointTask:
         loss, data = config.loss, config.data
         set_head(lm, cond_dropout=loss.cond_dropout, time_distribution=loss.time_distribution)
         augmentation = data.understanding.augmentation if data.understanding.variants else None
-        self.store = LatentStore(
-            data.latents.cache, lm.tokenizer, augmentation, data.latents.memory_gb
-        )
+        self.store = store_of(data.latents, lm.tokenizer, lm.config.latent_dims, augmentation)
         self.corpora = self._read(lm)
         symbols = None
         if data.audio == "phonemes":

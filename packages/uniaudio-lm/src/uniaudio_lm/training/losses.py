@@ -77,6 +77,7 @@ class AttentionProbe:
         if not 0 <= layer < len(found):
             raise ConfigError(f"loss.attention.layer: there is no layer {layer} of {len(found)}")
         self.module: Any = found[layer]
+        self.module.watched = True  # a compiled block would not call the hook
         self.heads = list(heads)
         count = getattr(self.module, "heads", None) or self.module.config.num_attention_heads
         if not self.heads or max(self.heads) >= count or min(self.heads) < 0:

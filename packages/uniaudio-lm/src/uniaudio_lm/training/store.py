@@ -17,7 +17,9 @@ from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write
 from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.training.data import Augmentation, augmented
+from mingtok_audio.training.description import Description
 from mingtok_audio.training.manifests import Recording
+from uniaudio_lm.training.settings import Latents
 
 
 class LatentStore:
@@ -28,6 +30,9 @@ class LatentStore:
         tokenizer: whose encoder makes them.
         augmentation: of the variants from 1 on; variant 0 is the recording as it is.
         memory_gb: how much is kept in memory.
+        description: file of the components that the first latents are taught; given, the latents
+            are what the encoder would give if it had learned them to perfection, and no others.
+        dims: how many of the latents are kept; None keeps all.
     """
 
     def __init__(
@@ -36,9 +41,17 @@ class LatentStore:
         tokenizer: MingTok,
         augmentation: Augmentation | None = None,
         memory_gb: float = 2.0,
+        *,
+        description: str | None = None,
+        dims: int | None = None,
     ) -> None:
-        self._tokenizer = tokenizer
-        self._folder = Path(folder) / encoder_hash(tokenizer)
+        self._tokenizer, self._dims = tokenizer, dims
+        self._described = None if description is None else Description.load(description)
+        if description is None:
+            name = encoder_hash(tokenizer)
+        else:
+            name = hashlib.sha256(Path(description).read_bytes()).hexdigest()[:16]
+        self._folder = Path(folder) / (name if dims is None else f"{name}-{dims}")
         self._augmentation = augmentation
         self._memory: dict[str, np.ndarray] = {}
         self._room = memory_gb * 1e9
@@ -93,9 +106,23 @@ class LatentStore:
                 self._augmentation, rng, None,
                 lambda size: np.resize(turned, size) if size else whole,
             )  # fmt: skip
-        posterior = self._tokenizer.encode_posterior(wav, rate)
-        both = torch.stack((posterior.mean[0], posterior.std[0]))
-        return both.float().cpu().numpy().astype(np.float16)
+        if self._described is not None:
+            mean = self._described(torch.as_tensor(wav, dtype=torch.float32)[None])[0]
+            both = torch.stack((mean, torch.zeros_like(mean)))
+        else:
+            posterior = self._tokenizer.encode_posterior(wav, rate)
+            both = torch.stack((posterior.mean[0], posterior.std[0]))
+        return both[..., : self._dims].float().cpu().numpy().astype(np.float16)
+
+
+def store_of(
+    plan: Latents, tokenizer: MingTok, dims: int | None, augmentation: Augmentation | None = None
+) -> LatentStore:
+    """The store that a configuration asks for, of the first `dims` latents."""
+    return LatentStore(
+        plan.cache, tokenizer, augmentation, plan.memory_gb,
+        description=plan.description, dims=dims,
+    )  # fmt: skip
 
 
 def encoder_hash(tokenizer: MingTok) -> str:
