@@ -1,12 +1,12 @@
-"""Join the decoder of one run with the semantic module of another, in 8 bits, ready to ship.
+"""Join the parts of the nano tokenizer that were trained apart, in 8 bits, ready to ship.
 
-    python examples/nano/assemble.py --decoder .runs/nano-decoder/model \
-        --semantic .runs/nano-semantic/model -o DIR
+    python examples/nano/assemble.py --encoder .runs/nano-encoder/model \
+        --decoder .runs/nano-decoder/model --ears .runs/lm-hearing/model -o DIR
 
-Both must have the same encoder and the same projection of its latents, bit for bit: stage 2 and a
-decoder trained with `train_encoder: false` leave them alone, so they can be trained side by side.
-`--aligner FOLDER` also pins an aligner that was trained on this encoder's latents to the new
-weights.
+All three began at the same place and left the projection of the latents as it was: that is checked.
+`--ears` is a language model whose tokenizer has the semantic module, or a tokenizer that has one.
+`--aligner FOLDER --trained-on ENCODER` also pins an aligner that was trained on this encoder's
+latents to the new weights, if they come out the same but for the rounding.
 """
 
 from __future__ import annotations
@@ -19,22 +19,34 @@ import torch
 
 from mingtok_audio import MingTok
 from mingtok_audio.core.compact import compacted
+from mingtok_audio.core.config import load_json
 from mingtok_audio.core.hub import WEIGHTS_NAME, save_tensors, write_json
+from uniaudio_lm import UniAudio
 
 ROUNDING = 0.05
 """Of the latents' deviation: 8 bits move them by about 1 %."""
 
 
-def assemble(decoder: MingTok, semantic: MingTok) -> MingTok:
-    """The semantic module's model with everything else of the decoder's."""
-    state, other = decoder.state_dict(), semantic.state_dict()
-    for name, value in other.items():
-        shared = name.startswith(("encoder.", "latent_proj."))
-        if shared and not torch.equal(value, state[name]):
-            raise SystemExit(f"{name} differs: one of the runs has moved it")
-    kept = {k: v for k, v in other.items() if k.startswith("semantic.")}
-    semantic.load_state_dict({**state, **kept})
-    return semantic
+def ears_of(folder: Path) -> MingTok:
+    """The tokenizer of a language model, or the one that the folder holds."""
+    if load_json(folder / "config.json").get("model_type") == "uniaudio":
+        return UniAudio.from_pretrained(folder).tokenizer
+    return MingTok.from_pretrained(folder)
+
+
+def assemble(encoder: MingTok, decoder: MingTok, ears: MingTok) -> MingTok:
+    """One tokenizer of three that share the projection of the latents."""
+    parts = {"encoder.": encoder, "decoder.": decoder, "semantic.": ears}
+    state = dict(encoder.state_dict())
+    for prefix, source in parts.items():
+        for name, value in source.state_dict().items():
+            if name.startswith(prefix):
+                state[name] = value
+            elif name.startswith("latent_proj.") and not torch.equal(value, state[name]):
+                raise SystemExit(f"{name} differs: the run of {prefix[:-1]} has moved it")
+    made = MingTok(ears.config)
+    made.load_state_dict(state)
+    return made.eval()
 
 
 def repin(folder: Path, tokenizer: MingTok, trained_on: MingTok) -> None:
@@ -48,21 +60,25 @@ def repin(folder: Path, tokenizer: MingTok, trained_on: MingTok) -> None:
     pinned = config["trained_with"]["tokenizer"]
     if pinned["sha256"] != trained_on.model_hash:
         raise SystemExit("the aligner was trained with another tokenizer than --trained-on")
-    config["trained_with"]["tokenizer"] = {"id": "nano-v1", "sha256": tokenizer.model_hash}
+    named = {"id": tokenizer.config.name, "sha256": tokenizer.model_hash}
+    config["trained_with"]["tokenizer"] = named
     config["options"]["tokenizer"] = "nano"
     write_json(folder / "config.json", config)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--encoder", required=True)
     parser.add_argument("--decoder", required=True)
-    parser.add_argument("--semantic", required=True)
+    parser.add_argument("--ears", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--aligner", type=Path, help="a component folder, changed in place")
     parser.add_argument("--trained-on", help="the tokenizer that the aligner was trained with")
     options = parser.parse_args()
     model = assemble(
-        MingTok.from_pretrained(options.decoder), MingTok.from_pretrained(options.semantic)
+        MingTok.from_pretrained(options.encoder),
+        MingTok.from_pretrained(options.decoder),
+        ears_of(options.ears),
     )
     model.save_pretrained(options.output)
     write = dict(compacted(model.state_dict().items()))

@@ -1,12 +1,11 @@
-"""Make a trained language model ready to ship: everything in 8 bits, its tokenizer included.
+"""Make a trained language model ready to ship: in 8 bits, pinned to the tokenizer that ships.
 
-    python examples/nano/export_lm.py .runs/lm-joint/model -o DIR \
-        --decoder .runs/nano-described-decoder/model \
+    python examples/nano/export_lm.py .runs/lm-joint/model -o DIR --tokenizer FOLDER \
         --speaker hibari=.data/hibari/manifest.jsonl:hibari-wn-adv-00291477-0
 
-`--decoder` takes the decoder of a tokenizer that went on learning on the same encoder and the same
-projection of its latents. A speaker is
-a name, a manifest and an item of it. `--set` changes values of `config.json`.
+`--tokenizer` is the folder that `assemble.py` wrote, whose semantic module the model was trained
+with; it ships with mingtok-audio, so the model's folder holds none. A speaker is a name, a manifest
+and an item of it. `--set` changes values of `config.json`.
 """
 
 from __future__ import annotations
@@ -17,49 +16,30 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 
 from mingtok_audio import MingTok
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.compact import compacted
 from mingtok_audio.core.components import PinnedModel
 from mingtok_audio.core.config import to_dict
-from mingtok_audio.core.hub import write_json
 from mingtok_audio.core.weights import sha256_of_weights
-from mingtok_audio.models.semantic import SemanticModule
 from uniaudio_lm import UniAudio, VoicePrompt
-from uniaudio_lm.models.loading import TOKENIZER_FOLDER
 from uniaudio_lm.models.saving import write_config, write_text_tokenizer, write_weights
 from uniaudio_lm.speakers import SPEAKERS_NAME, add_speaker
 
-NAME = "nano-lm-v1"
-"""Of the tokenizer inside."""
+ROUNDING = 0.05
+"""Of the features' deviation, that 8 bits may move them."""
 
 
-def check_alike(one: MingTok, other: MingTok) -> None:
-    """End with a message unless both tokenizers give the same latents, and project them alike."""
-    wav = torch.randn(1, 32000, generator=torch.Generator().manual_seed(0)) * 0.1
-    first, second = (t.encode(wav, 16000).values for t in (one, other))
-    error = float((first - second).abs().max())
-    if error > 1e-5:
-        raise SystemExit(f"the model was trained on other latents (they differ by {error:.3g})")
-    if not torch.equal(one.latent_proj.weight, other.latent_proj.weight):
-        raise SystemExit("the decoder was trained on a projection of its own (`latent_proj`)")
-
-
-def save_tokenizer(
-    tokenizer: MingTok, semantic: SemanticModule | None, folder: Path
-) -> PinnedModel:
-    """Encoder, decoder, and the semantic module that the language model reads, if it does."""
-    shape = None if semantic is None else semantic.transformer.config
-    config = replace(tokenizer.config, semantic=shape, name=NAME)
-    state = {k: v for k, v in tokenizer.state_dict().items() if not k.startswith("semantic.")}
-    if semantic is not None:
-        state |= {f"semantic.{k}": v for k, v in semantic.state_dict().items()}
-    MingTok(config).load_state_dict(state)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", to_dict(config))
-    write_weights(folder, compacted(state.items()))
-    return PinnedModel(NAME, sha256_of_weights(folder))
+def check_ears(model: UniAudio, tokenizer: MingTok) -> None:
+    """End with a message unless the tokenizer has the model's semantic module, but for rounding."""
+    values = torch.randn(1, 50, model.latent_dims, generator=torch.Generator().manual_seed(0))
+    own = model.audio_features(values)
+    values = F.pad(values, (0, tokenizer.config.latent_dim - values.shape[-1]))
+    error = float((tokenizer.features_of(values) - own).square().mean().sqrt() / own.std())
+    if error > ROUNDING:
+        raise SystemExit(f"the model was trained on other features (they differ by {error:.1%})")
 
 
 def add_voice(model: UniAudio, file: Path, given: str) -> None:
@@ -80,19 +60,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--decoder", type=Path, help="a tokenizer with the same encoder")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="the one that ships")
     parser.add_argument("--speaker", action="append", default=[], metavar="NAME=MANIFEST:ID")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=JSON")
     options = parser.parse_args()
     model = UniAudio.from_pretrained(options.model)
-    tokenizer = model.tokenizer
-    if options.decoder is not None:
-        tokenizer = MingTok.from_pretrained(options.decoder)
-        check_alike(tokenizer, model.tokenizer)
+    tokenizer = MingTok.from_pretrained(options.tokenizer)
+    check_ears(model, tokenizer)
     folder = options.output
     folder.mkdir(parents=True, exist_ok=True)
-    semantic = model.tokenizer.semantic if model.config.audio_input == "unified" else None
-    pinned = save_tokenizer(tokenizer, semantic, folder / TOKENIZER_FOLDER)
+    pinned = PinnedModel(tokenizer.config.name, sha256_of_weights(options.tokenizer))
     pairs = [change.partition("=") for change in options.changes]
     changes = {key: json.loads(value) for key, _, value in pairs}
     config = replace(model.config, tokenizer=pinned, **changes)

@@ -21,7 +21,6 @@ from .sentences import (
     Sentence,
     drop_overlaps,
     load,
-
     tidy,
     words,
 )
@@ -124,5 +123,3 @@ def prepare(out: Path, hours: float | None = None) -> list[Path]:
     manifest = out / CORPUS / "manifest.jsonl"
     write_manifest(manifest, items)
     return [manifest]
-
-

@@ -12,6 +12,7 @@ import torch
 from mingtok_audio.core.audio import save_audio
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.models.mingtok import MingTok
+from mingtok_audio.modules.attention import attend
 from mingtok_audio.training.acoustic import AcousticTask
 from mingtok_audio.training.checkpoint import load_tree, save_tree
 from mingtok_audio.training.data import Augmentation, CropSampler
@@ -21,7 +22,6 @@ from mingtok_audio.training.losses import (
     mel_filter_bank,
 )
 from mingtok_audio.training.manifests import Source
-from mingtok_audio.modules.attention import attend
 from mingtok_audio.training.optim import blockwise, build_optimizers, orthogonalised, schedule
 from mingtok_audio.training.run import load_config, train
 from mingtok_audio.training.trainer import OptimConfig, Trainer, TrainerConfig
@@ -212,7 +212,8 @@ def test_attention_that_learns_is_attention(causal: bool) -> None:
     )
     assert torch.allclose(plain, fused, atol=1e-6)
     wanted = torch.autograd.grad(fused.square().sum(), (q, k, v))
-    for ours, theirs in zip(torch.autograd.grad(plain.square().sum(), (q, k, v)), wanted):
+    found = torch.autograd.grad(plain.square().sum(), (q, k, v))
+    for ours, theirs in zip(found, wanted, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-5)
 
 

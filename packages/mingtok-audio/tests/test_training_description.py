@@ -150,7 +150,7 @@ def test_an_encoder_and_a_decoder_learn_apart(tmp_path: Path) -> None:
         )
     )
     total, parts = decoder.loss(0, torch.Generator().manual_seed(0))
-    assert set(parts) == {"mel"}
+    assert "mel" in parts and "kl" not in parts
     total.backward()
     learning = {n.split(".")[0] for n, p in decoder.model.named_parameters() if p.grad is not None}
     assert learning == {"decoder"}
@@ -162,7 +162,7 @@ def test_an_encoder_and_a_decoder_learn_apart(tmp_path: Path) -> None:
      ("description=null", "train_decoder=false")],
 )  # fmt: skip
 def test_runs_in_which_nothing_fits_are_refused(tmp_path: Path, changes: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="left out|leaves the encoder out|nothing|need a"):
+    with pytest.raises(ConfigError, match=r"leaves the encoder out|nothing would learn|need a"):
         described_config(tmp_path, *changes)
 
 

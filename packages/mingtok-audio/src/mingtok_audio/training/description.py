@@ -152,7 +152,7 @@ class Description(nn.Module):
 
     @torch.no_grad()
     def forward(self, wav: Tensor) -> Tensor:
-        """wav (B, T) -> (B, L, E), and behind them the transform's dimensions where there are any."""
+        """wav (B, T) -> (B, L, E), and behind them the transform's dimensions, if there are any."""
         said = (self.measured(wav) - self.centre) @ self.basis
         count = self.config.transform_dims
         if not count:
@@ -160,7 +160,7 @@ class Description(nn.Module):
         return torch.cat((said, (self.transformed(wav) / self.scale)[..., :count]), dim=-1)
 
     def transformed(self, wav: Tensor) -> Tensor:
-        """wav (B, T) -> coefficients of the cosine transform (B, L, hop), of a frame and the next."""
+        """wav (B, T) -> the cosine transform of each frame and the next, (B, L, hop)."""
         wav = F.pad(wav, (0, self.hop + -wav.shape[-1] % self.hop))
         return wav.unfold(-1, 2 * self.hop, self.hop) @ self.cosines
 

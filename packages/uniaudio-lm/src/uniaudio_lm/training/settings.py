@@ -80,8 +80,8 @@ class Latents:
     memory_gb: float = 2.0
     """Kept in memory beside the files."""
     description: str | None = None
-    """Components of described latents (`mingtok_audio.training.description`): they are computed from
-    the recordings, and the tokenizer's encoder, which may still be in training, is not asked."""
+    """Components of described latents (`mingtok_audio.training.description`): these are computed
+    from the recordings, and the tokenizer's encoder, which may be in training, is not asked."""
 
 
 @dataclass(frozen=True)
