@@ -27,8 +27,8 @@ from uniaudio_lm.training.lora import LoraLinear, add_lora, load_adapter, merge_
 from uniaudio_lm.training.losses import AttentionProbe, RouterBalance, guided_attention_loss
 from uniaudio_lm.training.plan import Plan, place_of
 from uniaudio_lm.training.run import train
-from uniaudio_lm.training.settings import LoraConfig, Phase
-from uniaudio_lm.training.store import LatentStore
+from uniaudio_lm.training.settings import Latents, LoraConfig, Phase
+from uniaudio_lm.training.store import LatentStore, store_of
 from uniaudio_lm.training.times import (
     character_times,
     phonemes_in_patches,
@@ -243,6 +243,28 @@ def test_the_store_keeps_posteriors_and_variants(data: Path, tmp_path: Path) -> 
     assert sorted(tmp_path.rglob("*.npy")) == files and len(files) == 3
     assert store.get(Recording(data / "broken.wav", 1.0, 1.0, "b")) is None
     assert "broken.wav" in next(iter(store.skipped))
+
+
+def test_the_store_takes_latents_from_a_description(data: Path, tmp_path: Path) -> None:
+    from mingtok_audio.core.audio import load_audio
+    from mingtok_audio.models.mingtok import MingTok
+    from mingtok_audio.training.description import Description, DescriptionConfig
+
+    tokenizer = MingTok.from_pretrained(data / "tokenizer")
+    wav, rate = load_audio(data / "2.wav", sample_rate=16000)
+    described = Description(DescriptionConfig(spectrum_dims=4, pitch_dims=2), rate, 320)
+    described.fit([torch.from_numpy(wav)[None]])
+    path = str(described.save(tmp_path / "description.safetensors", rate))
+    recording = Recording(data / "2.wav", 0.7, 1.0, "2")
+    for dims in (6, 5):
+        plan = Latents(cache=str(tmp_path / "cache"), description=path)
+        found = store_of(plan, tokenizer, dims).get(recording)
+        assert found is not None and found.shape == (2, 35, dims)
+        wanted = described(torch.from_numpy(wav)[None])[0, :, :dims]
+        assert np.allclose(found[0], wanted, atol=5e-3) and not found[1].any()
+    encoded = store_of(Latents(cache=str(tmp_path / "cache")), tokenizer, 5).get(recording)
+    assert encoded is not None and encoded.shape == (2, 35, 5)
+    assert not np.allclose(encoded[0], found[0], atol=5e-3)
 
 
 # --- adapters ------------------------------------------------------------------------------------

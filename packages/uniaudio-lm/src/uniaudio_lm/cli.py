@@ -103,6 +103,9 @@ def asr(
         typer.Option(help="Hint, in the words the model was trained with (Canton, 川渝, ...)."),
     ] = None,
     hotwords: Annotated[str, typer.Option(help="Words to expect, comma-separated.")] = "",
+    beams: Annotated[
+        int | None, typer.Option(help="Texts followed at once; the model's own number if not given.")
+    ] = None,
     format: Annotated[str, typer.Option("--format", help="text, json, srt or vtt.")] = "text",
     aligner: Annotated[
         str | None, typer.Option(help="Gives words their times: a folder, hf://org/name, or none.")
@@ -126,7 +129,8 @@ def asr(
         quantize=quantize,
     )  # fmt: skip
     run_asr(
-        inputs, output, choice, language=language, hotwords=hotwords, format=format,
+        inputs, output, choice, language=language, hotwords=hotwords, beams=beams,
+        format=format,
         as_json=as_json, workers=workers, batch=batch_size, force=force,
     )  # fmt: skip
 

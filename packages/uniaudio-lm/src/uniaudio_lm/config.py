@@ -43,6 +43,9 @@ class UniAudioConfig:
         piece_seconds: about how much speech is said at once; longer texts are cut at sentences.
             What a model was trained on is a good choice.
         num_steps, cfg_scale, temperature: what the head samples with by default.
+        beams: texts that recognition follows at once (`beam_search`); 1 takes the likeliest token.
+        hotword_boost: what a hotword's every token adds to a text's log-probability; 0 leaves
+            hotwords to the prompt alone (published).
         context_patches: most audio patches that recognition takes at once.
         tokenizer: the speech tokenizer that it was trained with.
     """
@@ -63,6 +66,8 @@ class UniAudioConfig:
     num_steps: int = 10
     cfg_scale: float = 2.0
     temperature: float = 0.0
+    beams: int = 1
+    hotword_boost: float = 0.0
     name: str = "uniaudio"
     model_type: Literal["uniaudio"] = "uniaudio"
     format_version: int = FORMAT_VERSION
@@ -79,6 +84,8 @@ class UniAudioConfig:
             raise ValueError("piece_seconds must be positive")
         if self.latent_dims is not None and self.latent_dims < 1:
             raise ValueError("latent_dims must be at least 1")
+        if not 1 <= self.beams <= 64 or self.hotword_boost < 0:
+            raise ValueError("beams is from 1 to 64, hotword_boost cannot be negative")
         if self.temperature < 0:
             raise ValueError("temperature cannot be negative")
         if (self.latent_mean is None) != (self.latent_std is None):

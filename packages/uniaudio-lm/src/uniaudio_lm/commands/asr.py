@@ -43,6 +43,7 @@ class Recognition:
     choice: ModelChoice
     language: str | None
     hotwords: tuple[str, ...]
+    beams: int | None
     format: str
     timed: bool
     """Whether word times are shown at all: plain text has none."""
@@ -61,9 +62,11 @@ class Recognition:
 
     def run(self, model: UniAudio, tasks: Sequence[Task]) -> list[Result]:
         """See `Work.run`."""
-        from uniaudio_lm.tasks.asr import check_hints, prepare_wav
+        from uniaudio_lm.tasks.asr import check_beams, check_hints, prepare_wav
 
         check_hints(self.language, self.hotwords)
+        if self.beams is not None:
+            check_beams(self.beams)
         rate = model.tokenizer.config.sample_rate
         results: dict[int, Result] = {}
         wavs = {}
@@ -74,7 +77,7 @@ class Recognition:
             except (UserError, OSError) as error:
                 results[i] = failed(task, error)
         found = model.transcribe_batch(
-            list(wavs.values()), [rate] * len(wavs), self.language, self.hotwords
+            list(wavs.values()), [rate] * len(wavs), self.language, self.hotwords, self.beams
         )
         for i, transcript in zip(wavs, found, strict=True):
             try:
@@ -107,6 +110,7 @@ def run(
     *,
     language: str | None,
     hotwords: str,
+    beams: int | None,
     format: str,
     as_json: bool,
     workers: int,
@@ -122,7 +126,7 @@ def run(
     if format not in FORMATS:
         raise UserError(f"--format is one of {', '.join(FORMATS)}, not '{format}'")
     words = tuple(word for word in (w.strip() for w in hotwords.split(",")) if word)
-    work = Recognition(choice, language, words, format, timed=as_json or format != "text")
+    work = Recognition(choice, language, words, beams, format, timed=as_json or format != "text")
     answer(work, inputs, output, format, as_json, workers=workers, batch=batch, force=force)
 
 

@@ -82,15 +82,17 @@ class TaskMethods:
         sample_rate: int,
         language: str | None = None,
         hotwords: Sequence[str] = (),
+        beams: int | None = None,
     ) -> Transcript:
         """What is said in a recording (T,) of any length and rate.
 
         `language` is what the answer is made to begin with, in the words that the model was
-        trained with; `hotwords` are put into the prompt in the published wording. The same input
-        gives the same text. Words have times where the model has an `aligner`. Raises `AudioError`
+        trained with; `hotwords` are put into the prompt in the published wording, and earn a text
+        that says them `hotword_boost` of the model's config. `beams` texts are followed at once
+        (None: as many as the config says). The same input gives the same text. Words have times where the model has an `aligner`. Raises `AudioError`
         for empty or non-finite audio.
         """
-        return self.transcribe_batch([wav], [sample_rate], language, hotwords)[0]
+        return self.transcribe_batch([wav], [sample_rate], language, hotwords, beams)[0]
 
     def transcribe_batch(
         self,
@@ -98,11 +100,13 @@ class TaskMethods:
         sample_rates: Sequence[int],
         language: str | None = None,
         hotwords: Sequence[str] = (),
+        beams: int | None = None,
     ) -> list[Transcript]:
         """Several recordings together; each as `transcribe` gives it alone."""
         from uniaudio_lm.tasks.asr import transcribe_batch
 
-        return transcribe_batch(cast("UniAudio", self), wavs, sample_rates, language, hotwords)
+        model = cast("UniAudio", self)
+        return transcribe_batch(model, wavs, sample_rates, language, hotwords, beams)
 
     def ask(
         self,

@@ -16,6 +16,7 @@ from torch import Tensor
 from mingtok_audio.core.audio import check_sample_rate, resample
 from mingtok_audio.core.errors import AudioError, UserError
 from uniaudio_lm import prompts
+from uniaudio_lm.beam import MAX_BEAMS, Hints, beam_search
 from uniaudio_lm.generation import Item, Sampling, generate
 from uniaudio_lm.text.length import guess_language, is_cjk
 
@@ -66,8 +67,10 @@ def transcribe_batch(
     sample_rates: Sequence[int],
     language: str | None = None,
     hotwords: Sequence[str] = (),
+    beams: int | None = None,
 ) -> list[Transcript]:
     """See `UniAudio.transcribe_batch`."""
+    beams = check_beams(model.config.beams if beams is None else beams)
     if len(wavs) != len(sample_rates):
         raise UserError(f"{len(wavs)} recordings were given with {len(sample_rates)} sample rates")
     hotwords = check_hints(language, hotwords)
@@ -80,7 +83,7 @@ def transcribe_batch(
     answers: list[tuple[str, bool]] = [("", False)] * len(parts)
     for first in range(0, len(sounding), _BATCH):
         chosen = sounding[first : first + _BATCH]
-        found = _recognize(model, [parts[i] for i in chosen], language, hotwords)
+        found = _recognize(model, [parts[i] for i in chosen], language, hotwords, beams)
         for i, answer in zip(chosen, found, strict=True):
             answers[i] = answer
     transcripts, at = [], 0
@@ -133,6 +136,17 @@ def check_hints(language: str | None, hotwords: Sequence[str]) -> list[str]:
     return words
 
 
+def check_beams(beams: int) -> int:
+    """How many texts are followed at once.
+
+    Raises:
+        UserError: none, or more than 64.
+    """
+    if not 1 <= beams <= MAX_BEAMS:
+        raise UserError(f"beams is a number from 1 to {MAX_BEAMS}, not {beams}")
+    return beams
+
+
 def split_at_silence(wav: np.ndarray, rate: int) -> list[tuple[int, int]]:
     """[start, end) of segments of at most 30 s that cover the recording without overlap, cut at
     the quietest 0.2 s of each one's last 10 s."""
@@ -158,7 +172,11 @@ def embed_recording(model: UniAudio, wav: np.ndarray) -> Tensor:
 
 
 def _recognize(
-    model: UniAudio, parts: Sequence[np.ndarray], language: str | None, hotwords: Sequence[str]
+    model: UniAudio,
+    parts: Sequence[np.ndarray],
+    language: str | None,
+    hotwords: Sequence[str],
+    beams: int,
 ) -> list[tuple[str, bool]]:
     """The answer for each part, and whether the token limit ended it."""
     text = model.text_tokenizer
@@ -178,6 +196,17 @@ def _recognize(
                 end_tokens=end,
             )
         )  # fmt: skip
+    lead = "" if language is None else f"{language}\t"
+    hints = Hints(text, hotwords, model.config.hotword_boost)
+    if beams > 1 or hints:
+        found = [beam_search(model, item, beams, hints, led=bool(lead)) for item in items]
+    else:
+        found = _likeliest(model, items)
+    return [(lead + text.decode(ids), cut) for ids, cut in found]
+
+
+def _likeliest(model: UniAudio, items: Sequence[Item]) -> list[tuple[list[int], bool]]:
+    """The likeliest token at every step, for all items together; and whether the limit cut them."""
     tokens: list[list[int]] = [[] for _ in items]
     reasons = [""] * len(items)
     for step in generate(model, items, Sampling()):
@@ -185,11 +214,7 @@ def _recognize(
             tokens[i].append(token)
         for i, reason in step.finished.items():
             reasons[i] = reason
-    lead = "" if language is None else f"{language}\t"
-    return [
-        (lead + text.decode(ids), reason == "max_length")
-        for ids, reason in zip(tokens, reasons, strict=True)
-    ]
+    return [(ids, r == "max_length") for ids, r in zip(tokens, reasons, strict=True)]
 
 
 def _assemble(

@@ -1,0 +1,164 @@
+"""Recognition by beam search, and hints that speak up for words."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mingtok_audio.core.errors import UserError
+from uniaudio_lm import UniAudio
+from uniaudio_lm.beam import Hints, beam_search
+from uniaudio_lm.generation import Item
+
+GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
+
+
+@pytest.fixture(scope="module")
+def model() -> UniAudio:
+    return UniAudio.from_pretrained(GOLDEN)
+
+
+class Letters:
+    """A text tokenizer whose pieces are characters."""
+
+    alphabet = "\t abcdefghijklmnopqrstuvwxyz."
+
+    def encode(self, text: str) -> list[int]:
+        return [self.alphabet.index(c) for c in text.lower()]
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(self.alphabet[i] for i in ids if i < len(self.alphabet))
+
+
+END = len(Letters.alphabet)
+
+
+class State:
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+
+    def select(self, rows: Tensor) -> State:
+        return State([self.texts[i] for i in rows.tolist()])
+
+
+class Scripted:
+    """A backbone that knows the chances of the next character, whatever was heard."""
+
+    def __init__(self, chances: Callable[[str], dict[str, float]]) -> None:
+        self.chances = chances
+
+    def new_state(self, batch: int, capacity: int) -> State:
+        return State([""] * batch)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        return ids[..., None].float()
+
+    def __call__(self, embeds: Tensor, state: State, audio_mask: Any = None) -> Tensor:
+        ids = embeds[:, -1, 0].long().tolist()
+        state.texts = [
+            t + (Letters.alphabet[i] if i >= 0 else "")
+            for t, i in zip(state.texts, ids, strict=True)
+        ]
+        out = torch.full((len(ids), 1, END + 1), -20.0)
+        for row, text in enumerate(state.texts):
+            for character, chance in self.chances(text).items():
+                out[row, 0, END if character == "$" else Letters().encode(character)[0]] = math.log(
+                    chance
+                )
+        return out
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+
+def search(
+    chances: Callable[[str], dict[str, float]], beams: int, words: tuple[str, ...] = (),
+    boost: float = 0.0, limit: int = 20,
+) -> str:  # fmt: skip
+    made: Any = SimpleNamespace(backbone=Scripted(chances), device=torch.device("cpu"))
+    letters: Any = Letters()
+    item = Item(torch.full((1, 1), -1.0), "text", max_steps=limit, end_tokens=frozenset([END]))
+    ids, cut = beam_search(made, item, beams, Hints(letters, words, boost), led=True)
+    return letters.decode(ids) + ("..." if cut else "")
+
+
+def spelling(**texts: float) -> Callable[[str], dict[str, float]]:
+    """The chances of the next character where some texts have the given weights ("_": a space)."""
+    known = {text.replace("_", " ") + "$": weight for text, weight in texts.items()}
+
+    def chances(said: str) -> dict[str, float]:
+        going = {t: w for t, w in known.items() if t.startswith(said)}
+        out: dict[str, float] = {}
+        for text, weight in going.items():
+            out[text[len(said)]] = out.get(text[len(said)], 0.0) + weight
+        total = sum(out.values()) or 1.0
+        return {c: w / total for c, w in out.items()}
+
+    return chances
+
+
+def test_a_beam_goes_back_on_a_likely_start() -> None:
+    chances = spelling(cat=0.2, cow=0.18, cab=0.17, dog=0.3)
+    assert search(chances, 1) == "cat"  # "c" is likelier than "d"
+    assert search(chances, 8) == "dog"
+    assert search(chances, 2, limit=2).endswith("...")
+
+
+def test_a_hint_speaks_up_for_its_word_and_for_no_other() -> None:
+    chances = spelling(say_lenard=0.7, say_leonid=0.3)
+    assert search(chances, 4) == "say lenard"
+    assert search(chances, 4, ("Leonid",), 0.5) == "say leonid"
+    assert search(chances, 4, ("Leonidas", "leo"), 0.5) == "say lenard"  # not said to their ends
+    assert search(chances, 4, ("onid",), 0.5) == "say lenard"  # the middle of a word is no word
+    assert search(spelling(say_lenard=1.0), 4, ("leonid",), 0.5) == "say lenard"
+    assert search(spelling(lenard=0.7, leonid=0.3), 1, ("leonid",), 1.0) == "leonid"
+
+
+def test_one_beam_is_the_likeliest_token(model: UniAudio) -> None:
+    generator = torch.Generator().manual_seed(0)
+    wav = 0.1 * torch.randn(20000, generator=generator)
+    plain = model.transcribe(wav, 16000)
+    text = model.text_tokenizer
+    embeds = torch.randn(9, model.dim, generator=generator)
+    item = Item(embeds, "text", max_steps=6, end_tokens=frozenset([text.special("<|endoftext|>")]))
+    found, _ = beam_search(model, item, 1, Hints(text, (), 0.0), led=False)
+    state = model.backbone.new_state(1, 32)
+    hidden, greedy = model.backbone(embeds[None], state)[:, -1], []
+    for _ in range(len(found)):
+        greedy.append(int(model.backbone.logits(hidden).argmax()))
+        token = torch.tensor([[greedy[-1]]])
+        hidden = model.backbone(model.backbone.embed(token), state)[:, -1]
+    assert found == greedy
+    assert model.transcribe(wav, 16000, beams=3) == model.transcribe(wav, 16000, beams=3)
+    assert model.transcribe(wav, 16000, beams=1) == plain
+    pair = model.transcribe_batch([wav, wav[:9000]], [16000, 16000], beams=3)
+    assert pair[0] == model.transcribe(wav, 16000, beams=3)
+    for beams in (0, 65):
+        with pytest.raises(UserError, match="beams is a number from 1 to 64"):
+            model.transcribe(wav, 16000, beams=beams)
+
+
+def test_the_config_says_how_many(model: UniAudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def spy(model: Any, item: Item, beams: int, hints: Hints, *, led: bool) -> Any:
+        seen.append(beams)
+        return [], False
+
+    monkeypatch.setattr("uniaudio_lm.tasks.asr.beam_search", spy)
+    changed = dataclasses.replace(model.config, beams=5, hotword_boost=1.0)
+    monkeypatch.setattr(model, "config", changed)
+    wav = 0.1 * torch.ones(4000)
+    model.transcribe(wav, 16000)
+    model.transcribe(wav, 16000, hotwords=["word"], beams=1)
+    assert seen == [5, 1]
+    with pytest.raises(ValueError, match="beams is from 1 to 64"):
+        dataclasses.replace(model.config, beams=0)
