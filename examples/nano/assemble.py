@@ -5,7 +5,7 @@
 
 All three began at the same place and left the projection of the latents as it was: that is checked.
 `--ears` is a language model whose tokenizer has the semantic module, or a tokenizer that has one.
-`--aligner FOLDER --trained-on ENCODER` also pins an aligner that was trained on this encoder's
+With `--exact` the weights stay as they are, for more training. `--aligner FOLDER --trained-on ENCODER` also pins an aligner that was trained on this encoder's
 latents to the new weights, if they come out the same but for the rounding.
 """
 
@@ -23,6 +23,11 @@ from mingtok_audio.core.config import load_json
 from mingtok_audio.core.hub import WEIGHTS_NAME, save_tensors, write_json
 from uniaudio_lm import UniAudio
 
+LINEAR = (
+    "encoder.frame_proj", "encoder.hidden_proj", "encoder.posterior_proj", "latent_proj",
+    "decoder.head",
+)  # fmt: skip
+"""What the waveform goes through on its straight way: 8 bits there would be heard."""
 ROUNDING = 0.05
 """Of the latents' deviation: 8 bits move them by about 1 %."""
 
@@ -72,6 +77,7 @@ def main() -> None:
     parser.add_argument("--decoder", required=True)
     parser.add_argument("--ears", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--exact", action="store_true", help="keep float32")
     parser.add_argument("--aligner", type=Path, help="a component folder, changed in place")
     parser.add_argument("--trained-on", help="the tokenizer that the aligner was trained with")
     options = parser.parse_args()
@@ -81,8 +87,9 @@ def main() -> None:
         ears_of(options.ears),
     )
     model.save_pretrained(options.output)
-    write = dict(compacted(model.state_dict().items()))
-    save_tensors(options.output / WEIGHTS_NAME, write, {"format": "pt"})
+    if not options.exact:
+        write = dict(compacted(model.state_dict().items(), LINEAR))
+        save_tensors(options.output / WEIGHTS_NAME, write, {"format": "pt"})
     if options.aligner is not None:
         if options.trained_on is None:
             raise SystemExit("--aligner needs --trained-on")

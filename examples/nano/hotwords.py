@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,14 @@ from uniaudio_lm.training.batches import rare_words
 RARE, ITEMS, OTHERS = 3, 100, 4
 
 
-def with_rare_words(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], list[str]]]:
-    """Every n-th test item that has some, and its rare words."""
+def with_rare_words(rows: list[dict[str, Any]], split: str) -> list[tuple[dict[str, Any], list[str]]]:
+    """Every n-th item of a split that has some, and its rare words."""
     seen = Counter(
         w.lower() for row in rows if row["split"] == "train" for w in rare_words(row["text"])
     )
     found = []
     for row in rows:
-        if row["split"] == "test" and 1 <= row["seconds"] <= 12:
+        if row["split"] == split and 1 <= row["seconds"] <= 12:
             words = [w for w in rare_words(row["text"]) if seen[w.lower()] <= RARE]
             if words:
                 found.append((row, words))
@@ -47,12 +48,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--manifest", type=Path, default=Path(".data/hibari/manifest.jsonl"))
     parser.add_argument("--model", default="nano")
+    parser.add_argument("--split", default="test", help="valid, to choose the boost with")
+    parser.add_argument("--boost", type=float, help="in the place of the model's hotword_boost")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.manifest.read_text("utf-8").splitlines()]
-    items = with_rare_words(rows)
+    items = with_rare_words(rows, options.split)
     everything = sorted({word for _, words in items for word in words})
     model = UniAudio.from_pretrained(options.model)
+    if options.boost is not None:
+        model.config = replace(model.config, hotword_boost=options.boost)
     rng = np.random.default_rng(0)
     for name in ("none", "said", "others"):
         (options.output / name).mkdir(parents=True, exist_ok=True)

@@ -42,6 +42,14 @@ def test_rows_keep_their_own_scale(tmp_path: Path) -> None:
         assert bool((error <= largest / 253).all()) and found[name].dtype == torch.float32
 
 
+def test_some_stay_in_float16() -> None:
+    tensors = some_tensors()
+    kept = dict(compacted(tensors.items(), ("wi", "other")))
+    assert kept["wide"].dtype == torch.float16 and "wide.int8_scale" not in kept
+    assert kept["zero"].dtype == torch.int8
+    assert torch.allclose(kept["wide"].float(), tensors["wide"], rtol=1e-3, atol=1e-7)
+
+
 def test_any_order_and_damage() -> None:
     kept = list(compacted(some_tensors().items()))
     names = scaled_names(name for name, _ in kept)

@@ -36,7 +36,6 @@ def settings(tmp_path: Path) -> list[str]:
         "data.batch_size=2",
         "data.crop_seconds=0.2",
         "trainer.max_steps=4",
-        "trainer.device=cpu",
         "optim.muon_lr=null",
         "optim.eps=0.001",  # or rounding would choose the sign of the smallest updates
         "optim.warmup_steps=1",
@@ -45,7 +44,7 @@ def settings(tmp_path: Path) -> list[str]:
 
 
 def _run(command: list[str]) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=240, check=False
     )

@@ -44,7 +44,7 @@ def test_two_processes_equal_one_that_accumulates(tmp_path: Path) -> None:
 
 
 def _run(command: list[str]) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=500
     )

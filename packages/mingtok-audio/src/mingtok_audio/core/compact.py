@@ -7,7 +7,7 @@ at most 1/254 of its largest number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mingtok_audio.core.errors import FormatError
@@ -20,8 +20,13 @@ SMALLEST = 4096
 """Numbers of a tensor below which it is not worth it."""
 
 
-def compacted(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+def compacted(
+    tensors: Iterable[tuple[str, Tensor]], exact: Sequence[str] = ()
+) -> Iterator[tuple[str, Tensor]]:
     """Large matrices as int8 and scales, everything else as float16.
+
+    Args:
+        exact: beginnings of names that are kept in float16 too.
 
     Raises:
         FormatError: a name that this format needs for itself, or numbers that are not finite.
@@ -36,7 +41,7 @@ def compacted(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tens
             continue
         if not bool(torch.isfinite(tensor).all()):
             raise FormatError(f"the tensor '{name}' holds NaN or infinite numbers")
-        if tensor.ndim < 2 or tensor.numel() < SMALLEST:
+        if tensor.ndim < 2 or tensor.numel() < SMALLEST or name.startswith(tuple(exact)):
             yield name, tensor.half()
             continue
         rows = tensor.float().flatten(1)

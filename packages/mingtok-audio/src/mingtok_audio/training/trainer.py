@@ -96,7 +96,9 @@ def make_accelerator(config: TrainerConfig, unused_parameters: bool = False) -> 
     if unused_parameters:
         handlers.append(DistributedDataParallelKwargs(find_unused_parameters=True))
     return Accelerator(
-        cpu=config.device == "cpu",
+        # Where there is nothing else accelerate must be told so, or each of several processes takes
+        # itself for the only one.
+        cpu=config.device == "cpu" or not torch.accelerator.is_available(),
         mixed_precision=config.mixed_precision,
         kwargs_handlers=handlers,
     )
