@@ -30,7 +30,9 @@ from uniaudio_lm.training.batches import rare_words
 RARE, ITEMS, OTHERS = 3, 100, 4
 
 
-def with_rare_words(rows: list[dict[str, Any]], split: str) -> list[tuple[dict[str, Any], list[str]]]:
+def with_rare_words(
+    rows: list[dict[str, Any]], split: str
+) -> list[tuple[dict[str, Any], list[str]]]:
     """Every n-th item of a split that has some, and its rare words."""
     seen = Counter(
         w.lower() for row in rows if row["split"] == "train" for w in rare_words(row["text"])

@@ -110,22 +110,26 @@ def tidy(text: str) -> str:
     return text if text[-1] in ".!?" else text + "."
 
 
+def wordnet_glosses(root: Path) -> Iterator[tuple[str, int, str]]:
+    """(part of speech and offset, lexicographer file, gloss) of a WordNet database folder."""
+    for part in ("noun", "verb", "adj", "adv"):
+        with (root / f"data.{part}").open(encoding="latin-1") as lines:
+            for line in lines:
+                if not line.startswith(" "):
+                    head, _, gloss = line.partition(" | ")
+                    offset, lexicographer_file = head.split(" ", 2)[:2]
+                    yield f"{part}-{offset}", int(lexicographer_file), gloss
+
+
 def wordnet_examples(root: Path) -> Iterator[tuple[str, int, str]]:
     """(id, lexicographer file, example) of a WordNet database folder.
 
     Quoted examples that name an author after them are skipped: they are other people's words.
     """
-    for part in ("noun", "verb", "adj", "adv"):
-        with (root / f"data.{part}").open(encoding="latin-1") as lines:
-            for line in lines:
-                if line.startswith(" "):
-                    continue
-                head, _, gloss = line.partition(" | ")
-                offset, lexicographer_file = head.split(" ", 2)[:2]
-                found = re.findall(r'"([^"]+)"(\s*-)?', gloss)
-                examples = [text for text, author in found if not author]
-                for number, text in enumerate(examples):
-                    yield f"wn-{part}-{offset}-{number}", int(lexicographer_file), text
+    for place, number, gloss in wordnet_glosses(root):
+        found = re.findall(r'"([^"]+)"(\s*-)?', gloss)
+        for count, text in enumerate(text for text, author in found if not author):
+            yield f"wn-{place}-{count}", number, text
 
 
 def rdb_objects(folder: Path, stem: str = "Rdata") -> dict[str, list[str]]:

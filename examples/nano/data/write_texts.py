@@ -22,6 +22,7 @@ from .sentences import (
     drop_overlaps,
     load,
     tidy,
+    wordnet_glosses,
     words,
 )
 from .speak_hibari import TimedVoice
@@ -35,16 +36,9 @@ DEFAULT_HOURS = 80.0
 def definitions(root: Path) -> Iterator[tuple[str, int, str]]:
     """(id, lexicographer file, definition) of a WordNet database folder; a gloss with several
     definitions gives several."""
-    for part in ("noun", "verb", "adj", "adv"):
-        with (root / f"data.{part}").open(encoding="latin-1") as lines:
-            for line in lines:
-                if line.startswith(" "):
-                    continue
-                head, _, gloss = line.partition(" | ")
-                offset, lexicographer_file = head.split(" ", 2)[:2]
-                plain = gloss.split('"')[0]
-                for number, text in enumerate(plain.split(";")):
-                    yield f"wndef-{part}-{offset}-{number}", int(lexicographer_file), text
+    for place, number, gloss in wordnet_glosses(root):
+        for count, text in enumerate(gloss.split('"')[0].split(";")):
+            yield f"wndef-{place}-{count}", number, text
 
 
 def plain(text: str) -> bool:

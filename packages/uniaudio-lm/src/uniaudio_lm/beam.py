@@ -145,9 +145,7 @@ def beam_search(
         best = scores.topk(min(2 * beams, scores.shape[-1]), dim=-1)
         found: list[tuple[_Hypothesis, int]] = []
         for row, hypothesis in enumerate(open_):
-            chances = dict(
-                zip(best.indices[row].tolist(), best.values[row].tolist(), strict=True)
-            )
+            chances = dict(zip(best.indices[row].tolist(), best.values[row].tolist(), strict=True))
             first = _is_first(hypothesis, tab, led)
             if hints:  # a hint may speak up for a token that is not among the likeliest
                 for token in hints.expected(hypothesis.place, first):

@@ -104,7 +104,8 @@ def asr(
     ] = None,
     hotwords: Annotated[str, typer.Option(help="Words to expect, comma-separated.")] = "",
     beams: Annotated[
-        int | None, typer.Option(help="Texts followed at once; the model's own number if not given.")
+        int | None,
+        typer.Option(help="Texts followed at once; the model's own number if not given."),
     ] = None,
     format: Annotated[str, typer.Option("--format", help="text, json, srt or vtt.")] = "text",
     aligner: Annotated[

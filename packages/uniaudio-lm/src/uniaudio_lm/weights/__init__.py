@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-NEWEST_NANO = "nano-v1"
+NEWEST_NANO = "nano-v2"
 
 
 def shipped_folder() -> Path:
