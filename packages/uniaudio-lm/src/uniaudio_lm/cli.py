@@ -105,7 +105,7 @@ def asr(
     hotwords: Annotated[str, typer.Option(help="Words to expect, comma-separated.")] = "",
     beams: Annotated[
         int | None,
-        typer.Option(help="Texts followed at once; the model's own number if not given."),
+        typer.Option(help="Texts followed at once; by default the model's own number."),
     ] = None,
     format: Annotated[str, typer.Option("--format", help="text, json, srt or vtt.")] = "text",
     aligner: Annotated[

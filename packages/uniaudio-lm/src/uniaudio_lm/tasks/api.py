@@ -88,9 +88,9 @@ class TaskMethods:
 
         `language` is what the answer is made to begin with, in the words that the model was
         trained with; `hotwords` are put into the prompt in the published wording, and earn a text
-        that says them `hotword_boost` of the model's config. `beams` texts are followed at once
-        (None: as many as the config says). The same input gives the same text. Words have times where the model has an `aligner`. Raises `AudioError`
-        for empty or non-finite audio.
+        that says them the `hotword_boost` of the model's config. `beams` texts are followed at
+        once (None: as many as the config says). The same input gives the same text. Words have
+        times where the model has an `aligner`. Raises `AudioError` for empty or non-finite audio.
         """
         return self.transcribe_batch([wav], [sample_rate], language, hotwords, beams)[0]
 

@@ -61,7 +61,7 @@ class Transcript:
 
 
 @torch.no_grad()
-def transcribe_batch(
+def transcribe_batch(  # noqa: PLR0917
     model: UniAudio,
     wavs: Sequence[ArrayLike | Tensor],
     sample_rates: Sequence[int],
