@@ -2,9 +2,9 @@
 
 Greedy decoding takes the likeliest token and cannot go back on it; a beam keeps the K likeliest
 texts so far. Hints (hotwords) earn a text a bonus for each token of a word that is among them,
-which it keeps only if the word is said to its end: shallow fusion with a prefix tree, after Williams
-et al., "Contextual speech recognition in end-to-end neural network systems using beam search"
-(Interspeech 2018). Neither is in the paper; the published way is K = 1 without a bonus.
+which it keeps only if the word is said to its end: shallow fusion with a prefix tree, after
+Williams et al., "Contextual speech recognition in end-to-end neural network systems using beam
+search" (Interspeech 2018). Neither is in the paper; the published way is K = 1 without a bonus.
 
 Axes: K hypotheses, V vocabulary, D width.
 """
