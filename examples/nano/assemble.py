@@ -5,7 +5,7 @@
 
 All three began at the same place and left the projection of the latents as it was: that is checked.
 `--ears` is a language model whose tokenizer has the semantic module, or a tokenizer that has one.
-With `--exact` the weights stay as they are, for more training. `--aligner FOLDER` with `--trained-on
+With `--exact` weights stay as they are, for more training. `--aligner FOLDER` with `--trained-on
 ENCODER` also pins an aligner that was trained on this encoder's latents to the new weights, if they
 come out the same but for the rounding.
 """

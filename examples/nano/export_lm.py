@@ -32,6 +32,7 @@ ROUNDING = 0.05
 """Of the features' deviation, that 8 bits may move them."""
 
 
+@torch.no_grad()
 def check_ears(model: UniAudio, tokenizer: MingTok) -> None:
     """End with a message unless the tokenizer has the model's semantic module, but for rounding."""
     values = torch.randn(1, 50, model.latent_dims, generator=torch.Generator().manual_seed(0))
