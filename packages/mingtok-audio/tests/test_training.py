@@ -21,6 +21,7 @@ from mingtok_audio.training.losses import (
     MultiScaleMelLoss,
     mel_filter_bank,
 )
+from mingtok_audio.training.machine import compile_blocks
 from mingtok_audio.training.manifests import Source
 from mingtok_audio.training.optim import blockwise, build_optimizers, orthogonalised, schedule
 from mingtok_audio.training.run import load_config, train
@@ -186,6 +187,17 @@ def test_checkpoints_keep_every_value(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="object"):
         save_tree(tmp_path / "x.safetensors", {"a": object()})
     assert load_tree(tmp_path / "x.safetensors")["c"] == "text"
+
+
+def test_blocks_are_compiled_unless_frozen_or_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: seen.append(self))
+    model = torch.nn.Module()
+    model.blocks = torch.nn.ModuleList(torch.nn.Sequential(torch.nn.Linear(2, 2)) for _ in "abc")
+    model.blocks[0].requires_grad_(False)
+    model.blocks[1][0].watched = True  # type: ignore[index]
+    compile_blocks(model)
+    assert seen == [model.blocks[2]]
 
 
 def test_items_without_a_phase_count_by_their_magnitudes() -> None:

@@ -187,7 +187,7 @@ class AcousticTask:
             total = weights.kl * parts["kl"]
             if self.description is not None and self.config.train_encoder:
                 parts["described"] = self.description.loss(posterior.mean, target)
-                total = total + self.description.config.weight * parts["described"]
+                total = total + parts["described"]
         if not self.config.train_decoder:
             return total, {k: float(v.detach()) for k, v in parts.items()}
         phased = None

@@ -165,11 +165,11 @@ class Description(nn.Module):
         return wav.unfold(-1, 2 * self.hop, self.hop) @ self.cosines
 
     def loss(self, mean: Tensor, wav: Tensor) -> Tensor:
-        """Mean squared error of the first dimensions of the latents' mean (B, L, D)."""
+        """Weighted mean squared error of the first dimensions of the latents' mean (B, L, D)."""
         error = (mean[..., : self.config.taught].float() - self(wav)).square()
         said, rest = error[..., : self.config.dims], error[..., self.config.dims :]
-        weight = self.config.transform_weight / self.config.weight if rest.shape[-1] else 0.0
-        return said.mean() + weight * (rest.mean() if rest.shape[-1] else 0.0)
+        total = self.config.weight * said.mean()
+        return total + self.config.transform_weight * rest.mean() if rest.shape[-1] else total
 
     def veil(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Latents (B, L, D) with the dimensions that are not described hidden or disturbed, in

@@ -361,7 +361,8 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         # What is compiled is compiled for training: whole recordings and streams go without.
-        with self.averaged() as model, torch.compiler.set_stance("force_eager"):
+        eager = torch.compiler.set_stance("force_eager") if self.config.compile else nullcontext()
+        with self.averaged() as model, eager:
             folder = self.folder / "samples"
             figures = self.task.evaluate(model, self.step, folder)
         if figures:
