@@ -15,10 +15,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mingtok_audio import MingTok
 from mingtok_audio.core.errors import UserError
 from uniaudio_lm import UniAudio
 from uniaudio_lm.training.initial import init_folder
 from uniaudio_lm.training.run import load_config
+
+
+def give_tokenizer(own: MingTok, trained: MingTok) -> None:
+    """Encoder and decoder of a trained tokenizer, around the semantic module that is there."""
+    for part in ("encoder", "latent_proj", "decoder"):
+        own.get_submodule(part).load_state_dict(trained.get_submodule(part).state_dict())
 
 
 def main() -> None:
@@ -26,11 +33,14 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("lm-symbols.yaml"))
     parser.add_argument("--weights", type=Path, help="a model folder")
     parser.add_argument("--ears", type=Path, help="a model folder; needs --weights")
+    parser.add_argument("--tokenizer", help="whose encoder and decoder it gets; needs --ears")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     if options.ears is not None and options.weights is None:
         parser.error("--ears needs --weights")
+    if options.tokenizer is not None and options.ears is None:
+        parser.error("--tokenizer needs --ears")
     changes = list(options.changes)
     if options.weights is not None:
         changes.append(f"model.text_tokenizer={options.weights / 'tokenizer.json'}")
@@ -44,6 +54,8 @@ def main() -> None:
             for part in ("backbone", "stop_detector"):
                 state = taught.get_submodule(part).state_dict()
                 model.get_submodule(part).load_state_dict(state)
+            if options.tokenizer is not None:
+                give_tokenizer(model.tokenizer, MingTok.from_pretrained(options.tokenizer))
             folder = model.save_pretrained(options.output)
     except UserError as error:
         raise SystemExit(f"error: {error}") from error

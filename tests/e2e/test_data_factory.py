@@ -446,3 +446,32 @@ def test_check_names_a_broken_manifest(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "bad" / "manifest.jsonl").write_text("{}\n", encoding="utf-8")
     assert check.main(["--out", str(tmp_path)]) == 1
     assert "bad: manifest.jsonl line 1: missing" in capsys.readouterr().err
+
+
+# --- texts that nobody speaks --------------------------------------------------------------------
+
+
+def test_definitions_that_can_be_read_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = module("write_texts")
+    rows = [("n1", 3, 'a small bird; any of several birds; "a bird sang"'), ("n2", 5, "CO2 gas")]
+    monkeypatch.setattr(texts, "wordnet_glosses", lambda _: iter(rows))
+    found = list(texts.definitions(Path()))
+    assert [f[0] for f in found] == ["wndef-n1-0", "wndef-n1-1", "wndef-n1-2", "wndef-n2-0"]
+    kept = [sentences.tidy(text) for _, _, text in found if texts.plain(sentences.tidy(text))]
+    assert [k.lower().rstrip(".") for k in kept] == ["a small bird", "any of several birds"]
+
+
+def test_durations_come_from_what_was_spoken(tmp_path: Path) -> None:
+    texts = module("write_texts")
+    path = tmp_path / "hibari" / "manifest.jsonl"
+    path.parent.mkdir()
+    spoken = [
+        item(id="a-1", phonemes=("_", "k", "_"), durations=(0.5, 0.2, 0.3)),
+        item(id="a-2", phonemes=("k", "a"), durations=(0.1, 0.9)),
+    ]
+    common.write_manifest(path, spoken)
+    found = texts.spoken_durations(path)
+    assert found == {"_": [0.5, 0.3], "k": [0.2, 0.1], "a": [0.9]}
+    common.write_manifest(path, [item()])
+    with pytest.raises(module("packages").PackageError, match="prepare hibari first"):
+        texts.spoken_durations(path)

@@ -191,6 +191,28 @@ def described_config(folder: Path, *more: str):
     )  # fmt: skip
 
 
+def test_discriminators_judge_only_what_is_hidden(tmp_path: Path) -> None:
+    def shown(*more: str) -> int:
+        config = described_config(
+            tmp_path, "loss.adversarial=1", "loss.feature_matching=1", "data.batch_size=8",
+            "description={spectrum_dims: 4, pitch_dims: 2, recordings: 8, hide: 0.5}", *more,
+        )  # fmt: skip
+        task = AcousticTask(config)
+        seen: list[int] = []
+        assert task.adversary is not None
+        task.adversary.register_forward_hook(lambda _, wavs, __: seen.append(len(wavs[0])))
+        task.loss(3, torch.Generator().manual_seed(3))
+        task.adversary_loss().backward()
+        assert len(set(seen)) == 1
+        return seen[0]
+
+    assert shown() == 8
+    assert 0 < shown("loss.judged=hidden") < 8
+    assert shown("loss.judged=hidden", "description.hide=0.0") == 8  # nothing hidden: all of it
+    with pytest.raises(ConfigError, match="which hides"):
+        described_config(tmp_path, "loss.judged=hidden", "description=null")
+
+
 def test_the_encoder_learns_it_and_a_resumed_run_too(tmp_path: Path) -> None:
     config = described_config(tmp_path)
 

@@ -15,6 +15,7 @@ from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.models.mingtok import MingTok
+from mingtok_audio.plugins import load_compressor
 from mingtok_audio.training.discriminators import (
     DiscriminatorConfig,
     Discriminators,
@@ -367,6 +368,54 @@ def test_the_guide_reads_the_audio_before_the_text(
     tokens = [5, 3]  # with the end
     mean = sum(float(v) * k for v, k in zip(single, tokens, strict=True)) / sum(tokens)
     assert float(loss.detach()) == pytest.approx(mean, rel=1e-5)
+
+
+def test_the_guide_is_asked_by_a_prompt(corpus: Path, acoustic: Path, guide: Path) -> None:
+    prompt = ["guide_before='what is '", "guide_after=' said '"]
+    model, plain = (
+        make_task(unified(corpus, acoustic, guide, *words)).guide for words in (prompt, [])
+    )
+    patches, counts = torch.randn(2, 3, model.width), torch.tensor([3, 1])
+    logits, targets = model.predicted(patches, counts, ["tone", "to"])
+    assert len(logits) == len(targets) == 5 + 3  # the transcripts with their ends, no prompt
+    # The same words as embeddings on either side of the audio.
+    embed = plain.model.get_input_embeddings()
+    before, after = (embed(torch.tensor(plain._ids(text))) for text in ("what is ", " said "))
+    rows = [torch.cat((before, patches[i, :n], after)) for i, n in enumerate(counts.tolist())]
+    alone = torch.cat([
+        plain.predicted(row[None], torch.tensor([len(row)]), [text])[0]
+        for row, text in zip(rows, ["tone", "to"], strict=True)
+    ])  # fmt: skip
+    assert torch.allclose(logits, alone, atol=1e-5)
+
+
+def test_what_reads_the_features_can_learn_alone(
+    corpus: Path, acoustic: Path, guide: Path, tmp_path: Path
+) -> None:
+    held_out = f"data.valid=[{{manifest: {json.dumps(str(corpus))}, split: null}}]"
+    changes = [held_out, "trainer.max_steps=3", "optim.lr=0.01", "loss.ctc=0"]
+    first = unified(corpus, acoustic, guide, *changes, "compressor=cross_attention")
+    train(first, tmp_path / "one")
+    folder = tmp_path / "one/model"
+    changes += [f"init={json.dumps(str(folder))}", "train_semantic=false"]
+    config = unified(
+        corpus,
+        acoustic,
+        guide,
+        *changes,
+        f"init_compressor={json.dumps(str(folder / 'compressor'))}",
+    )
+    start = make_task(config).model.compressor.state_dict()
+    train(config, tmp_path / "two")
+    before, after = (
+        MingTok.from_pretrained(tmp_path / name / "model").state_dict() for name in ("one", "two")
+    )
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"feature_proj.weight", "feature_proj.bias"}
+    learned = load_compressor(tmp_path / "two/model/compressor").state_dict()
+    assert any(not torch.equal(learned[name], value) for name, value in start.items())
+    assert 0 <= losses(tmp_path / "two", "eval/accuracy")[0] <= 1
+    assert losses(tmp_path / "two", "eval/align")[0] > 0
 
 
 def test_discriminators_tell_noise_from_tone() -> None:

@@ -280,3 +280,32 @@ def test_reading_handles_every_kind_of_tensor(tmp_path: Path) -> None:
     assert found.keys() == tensors.keys()
     for name, tensor in tensors.items():
         assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor)
+
+
+# --- parts that come with a model ----------------------------------------------------------------
+
+
+def test_a_plugin_name_takes_the_part_that_comes_with_the_model(
+    small_folder: Path, tmp_path: Path
+) -> None:
+    from mingtok_audio.core.components import save_component
+
+    folder = tmp_path / "model"
+    shutil.copytree(small_folder, folder)
+    model = UniAudio.from_pretrained(folder)
+    other = "mlp" if model.config.generation_head.name == "dit" else "dit"
+    bare = UniAudio.from_pretrained(folder, generation_head=other)  # random weights, as before
+    save_component(
+        folder / "parts" / "generation_head" / other, bare.generation_head,
+        slot="generation_head", name=other,
+    )  # fmt: skip
+    found = UniAudio.from_pretrained(folder, generation_head=other)
+    wanted = bare.generation_head.state_dict()
+    assert all(torch.equal(v, wanted[k]) for k, v in found.generation_head.state_dict().items())
+    assert found.config.generation_head.name == other
+    (described,) = describe([str(folder)])
+    assert described["alternatives"] == {"generation_head": [other]}
+    # Its own part, by name, stays its own.
+    same = UniAudio.from_pretrained(folder, generation_head=model.config.generation_head.name)
+    own = model.generation_head.state_dict()
+    assert all(torch.equal(v, own[k]) for k, v in same.generation_head.state_dict().items())

@@ -265,6 +265,14 @@ def test_the_store_takes_latents_from_a_description(data: Path, tmp_path: Path) 
     encoded = store_of(Latents(cache=str(tmp_path / "cache")), tokenizer, 5).get(recording)
     assert encoded is not None and encoded.shape == (2, 35, 5)
     assert not np.allclose(encoded[0], found[0], atol=5e-3)
+    plan = Latents(cache=str(tmp_path / "cache"), precision="bf16")
+    rounded = store_of(plan, tokenizer, 5).get(recording)
+    assert rounded is not None and not np.array_equal(rounded, encoded)
+    assert np.abs(rounded - encoded).mean() < 0.03 * np.abs(encoded).mean()
+    plan = Latents(cache=str(tmp_path / "cache"), description=path, described=("generation",))
+    for task, wanted in (("understanding", encoded), ("generation", found)):
+        given = store_of(plan.only(task), tokenizer, 5).get(recording)
+        assert given is not None and np.array_equal(given, wanted)
 
 
 # --- adapters ------------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ def silent_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_no_recording_is_read(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = JointTask(make_config(data, *SILENT))
-    monkeypatch.setattr(task.store, "get", lambda *_: pytest.fail("a recording was read"))
+    for store in task.stores.values():
+        monkeypatch.setattr(store, "get", lambda *_: pytest.fail("a recording was read"))
     for number in range(6):
         total, parts = task.loss(number, torch.Generator().manual_seed(number))
         assert torch.isfinite(total) and "flow" not in parts

@@ -36,6 +36,13 @@ _MaxMemory = Annotated[
 ]
 _Quantize = Annotated[str | None, typer.Option(help="int8 keeps the language model in 8 bits.")]
 _Workers = Annotated[int, typer.Option(help="Processes for several inputs, a model each.")]
+_Compressor = Annotated[
+    str | None,
+    typer.Option(
+        help="Another compressor: one that comes with the model (nano: pooling), a folder or "
+        "hf://org/name."
+    ),
+]
 _Force = Annotated[bool, typer.Option("--force", help="Do again what is done.")]
 _TextOutput = Annotated[
     str | None,
@@ -111,6 +118,7 @@ def asr(
     aligner: Annotated[
         str | None, typer.Option(help="Gives words their times: a folder, hf://org/name, or none.")
     ] = None,
+    compressor: _Compressor = None,
     workers: _Workers = 1,
     batch_size: Annotated[int, typer.Option(help="Recordings that are read together.")] = 4,
     force: _Force = False,
@@ -126,8 +134,8 @@ def asr(
     from uniaudio_lm.commands.models import ModelChoice
 
     choice = ModelChoice(
-        model, device, dtype, aligner=aligner, device_map=device_map, max_memory=max_memory,
-        quantize=quantize,
+        model, device, dtype, compressor=compressor, aligner=aligner, device_map=device_map,
+        max_memory=max_memory, quantize=quantize,
     )  # fmt: skip
     run_asr(
         inputs, output, choice, language=language, hotwords=hotwords, beams=beams,
@@ -210,14 +218,16 @@ def tts(
         typer.Option(help="Writes numbers and signs as words: rules, wetext, another, or none."),
     ] = None,
     head: Annotated[
-        str | None, typer.Option(help="Another generation head: a folder or hf://org/name.")
+        str | None,
+        typer.Option(
+            help="Another generation head: one that comes with the model (nano: dit), a folder or "
+            "hf://org/name."
+        ),
     ] = None,
     stop: Annotated[
         str | None, typer.Option(help="Another stop detector: a folder or hf://org/name.")
     ] = None,
-    compressor: Annotated[
-        str | None, typer.Option(help="Another compressor: a folder or hf://org/name.")
-    ] = None,
+    compressor: _Compressor = None,
     steps: Annotated[int | None, typer.Option(help="Solver steps of a patch, from 1.")] = None,
     cfg: Annotated[float | None, typer.Option(help="Guidance scale; 0 switches it off.")] = None,
     temperature: Annotated[

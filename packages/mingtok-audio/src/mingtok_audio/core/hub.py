@@ -119,10 +119,12 @@ def _from_hub(text: str, kind: str, files: Sequence[str], weights: bool) -> Reso
     fetcher = _Fetcher(repo, revision or None, kind)
     folder = fetcher.need(CONFIG_NAME, MAX_SMALL_BYTES).parent
     for name in files:
-        if name.endswith("?"):
-            fetcher.want(name.rstrip("?"), MAX_SMALL_BYTES)
+        plain = name.rstrip("?")
+        limit = MAX_WEIGHT_BYTES if plain.endswith(".safetensors") else MAX_SMALL_BYTES
+        if plain != name:
+            fetcher.want(plain, limit)
         else:
-            fetcher.need(name, MAX_SMALL_BYTES)
+            fetcher.need(plain, limit)
     fetcher.weights(required=weights)
     return ResolvedSource(folder, f"hf://{repo}", fetcher.revision)
 

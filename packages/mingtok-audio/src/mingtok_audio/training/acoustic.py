@@ -68,6 +68,9 @@ class LossWeights:
     """Of the spectral loss's complex term beside the magnitude's."""
     spectral_power: float = 0.4
     """Exponent of the magnitudes in the spectral loss; smaller hears quiet parts more."""
+    judged: Literal["all", "hidden"] = "all"
+    """"hidden" shows the discriminators only the items whose phase `description` hid: the others
+    have an exact target, and nothing to make up. A batch without one is shown whole."""
 
     @property
     def has_adversary(self) -> bool:
@@ -107,6 +110,8 @@ class AcousticConfig:
             raise ValueError("latents: described and train_decoder: false need a `description`")
         if self.latents == "described" and self.train_encoder:
             raise ValueError("latents: described leaves the encoder out: set train_encoder: false")
+        if self.loss.judged == "hidden" and self.description is None:
+            raise ValueError("loss.judged: hidden needs a `description`, which hides")
         if not (self.train_encoder or self.train_decoder):
             raise ValueError("train_encoder and train_decoder are both false: nothing would learn")
 
@@ -204,6 +209,9 @@ class AcousticTask:
             parts["waveform"] = waveform_loss(output, target)
             total = total + weights.waveform * parts["waveform"]
         if self.adversary is not None:
+            if weights.judged == "hidden" and phased is not None and not phased.all():
+                hidden = ~phased.to(target.device)
+                output, target = output[hidden], target[hidden]
             total = total + self._adversarial(self.adversary, output, target, parts)
         return total, {k: float(v.detach()) for k, v in parts.items()}
 
@@ -226,7 +234,7 @@ class AcousticTask:
         )
 
     def adversary_loss(self) -> Tensor:
-        """The discriminators' hinge loss on the batch that `loss` has just used."""
+        """The discriminators' hinge loss on what `loss` has just shown them."""
         if self.adversary is None or self._pair is None:
             raise RuntimeError("adversary_loss follows loss, with discriminators")
         target, output = self._pair

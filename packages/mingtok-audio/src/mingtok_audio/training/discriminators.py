@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 _SLOPE = 0.1
+_QUIET = 1e-3  # of a waveform whose level is brought to 1
+_POWER, _FAINT = 0.3, 1e-6
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class DiscriminatorConfig:
 
 
 class PeriodDiscriminator(nn.Module):
-    """The waveform as a picture of `period` columns; kernels run along the rows only."""
+    """The waveform, at one level, as a picture of `period` columns; kernels run along the rows
+    only."""
 
     def __init__(self, period: int, channels: Sequence[int]) -> None:
         super().__init__()
@@ -49,13 +52,15 @@ class PeriodDiscriminator(nn.Module):
 
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
         """wav (B, T) -> score map, and the hidden maps for feature matching."""
+        wav = wav / wav.detach().square().mean(dim=-1, keepdim=True).sqrt().clamp_min(_QUIET)
         x = F.pad(wav, (0, -wav.shape[-1] % self.period))[:, None]
         x = x.unflatten(-1, (-1, self.period))
         return _run(self.convs, self.out, x)
 
 
 class SpectrumDiscriminator(nn.Module):
-    """Real and imaginary part of one spectrogram as two channels."""
+    """Real and imaginary part of one spectrogram as two channels, magnitudes to the power 0.3:
+    of plain numbers that lie so far apart it learns very little in a thousand steps."""
 
     def __init__(self, n_fft: int, channels: int) -> None:
         super().__init__()
@@ -78,6 +83,8 @@ class SpectrumDiscriminator(nn.Module):
             return_complex=True,
         )
         x = torch.view_as_real(spectrum).movedim(-1, 1) * self.n_fft**-0.5  # (B, 2, F, K)
+        magnitude = (x.square().sum(dim=1, keepdim=True) + _FAINT).sqrt()
+        x = x * 2 * magnitude ** (_POWER - 1)
         return _run(self.convs, self.out, x)
 
 

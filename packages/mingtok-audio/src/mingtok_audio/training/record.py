@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 # Sums over the steps since the last row, not means.
 _COUNTS = {"skipped"}
+_EVALUATED = "eval/"
 
 
 class Record:
@@ -123,7 +124,10 @@ def spectrogram_png(wav: Any, sample_rate: int, path: Path, title: str) -> None:
 
 
 def curves_png(log: Path, path: Path) -> bool:
-    """Every figure of a `log.jsonl` over its steps, one panel each; False without anything."""
+    """Every figure of a `log.jsonl` over its steps, one panel each; False without anything.
+
+    What an evaluation measured of the same name shares its panel, as dots.
+    """
     series: dict[str, list[tuple[int, float]]] = {}
     for line in log.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -132,13 +136,21 @@ def curves_png(log: Path, path: Path) -> bool:
                 series.setdefault(name, []).append((row["step"], value))
     if not series or not has_matplotlib():
         return False
-    columns = min(3, len(series))
-    rows = -(-len(series) // columns)
+    titles = sorted({name.removeprefix(_EVALUATED) for name in series})
+    columns = min(3, len(titles))
+    rows = -(-len(titles) // columns)
     figure = _figure(4 * columns, 2.6 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, (name, points) in zip(panels, sorted(series.items()), strict=False):
-        axes.plot(*zip(*points, strict=True), linewidth=1)
-        axes.set(title=name, xlabel="step")
+    for title, axes in zip(titles, panels, strict=False):
+        if title in series:
+            axes.plot(*zip(*series[title], strict=True), linewidth=1)
+        if _EVALUATED + title in series:
+            points = zip(*series[_EVALUATED + title], strict=True)
+            axes.plot(*points, "o--", color="tab:orange", markersize=4, linewidth=1, label="eval")
+            axes.legend()
+        axes.set(title=title, xlabel="step")
         axes.grid(alpha=0.3)
+    for axes in panels:  # those that were left over
+        axes.set_axis_off()
     figure.savefig(path, dpi=90)
     return True

@@ -84,8 +84,7 @@ def run_task(
     folder = Path(folder)
     trainer = Trainer(task, config.optim, config.trainer, folder)
     if dry_run:
-        loss, _ = task.loss(0, trainer.generator)
-        logger.info("dry run: loss %.4g", float(loss.detach()))
+        logger.info("dry run: loss %.4g", trainer.first_loss())
         return RunSummary(folder, 0, 0.0, task.skipped, None)
     if trainer.checkpoints.paths() and not resume:
         raise UserError(f"{folder} holds a run already: continue it with --resume, or name another")
@@ -100,8 +99,8 @@ def run_task(
         trainer.run(lambda: end is not None and time.monotonic() > end)
     finally:
         task.batches.close()
+    export(trainer, task, folder / "model")
     if main:
-        export(trainer, task, folder / "model")
         curves_png(folder / "log.jsonl", folder / "curves.png")
         if task.skipped:
             text = "".join(f"{name}\t{reason}\n" for name, reason in task.skipped.items())
@@ -110,6 +109,13 @@ def run_task(
 
 
 def export(trainer: Trainer, task: Any, folder: Path) -> Path:
-    """Write the averaged weights as a model folder that `MingTok.from_pretrained` loads."""
-    with trainer.averaged() as model:
-        return task.save_pretrained(model, folder)
+    """Write the averaged weights as a model folder that `MingTok.from_pretrained` loads.
+
+    All processes call it, the main one writes.
+    """
+    main = trainer.accelerator.is_main_process
+    if main or trainer.sharded:
+        with trainer.averaged() as model:
+            if main:
+                task.save_pretrained(model, folder)
+    return folder

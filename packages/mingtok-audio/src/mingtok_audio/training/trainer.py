@@ -7,6 +7,7 @@ one CPU core and under `accelerate launch`. The other packages train on it too.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import sys
@@ -26,6 +27,7 @@ from mingtok_audio.training.machine import compile_blocks, make_accelerator
 from mingtok_audio.training.optim import build_optimizers, schedule
 from mingtok_audio.training.record import Record
 from mingtok_audio.training.settings import OptimConfig, TrainerConfig
+from mingtok_audio.training.sharding import check_sharding, cut_like, cut_states, whole
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -100,21 +102,24 @@ class Trainer:
         self.accelerator = accelerator
         if hasattr(task, "batches_per_step"):
             task.batches_per_step = config.accumulate * self.accelerator.num_processes  # type: ignore[attr-defined]
-        if str(self.accelerator.distributed_type).endswith("FSDP") and optim.muon_lr is not None:
-            raise UserError("Muon needs whole matrices: set optim.muon_lr to null under FSDP")
+        adversary = getattr(task, "adversary", None) is not None
+        self.sharded = check_sharding(self.accelerator, optim, adversary)
         for part in vars(task).values():
             if isinstance(part, nn.Module):
                 part.to(self.accelerator.device)
+        # A model that is cut cannot be copied, and evaluation is the main process's alone.
+        main = self.accelerator.is_main_process
+        self._whole_model = copy.deepcopy(task.model) if self.sharded and main else None
         if config.compile:
             compile_blocks(task.model)
         self.checkpoints = Checkpoints(self.folder, config.keep_checkpoints)
-        self.record = Record(self.folder, config.tensorboard, self.accelerator.is_main_process)
+        self.record = Record(self.folder, config.tensorboard, main)
         self.step = 0
         self.generator = torch.Generator()
         self._wrapped, self.optimizers = self._prepare(_Step(task), self._optimizers_of(task.model))
         self._adversary: nn.Module | None = None
         self.adversary_optimizers: list[Any] = []
-        if getattr(task, "adversary", None) is not None:
+        if adversary:
             step = _AdversaryStep(task)
             optimizers = build_optimizers(
                 step, lr=optim.adversary_lr, muon_lr=None, betas=(optim.beta1, optim.beta2)
@@ -152,10 +157,12 @@ class Trainer:
         return {k: v.detach() for k, v in state.items()}
 
     def _load(self, state: dict[str, Tensor]) -> None:
-        """Put back what `_state` gave. Raises RuntimeError if it does not fit."""
-        if state.keys() != self._state().keys():
-            differing = sorted(state.keys() ^ self._state().keys())
+        """Put back what `_state` gave, cut or whole. Raises RuntimeError if it does not fit."""
+        present = self._state()
+        if state.keys() != present.keys():
+            differing = sorted(state.keys() ^ present.keys())
             raise RuntimeError(f"other parameters learn: {', '.join(differing[:4])}, ...")
+        state = {name: cut_like(value, present[name]) for name, value in state.items()}
         self.task.model.load_state_dict(state, strict=False)
 
     # --- files -----------------------------------------------------------------------------------
@@ -171,9 +178,9 @@ class Trainer:
                 self._adversary.load_state_dict(tree["adversary"])
             everything = [*self.optimizers, *self.adversary_optimizers]
             for optimizer, state in zip(everything, tree["optimizers"], strict=True):
-                optimizer.load_state_dict(state)
+                optimizer.load_state_dict(cut_states(optimizer, state))
             for name, value in tree["ema"].items():
-                self.ema[name].copy_(value)
+                self.ema[name].copy_(cut_like(value, self.ema[name]))
         except (RuntimeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
@@ -188,7 +195,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint; the previous one stays until the new one is complete."""
-        if self._saved_step == self.step or not self.accelerator.is_main_process:
+        main = self.accelerator.is_main_process
+        if self._saved_step == self.step or not (main or self.sharded):
             return
         everything = [*self.optimizers, *self.adversary_optimizers]
         tree: dict[str, Any] = {
@@ -202,7 +210,10 @@ class Trainer:
         }
         if self._adversary is not None:
             tree["adversary"] = dict(self._adversary.state_dict())
-        self.checkpoints.save(self.step, tree)
+        if self.sharded:
+            tree = whole(tree)
+        if main:
+            self.checkpoints.save(self.step, tree)
         self._saved_step = self.step
 
     # --- the loop --------------------------------------------------------------------------------
@@ -239,16 +250,22 @@ class Trainer:
                 self.record.flush(self.step, self.seconds)
             if self.step % self.config.evaluate_every == 0 or self.step == self.config.max_steps:
                 self._evaluate()
-            if time.monotonic() - last_save > self.config.checkpoint_every_seconds:
+            if self._agreed(time.monotonic() - last_save > self.config.checkpoint_every_seconds):
                 self.save()
                 last_save = time.monotonic()
 
-    def _agreed(self, stop: bool) -> bool:
-        """All processes stop at the same step: the first one decides."""
+    def _agreed(self, answer: bool) -> bool:
+        """All processes stop, or save, at the same step: the first one's clock decides."""
         if self.accelerator.num_processes == 1:
-            return stop
-        flag = torch.tensor([float(stop)], device=self.accelerator.device)
+            return answer
+        flag = torch.tensor([float(answer)], device=self.accelerator.device)
         return bool(self.accelerator.gather(flag)[0])
+
+    @torch.no_grad()
+    def first_loss(self) -> float:
+        """Of the first batch; nothing is learned."""
+        loss, _ = self._wrapped(self._batch_number(0), self.generator)
+        return float(loss.detach())
 
     def train_step(self) -> dict[str, float]:
         """One update: gradients of `accumulate` batches, the guard, the optimisers, the average."""
@@ -345,7 +362,13 @@ class Trainer:
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
-        """The model with the moving average of its weights: what is evaluated and shipped."""
+        """The model with the moving average of its weights: what is evaluated and shipped.
+
+        Where weights are cut, all processes enter, and only the main one may use the model.
+        """
+        if self.sharded:
+            yield self._put_together()
+            return
         model = self.task.model
         trained = {k: v.clone() for k, v in self._state().items()}
         training = model.training
@@ -357,14 +380,22 @@ class Trainer:
             self._load(trained)
             model.train(training)
 
+    def _put_together(self) -> nn.Module:
+        state = whole(self.ema)
+        if self._whole_model is None:
+            return self.task.model
+        self._whole_model.load_state_dict(state, strict=False)
+        return self._whole_model.eval()
+
     def _evaluate(self) -> None:
-        if not self.accelerator.is_main_process:
+        main = self.accelerator.is_main_process
+        if not (main or self.sharded):
             return
         # What is compiled is compiled for training: whole recordings and streams go without.
         eager = torch.compiler.set_stance("force_eager") if self.config.compile else nullcontext()
         with self.averaged() as model, eager:
             folder = self.folder / "samples"
-            figures = self.task.evaluate(model, self.step, folder)
+            figures = self.task.evaluate(model, self.step, folder) if main else {}
         if figures:
             self.record.write(self.step, self.seconds, {f"eval/{k}": v for k, v in figures.items()})
             self.record.samples(self.step, folder)

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mingtok_audio.config import TransformerConfig
+from mingtok_audio.core.components import save_component
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.models.mingtok import MingTok
-from mingtok_audio.plugins import create_compressor
+from mingtok_audio.plugins import create_compressor, load_compressor
 from mingtok_audio.training.acoustic import reconstruct_files
 from mingtok_audio.training.data import Utterances, UtteranceSampler
 from mingtok_audio.training.discriminators import (
@@ -50,6 +51,10 @@ class UnifiedData:
     workers: int = 0
     evaluation: list[str] = field(default_factory=list)
     """Audio files that are reconstructed at every evaluation."""
+    valid: list[Source] = field(default_factory=list)
+    """Held-out recordings whose transcripts the guide is asked for at every evaluation."""
+    valid_batches: int = 8
+    """So many batches of them are asked, the same ones every time."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,9 @@ class UnifiedConfig:
     data: UnifiedData
     guide: str
     """A causal language model for transformers: Hub id or folder."""
+    guide_before: str = ""
+    guide_after: str = ""
+    """What it reads on either side of the audio; special tokens count as such."""
     semantic: TransformerConfig | None = None
     name: str | None = None
     decoder_input: str = "unified"
@@ -82,6 +90,11 @@ class UnifiedConfig:
     do not reach it, so the mel term has no gradient and must be 0."""
     compressor: str = "linear_pooling"
     compressor_options: dict[str, Any] = field(default_factory=dict)
+    init_compressor: str | None = None
+    """A trained compressor (a component folder) in the place of a fresh `compressor`."""
+    train_semantic: bool = True
+    """False lets only what reads the features learn: the compressor, the adapter and the projection
+    to the decoder, which are fresh where everything else was trained before."""
     train_acoustic: bool = False
     """For the ablation: let the encoder and the decoder move too (the paper freezes them)."""
     loss: UnifiedLoss = field(default_factory=UnifiedLoss)
@@ -98,9 +111,12 @@ class UnifiedModel(nn.Module):
         super().__init__()
         self.tokenizer = tokenizer
         width = tokenizer.config.feature_dim or 0
-        self.compressor = create_compressor(
-            config.compressor, in_dim=width, **config.compressor_options
-        )
+        if config.init_compressor is not None:
+            self.compressor = load_compressor(config.init_compressor)
+        else:
+            self.compressor = create_compressor(
+                config.compressor, in_dim=width, **config.compressor_options
+            )
         same = self.compressor.out_dim == guide.width
         self.adapter = nn.Identity() if same else nn.Linear(self.compressor.out_dim, guide.width)
         self.ctc = nn.Linear(width, guide.num_characters + 1) if config.loss.ctc else None
@@ -128,21 +144,16 @@ class UnifiedTask:
                 "decoder_input 'latent' leaves the reconstruction terms without a gradient: set "
                 "loss.mel, loss.adversarial and loss.feature_matching to 0, or use 'unified'"
             )
-        self.guide = Guide(config.guide)
+        self.guide = Guide(config.guide, config.guide_before, config.guide_after)
         rate = tokenizer.config.sample_rate
-        self.sampler = UtteranceSampler(
-            config.data.train,
-            sample_rate=rate,
-            max_seconds=config.data.max_seconds,
-            seed=config.trainer.seed,
-            longest=config.data.longest,
-        )
+        self.sampler = self._sampler(config.data.train, rate)
+        self.valid = self._sampler(config.data.valid, rate) if config.data.valid else None
         self.guide.learn_characters(
             r.text for r in self.sampler.library.recordings if r.text is not None
         )
         self._model = UnifiedModel(tokenizer, config, self.guide)
         tokenizer.requires_grad_(config.train_acoustic)
-        tokenizer.semantic.requires_grad_(True)
+        tokenizer.semantic.requires_grad_(config.train_semantic)
         if tokenizer.feature_proj is not None:
             tokenizer.feature_proj.requires_grad_(True)
         self.mel = MultiScaleMelLoss(rate)
@@ -151,6 +162,15 @@ class UnifiedTask:
         if weights.adversarial or weights.feature_matching:
             self.adversary = Discriminators(config.discriminators)
         self._pair: tuple[Tensor, Tensor] | None = None
+
+    def _sampler(self, sources: list[Source], rate: int) -> UtteranceSampler:
+        return UtteranceSampler(
+            sources,
+            sample_rate=rate,
+            max_seconds=self.config.data.max_seconds,
+            seed=self.config.trainer.seed,
+            longest=self.config.data.longest,
+        )
 
     @property
     def model(self) -> UnifiedModel:
@@ -238,14 +258,43 @@ class UnifiedTask:
 
     @torch.no_grad()
     def evaluate(self, model: Any, step: int, folder: Path) -> dict[str, float]:
-        """Mel distance of whole held-out recordings; writes their reconstructions."""
-        return reconstruct_files(
+        """Mel distance of whole held-out recordings, whose reconstructions it writes; next-token
+        loss and share of tokens that the guide foretells, on held-out transcripts."""
+        figures = reconstruct_files(
             model.tokenizer, self.config.data.evaluation, folder, {"mel": self.mel}
         )
+        if self.valid is None:
+            return figures
+        loss, right, tokens = 0.0, 0, 0
+        for number in range(min(self.config.data.valid_batches, len(self.valid.batches))):
+            logits, targets = self._foretold(model, self.valid.batch(number))
+            loss += float(F.cross_entropy(logits, targets, reduction="sum"))
+            right += int((logits.argmax(dim=-1) == targets).sum())
+            tokens += len(targets)
+        return {**figures, "align": loss / tokens, "accuracy": right / tokens}
+
+    def _foretold(self, model: Any, utterances: Utterances) -> tuple[Tensor, Tensor]:
+        """What the guide expects for the transcripts' tokens, and what is there."""
+        tokenizer = model.tokenizer
+        values = tokenizer.posterior_of(utterances.wav.to(tokenizer.device)).mean
+        frames = -(-utterances.lengths // tokenizer.config.hop_length)
+        patches, counts = model.compressor(tokenizer.features_of(values), frames)
+        return self.guide.predicted(model.adapter(patches), counts, utterances.texts)
 
     def save_pretrained(self, model: Any, folder: Path) -> Path:
-        """Write the tokenizer."""
-        return model.tokenizer.save_pretrained(folder)
+        """Write the tokenizer, and the compressor (without an adapter) as a component inside."""
+        path = model.tokenizer.save_pretrained(folder)
+        save_component(
+            folder / "compressor",
+            model.compressor,
+            slot="compressor",
+            name=self._compressor_name(model.compressor),
+        )
+        return path
+
+    def _compressor_name(self, compressor: Any) -> str:
+        loaded = getattr(compressor, "component_config", None)
+        return self.config.compressor if loaded is None else loaded.name
 
 
 def _padded(pieces: list[Tensor], length: int) -> Tensor:

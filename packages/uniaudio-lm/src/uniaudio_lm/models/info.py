@@ -75,8 +75,18 @@ def _describe_own(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         tensors |= {f"tokenizer.{n}": ("tokenizer", t) for n, t in _tensors(inner).items()}
     pinned = parsed.tokenizer
     more = {} if pinned is None else {"tokenizer": {"id": pinned.id, "sha256": pinned.sha256}}
+    others = _alternatives(folder)
+    more |= {"alternatives": others} if others else {}
     made = _described(folder, "uniaudio", names, _parts(tensors))
     return made | {"name": parsed.name} | more | {"config": dict(config)}
+
+
+def _alternatives(folder: Path) -> dict[str, list[str]]:
+    """Parts that come with the model and can stand in the place of its own, by slot."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.glob("parts/*/*/config.json")):
+        found.setdefault(path.parent.parent.name, []).append(path.parent.name)
+    return found
 
 
 def _described(

@@ -16,7 +16,13 @@ from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.components import PinnedModel, load_component, read_component_config
 from mingtok_audio.core.config import from_dict, load_json
 from mingtok_audio.core.errors import ConfigError, HubError, PluginError, UserError
-from mingtok_audio.core.hub import ResolvedSource, resolve, sha256_of_weights
+from mingtok_audio.core.hub import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    ResolvedSource,
+    resolve,
+    sha256_of_weights,
+)
 from mingtok_audio.core.runtime import select_device, select_dtype
 from mingtok_audio.models.loading import read_config as read_tokenizer_config
 from mingtok_audio.models.reference import implied_zero_rows
@@ -43,6 +49,10 @@ if TYPE_CHECKING:
 TOKENIZER_FOLDER = "tokenizer"
 MODEL_FILES = (TOKENIZER_NAME, f"{SPEAKERS_NAME}?")
 """Fetched from a hub beside the config and the weights; one that ends in "?" may be missing."""
+
+PARTS_FOLDER = "parts"
+"""Of a model folder: `parts/SLOT/NAME` holds a component that was trained for this model, and is
+what the plugin's name stands for in `from_pretrained(..., SLOT=NAME)`."""
 
 logger = logging.getLogger("uniaudio_lm.loading")
 
@@ -80,13 +90,14 @@ def load_model(
     cls: type[UniAudio], name_or_path: str | Path, room: Room, parts: Mapping[str, str | Path]
 ) -> Any:
     """See `UniAudio.from_pretrained`. A `dtype` of None keeps that of the file."""
-    source = resolve(name_or_path, kind="model", builtin=shipped_weights, files=MODEL_FILES)
+    files = (*MODEL_FILES, *_part_files(parts))
+    source = resolve(name_or_path, kind="model", builtin=shipped_weights, files=files)
     main, dtype = select_device(str(room.device)), room.dtype
     if dtype is not None and not isinstance(dtype, torch.dtype):
         dtype = select_dtype(dtype, main)
     config, tokenizer, tensors, placer, zeros = read_source(source)
     own = config
-    config, components = _replace_parts(config, parts)
+    config, components = _replace_parts(config, parts, source.path)
     text = TextTokenizer.from_file(source.path / TOKENIZER_NAME)
     with torch.device("meta"):
         model = cls(config, tokenizer, text)
@@ -211,20 +222,33 @@ def tokenizer_zeros(tokenizer: MingTokConfig) -> list[Place]:
     ]
 
 
+def _part_files(parts: Mapping[str, str | Path]) -> list[str]:
+    """What a hub repository may hold of the parts that are asked for by name."""
+    named = [(slot, part) for slot, part in parts.items() if part in _host_of(slot).names(slot)]
+    return [
+        f"{PARTS_FOLDER}/{slot}/{name}/{file}?"
+        for slot, name in named
+        for file in (CONFIG_NAME, WEIGHTS_NAME)
+    ]
+
+
 def _replace_parts(
-    config: UniAudioConfig, parts: Mapping[str, str | Path]
+    config: UniAudioConfig, parts: Mapping[str, str | Path], folder: Path
 ) -> tuple[UniAudioConfig, dict[str, nn.Module]]:
     """The config with other parts, and those that bring their own weights."""
     components: dict[str, nn.Module] = {}
     changes: dict[str, Any] = {}
     expected = {} if config.tokenizer is None else {"tokenizer": config.tokenizer}
-    for slot, part in parts.items():
-        host = _host_of(slot)
+    for slot, given in parts.items():
+        host, part = _host_of(slot), given
         if isinstance(part, str) and part in host.names(slot):
-            old = getattr(config, slot)
-            if part != old.name:
+            old, own = getattr(config, slot), folder / PARTS_FOLDER / slot / part
+            if part == old.name:
+                continue
+            if not (own / CONFIG_NAME).is_file():
                 changes[slot] = _renamed(host, slot, part, old)
-            continue
+                continue
+            part = own
         source = resolve(part, kind=f"{slot} component", weights=False, known=host.names(slot))
         components[slot] = load_component(host, slot, source.path, expected=expected)
         found = read_component_config(source.path)

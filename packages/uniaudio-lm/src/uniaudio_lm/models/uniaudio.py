@@ -117,8 +117,10 @@ class UniAudio(TaskMethods, nn.Module):
         """Load a folder, "org/name" or "hf://org/name@revision".
 
         Folders in the published layout are recognised by their config. A part can be replaced: by
-        the folder or repository of a trained component, or by the name of a plugin, whose weights
-        are then random (for training; parameter-free parts work at once).
+        the folder or repository of a trained component, or by the name of a plugin. The name takes
+        what the model has in `parts/SLOT/NAME` (nano: `generation_head="dit"`,
+        `compressor="pooling"`), and random weights otherwise (for training; parameter-free
+        parts work at once).
 
         Args:
             device, dtype: of everything; None keeps the dtype of the file.

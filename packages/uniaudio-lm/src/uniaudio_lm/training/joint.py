@@ -71,7 +71,12 @@ class JointTask:
         loss, data = config.loss, config.data
         set_head(lm, cond_dropout=loss.cond_dropout, time_distribution=loss.time_distribution)
         augmentation = data.understanding.augmentation if data.understanding.variants else None
-        self.store = store_of(data.latents, lm.tokenizer, lm.config.latent_dims, augmentation)
+        plans = {task: data.latents.only(task) for task in ("understanding", "generation")}
+        made = {
+            plan: store_of(plan, lm.tokenizer, lm.config.latent_dims, augmentation)
+            for plan in plans.values()
+        }
+        self.stores = {task: made[plan] for task, plan in plans.items()}
         self.corpora = self._read(lm)
         symbols = None
         if data.audio == "phonemes":
@@ -145,10 +150,11 @@ class JointTask:
                 "recorded": recorded,
                 "framed": bool(loss.frames),
             }
-            train = Corpus(task, lm, self.store, seed, **options)
+            store = self.stores["generation" if task is data.generation else "understanding"]
+            train = Corpus(task, lm, store, seed, **options)
             out.train[train.name] = train
             if task.valid:
-                out.valid[train.name] = Corpus(task, lm, self.store, 0, split="valid", **options)
+                out.valid[train.name] = Corpus(task, lm, store, 0, split="valid", **options)
         return out
 
     def _choose(self, lm: UniAudio) -> None:
@@ -170,7 +176,8 @@ class JointTask:
         silent = {
             name: "no transcript" for c in self.corpora.train.values() for name in c.silent
         }  # fmt: skip
-        return {**silent, **self.store.skipped}
+        unread = {n: why for store in self.stores.values() for n, why in store.skipped.items()}
+        return {**silent, **unread}
 
     # --- steps -----------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class LatentStore:
         description: file of the components that the first latents are taught; given, the latents
             are what the encoder would give if it had learned them to perfection, and no others.
         dims: how many of the latents are kept; None keeps all.
+        precision: of the encoder's products, "fp32" or "bf16".
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class LatentStore:
         *,
         description: str | None = None,
         dims: int | None = None,
+        precision: str = "fp32",
     ) -> None:
-        self._tokenizer, self._dims = tokenizer, dims
+        self._tokenizer, self._dims, self._rounded = tokenizer, dims, precision == "bf16"
         self._described = None if description is None else Description.load(description)
         if description is None:
-            name = encoder_hash(tokenizer)
+            name = encoder_hash(tokenizer) + ("-bf16" if self._rounded else "")
         else:
             name = hashlib.sha256(Path(description).read_bytes()).hexdigest()[:16]
         self._folder = Path(folder) / (name if dims is None else f"{name}-{dims}")
@@ -110,7 +112,9 @@ class LatentStore:
             mean = self._described(torch.as_tensor(wav, dtype=torch.float32)[None])[0]
             both = torch.stack((mean, torch.zeros_like(mean)))
         else:
-            posterior = self._tokenizer.encode_posterior(wav, rate)
+            device = self._tokenizer.device.type
+            with torch.autocast(device, torch.bfloat16, enabled=self._rounded):
+                posterior = self._tokenizer.encode_posterior(wav, rate)
             both = torch.stack((posterior.mean[0], posterior.std[0]))
         return both[..., : self._dims].float().cpu().numpy().astype(np.float16)
 
@@ -121,7 +125,7 @@ def store_of(
     """The store that a configuration asks for, of the first `dims` latents."""
     return LatentStore(
         plan.cache, tokenizer, augmentation, plan.memory_gb,
-        description=plan.description, dims=dims,
+        description=plan.description, dims=dims, precision=plan.precision,
     )  # fmt: skip
 
 

@@ -1,0 +1,127 @@
+"""Scripts of `examples/nano` that nothing shipped runs: how the tokenizer begins and is joined."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from mingtok_audio import MingTok
+from mingtok_audio.config import MingTokConfig, TransformerConfig
+from mingtok_audio.core.components import PinnedModel
+from uniaudio_lm import UniAudio
+
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "nano"
+RATE = 16000
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"nano_{name}", FOLDER / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def small(**changes: int) -> MingTok:
+    """A tokenizer of the nano's build, with random weights."""
+    torch.manual_seed(changes.pop("seed", 0))
+    sizes = {"num_layers": 1, "num_heads": 4, "mlp_dim": 64, "window": 8}
+    config = MingTokConfig(
+        latent_dim=48,
+        frame_length=640,
+        head="cartesian",
+        encoder=TransformerConfig(dim=128, **sizes),
+        decoder=TransformerConfig(dim=128, **sizes),
+        semantic=TransformerConfig(dim=32, **sizes),
+    )
+    return MingTok(config).eval()
+
+
+def tones() -> torch.Tensor:
+    """(1, T): a chord below the frequencies that 40 coefficients of 320 reach (1 kHz)."""
+    time = torch.arange(RATE) / RATE
+    parts = (torch.sin(2 * torch.pi * f * time + f) for f in (130.0, 310.0, 620.0))
+    return 0.2 * torch.stack(list(parts)).sum(dim=0)[None] / 3
+
+
+@torch.no_grad()
+def test_the_tokenizer_begins_as_a_transform_codec() -> None:
+    wav = tones()
+
+    def likeness(model: MingTok) -> float:
+        out = model.decode(model.encode(wav, RATE))[:, : wav.shape[1]]
+        both = torch.stack((out[0, 640:-640], wav[0, 640:-640]))
+        return float(torch.corrcoef(both)[0, 1])
+
+    model = small()
+    before = abs(likeness(model))
+    script("start").transform_codec(model, 8, torch.full((320,), 0.5, dtype=torch.float64))
+    assert likeness(model) > 0.9 > before
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of three tokenizers that share a projection of the latents, and one that does not."""
+    folder = tmp_path_factory.mktemp("parts")
+    models = {name: small(seed=i) for i, name in enumerate(("encoder", "decoder", "ears"))}
+    for model in models.values():
+        model.latent_proj.load_state_dict(models["encoder"].latent_proj.state_dict())
+    models["stranger"] = small(seed=9)
+    return {name: model.save_pretrained(folder / name) for name, model in models.items()}
+
+
+def test_joining_takes_each_part_from_its_own_run(joined: dict[str, Path]) -> None:
+    made = {name: MingTok.from_pretrained(path) for name, path in joined.items()}
+    whole = script("assemble").assemble(made["encoder"], made["decoder"], made["ears"])
+    owners = {"encoder": "encoder", "decoder": "decoder", "semantic": "ears"}
+    for name, value in whole.state_dict().items():
+        source = made[owners.get(name.partition(".")[0], "encoder")]
+        assert torch.equal(value, source.state_dict()[name]), name
+    with pytest.raises(SystemExit, match="decoder has moved it"):
+        script("assemble").assemble(made["encoder"], made["stranger"], made["ears"])
+
+
+def test_an_aligner_is_pinned_again_to_the_same_latents_only(
+    joined: dict[str, Path], tmp_path: Path
+) -> None:
+    repin = script("assemble").repin
+    old, other = (MingTok.from_pretrained(joined[name]) for name in ("encoder", "stranger"))
+    pin = PinnedModel("old", old.model_hash)
+    config = {"options": {}, "trained_with": {"tokenizer": {"id": pin.id, "sha256": pin.sha256}}}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    with pytest.raises(SystemExit, match="other latents"):
+        repin(tmp_path, other, old)
+    with pytest.raises(SystemExit, match="another tokenizer"):
+        repin(tmp_path, other, other)
+    assert json.loads(path.read_text()) == config
+    voiced = MingTok.from_pretrained(joined["encoder"])
+    with torch.no_grad():
+        for parameter in voiced.decoder.parameters():
+            parameter.add_(0.1)
+    changed = MingTok.from_pretrained(voiced.save_pretrained(tmp_path / "voiced"))
+    repin(tmp_path, changed, old)
+    found = json.loads(path.read_text())["trained_with"]["tokenizer"]["sha256"]
+    assert found == changed.model_hash != old.model_hash
+
+
+def test_a_language_model_gets_another_tokenizer_around_its_ears() -> None:
+    model = UniAudio.from_pretrained("nano")
+    trained = MingTok.from_pretrained("nano")
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(0.01)
+    ears = model.tokenizer.get_submodule("semantic")
+    before = {k: v.clone() for k, v in ears.state_dict().items()}
+    script("initial_lm").give_tokenizer(model.tokenizer, trained)
+    for name, value in model.tokenizer.state_dict().items():
+        if not name.startswith("semantic."):
+            assert torch.equal(value, trained.state_dict()[name]), name
+    assert all(torch.equal(v, before[k]) for k, v in ears.state_dict().items())
