@@ -16,7 +16,7 @@ from PIL import Image, ImageColor
 
 from mingtok_audio.training.record import curves_png
 
-LIMIT = 40_000
+LIMIT = 50_000
 """Bytes that a picture in the repository may take."""
 _PALETTE = (
     "#ffffff", "#e3e3e3", "#aaaaaa", "#666666", "#000000",

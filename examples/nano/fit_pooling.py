@@ -35,14 +35,14 @@ def recordings(data: Path, split: str, share: float = 1.0) -> list[Recording]:
 
 @torch.no_grad()
 def seen(model: UniAudio, part: LinearPoolingCompressor, items: list[Recording]) -> list[Tensor]:
-    """What the linear layer gets, averaged over each patch (N, H + 1), and what is wanted (N, D)."""
+    """What the linear layer gets, averaged over each patch (N, H + 1), and its answer (N, D)."""
     inputs, wanted = [], []
     for item in items:
         wav = item.load(model.tokenizer.config.sample_rate)
         values = model.tokenizer.encode(wav, model.tokenizer.config.sample_rate).values
         features = model.audio_features(values[..., : model.latent_dims])
         normed = part.final_layer.norm_final(features)
-        frames, valid, _ = split_patches(normed, None, part.patch_size, True)
+        frames, *_ = split_patches(normed, None, part.patch_size, True)
         patches = model.adapter(model.compressor(features)[0])[0, : frames.shape[1]]
         if frames.shape[1]:
             mean = frames[0].mean(dim=1)

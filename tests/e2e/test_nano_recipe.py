@@ -29,17 +29,20 @@ def script(name: str) -> ModuleType:
     return module
 
 
-def small(**changes: int) -> MingTok:
+def small(seed: int = 0) -> MingTok:
     """A tokenizer of the nano's build, with random weights."""
-    torch.manual_seed(changes.pop("seed", 0))
-    sizes = {"num_layers": 1, "num_heads": 4, "mlp_dim": 64, "window": 8}
+    torch.manual_seed(seed)
+
+    def transformer(dim: int) -> TransformerConfig:
+        return TransformerConfig(dim=dim, num_layers=1, num_heads=4, mlp_dim=64, window=8)
+
     config = MingTokConfig(
         latent_dim=48,
         frame_length=640,
         head="cartesian",
-        encoder=TransformerConfig(dim=128, **sizes),
-        decoder=TransformerConfig(dim=128, **sizes),
-        semantic=TransformerConfig(dim=32, **sizes),
+        encoder=transformer(128),
+        decoder=transformer(128),
+        semantic=transformer(32),
     )
     return MingTok(config).eval()
 
