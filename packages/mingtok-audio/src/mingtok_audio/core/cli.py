@@ -130,6 +130,7 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> NoReturn:
     rest = [a for a in given[:cut] if a not in _GLOBAL_FLAGS] + given[cut:]
     setup_logging(log_json=log_json, debug=debug)
     _end_by_exception_on_sigterm()
+    code = 0
     try:
         code = _call(app, rest, debug)
         # Output that cannot be written shows when the buffer is emptied: here, not at shutdown.
@@ -137,7 +138,8 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         code = _broken_pipe()
     except OSError as error:
-        code = _report(f"cannot write to standard output: {os_reason(error)}")
+        # What could not be written is still in the buffer: a command that failed has said why.
+        code = code or _report(f"cannot write to standard output: {os_reason(error)}")
         _silence_stdout()
     sys.exit(code)
 
