@@ -178,7 +178,8 @@ def test_a_full_disk_behind_stdout(script: Path, unbuffered: str) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(
             [sys.executable, str(script), "do", "json"],
-            env={**os.environ, "PYTHONUNBUFFERED": unbuffered}, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 2 and "no space left" in done.stderr and done.stderr.count("\n") == 1
 
