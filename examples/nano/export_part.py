@@ -18,7 +18,7 @@ from mingtok_audio.core.compact import compacted
 from mingtok_audio.core.components import save_component
 from mingtok_audio.core.hub import WEIGHTS_NAME, save_tensors
 from uniaudio_lm import UniAudio
-from uniaudio_lm.models.loading import PARTS_FOLDER
+from uniaudio_lm.weights import PARTS_FOLDER
 
 ROUNDING = 0.03
 """Of a matrix's deviation, that 8 bits may move it."""

@@ -309,3 +309,14 @@ def test_a_plugin_name_takes_the_part_that_comes_with_the_model(
     same = UniAudio.from_pretrained(folder, generation_head=model.config.generation_head.name)
     own = model.generation_head.state_dict()
     assert all(torch.equal(v, own[k]) for k, v in same.generation_head.state_dict().items())
+
+
+def test_a_name_without_weights_is_told_what_there_is(caplog: pytest.LogCaptureFixture) -> None:
+    UniAudio.from_pretrained("nano", compressor="linear_pooling")
+    assert "random weights" in caplog.text and "comes with this model: pooling" in caplog.text
+
+
+def test_info_of_nano_is_of_the_language_model() -> None:
+    (found,) = describe(["nano"])
+    assert found["model_type"] == "uniaudio" and found["tokenizer"]["id"].startswith("nano")
+    assert found["alternatives"] == {"compressor": ["pooling"], "generation_head": ["dit"]}

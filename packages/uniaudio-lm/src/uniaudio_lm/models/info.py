@@ -18,6 +18,7 @@ from mingtok_audio.core.hub import (
 )
 from mingtok_audio.core.weights import SCALE_SUFFIX
 from uniaudio_lm.config import PartConfig, UniAudioConfig
+from uniaudio_lm.weights import NEWEST_NANO, PARTS_FOLDER, shipped_folder
 
 PARTS = {
     "model": "backbone",
@@ -35,21 +36,23 @@ def is_published(config: Any) -> bool:
 
 
 def describe(inputs: Sequence[str]) -> list[dict[str, Any]]:
-    """A description of each input; see `mingtok_audio.commands.info.describe`.
+    """A description of each input; see `mingtok_audio.commands.info.describe`. "nano" is the
+    language model here, as for every command of this package; it names its tokenizer.
 
     Raises:
         UserError: in one line, for the first that cannot be described.
     """
     found: list[dict[str, Any]] = []
     for given in inputs:
-        config_path = Path(given) / "config.json"
+        folder = shipped_folder() if given in ("nano", NEWEST_NANO) else Path(given)
+        config_path = folder / "config.json"
         if config_path.is_file():
             config = load_json(config_path)
             if is_published(config):
-                found.append(_describe_published(Path(given), config))
+                found.append(_describe_published(folder, config))
                 continue
             if isinstance(config, Mapping) and config.get("model_type") == "uniaudio":
-                found.append(_describe_own(Path(given), config))
+                found.append(_describe_own(folder, config))
                 continue
         found += describe_any([given])
     return found
@@ -84,7 +87,7 @@ def _describe_own(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 def _alternatives(folder: Path) -> dict[str, list[str]]:
     """Parts that come with the model and can stand in the place of its own, by slot."""
     found: dict[str, list[str]] = {}
-    for path in sorted(folder.glob("parts/*/*/config.json")):
+    for path in sorted(folder.glob(f"{PARTS_FOLDER}/*/*/config.json")):
         found.setdefault(path.parent.parent.name, []).append(path.parent.name)
     return found
 

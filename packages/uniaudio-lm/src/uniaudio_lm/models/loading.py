@@ -40,7 +40,7 @@ from uniaudio_lm.models.reference import Place, model_place, published_config
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.speakers import SPEAKERS_NAME
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME, TextTokenizer
-from uniaudio_lm.weights import NEWEST_NANO, shipped_folder
+from uniaudio_lm.weights import NEWEST_NANO, PARTS_FOLDER, shipped_folder
 
 if TYPE_CHECKING:
     from mingtok_audio.core.plugins import PluginHost
@@ -49,10 +49,6 @@ if TYPE_CHECKING:
 TOKENIZER_FOLDER = "tokenizer"
 MODEL_FILES = (TOKENIZER_NAME, f"{SPEAKERS_NAME}?")
 """Fetched from a hub beside the config and the weights; one that ends in "?" may be missing."""
-
-PARTS_FOLDER = "parts"
-"""Of a model folder: `parts/SLOT/NAME` holds a component that was trained for this model, and is
-what the plugin's name stands for in `from_pretrained(..., SLOT=NAME)`."""
 
 logger = logging.getLogger("uniaudio_lm.loading")
 
@@ -102,7 +98,7 @@ def load_model(
     with torch.device("meta"):
         model = cls(config, tokenizer, text)
         before = cls(own, tokenizer) if config != own else model
-    given = _place_components(model, before, components, parts)
+    given = _place_components(model, before, components, parts, source.path)
     _fill(model, tensors, placer, zeros, given, main, dtype, room)
     for slot in given:  # what came from elsewhere
         model.get_submodule(slot).to(device=main, dtype=dtype)
@@ -273,6 +269,7 @@ def _place_components(
     before: UniAudio,
     components: Mapping[str, nn.Module],
     parts: Mapping[str, str | Path],
+    folder: Path,
 ) -> list[str]:
     """Put parts with weights of their own in place. Returns the prefixes whose weights the model's
     files are not asked for."""
@@ -293,7 +290,12 @@ def _place_components(
             _materialize(built)
             given.append(slot)
             if next(built.parameters(), None) is not None:
-                logger.warning("the %s '%s' has random weights: train it", slot, parts[slot])
+                own = (folder / PARTS_FOLDER / slot).glob("*/config.json")
+                there = ", ".join(sorted(path.parent.name for path in own))
+                logger.warning(
+                    "the %s '%s' has random weights: train it%s", slot, parts[slot],
+                    f", or take what comes with this model: {there}" if there else "",
+                )  # fmt: skip
     if "compressor" in given:
         given.append("adapter")
         if next(model.adapter.parameters(), None) is not None:

@@ -6,6 +6,9 @@ from importlib import resources
 from pathlib import Path
 
 NEWEST_NANO = "nano-v2"
+PARTS_FOLDER = "parts"
+"""Of a model folder: `parts/SLOT/NAME` holds a component that was trained for this model, and is
+what the plugin's name stands for in `from_pretrained(..., SLOT=NAME)`."""
 
 
 def shipped_folder() -> Path:
