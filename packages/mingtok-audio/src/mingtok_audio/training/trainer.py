@@ -250,12 +250,13 @@ class Trainer:
                 self.record.flush(self.step, self.seconds)
             if self.step % self.config.evaluate_every == 0 or self.step == self.config.max_steps:
                 self._evaluate()
-            if self._agreed(time.monotonic() - last_save > self.config.checkpoint_every_seconds):
+            due = time.monotonic() - last_save > self.config.checkpoint_every_seconds
+            if self._agreed(due) if self.sharded else due:
                 self.save()
                 last_save = time.monotonic()
 
     def _agreed(self, answer: bool) -> bool:
-        """All processes stop, or save, at the same step: the first one's clock decides."""
+        """All processes stop (and save cut weights) at the same step: the first one decides."""
         if self.accelerator.num_processes == 1:
             return answer
         flag = torch.tensor([float(answer)], device=self.accelerator.device)
