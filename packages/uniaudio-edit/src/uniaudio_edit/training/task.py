@@ -64,7 +64,7 @@ class EditTask:
         loss = config.loss
         set_head(lm, cond_dropout=loss.cond_dropout, time_distribution=loss.time_distribution)
         data = config.data
-        self.store = store_of(data.latents, lm.tokenizer, lm.config.latent_dims)
+        self.store = store_of(data.latents.only("generation"), lm.tokenizer, lm.config.latent_dims)
         self.train_pairs = self._corpus(lm, data.train, config.trainer.seed)
         self.valid_pairs = self._corpus(lm, data.valid, 0) if data.valid else None
         self._model = EditModel(lm)

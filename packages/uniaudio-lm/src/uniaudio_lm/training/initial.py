@@ -122,7 +122,7 @@ def fresh_model(plan: FreshModel, config: JointConfig) -> UniAudio:
     torch.manual_seed(config.trainer.seed)
     mean, std = (None, None)
     if plan.normalize_latents:
-        store = store_of(data.latents, tokenizer, plan.latent_dims)
+        store = store_of(data.latents.only("generation"), tokenizer, plan.latent_dims)
         mean, std = (values[: plan.latent_dims] for values in measure(store, items))
     made_config = UniAudioConfig(
         backbone=with_vocabulary(plan.backbone, text.vocab_size),
