@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -16,17 +15,8 @@ from mingtok_audio.config import MingTokConfig, TransformerConfig
 from mingtok_audio.core.components import PinnedModel
 from uniaudio_lm import UniAudio
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "nano"
+Script = Callable[[str], ModuleType]
 RATE = 16000
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"nano_{name}", FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def small(seed: int = 0) -> MingTok:
@@ -55,7 +45,7 @@ def tones() -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_the_tokenizer_begins_as_a_transform_codec() -> None:
+def test_the_tokenizer_begins_as_a_transform_codec(script: Script) -> None:
     wav = tones()
 
     def likeness(model: MingTok) -> float:
@@ -80,7 +70,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: model.save_pretrained(folder / name) for name, model in models.items()}
 
 
-def test_joining_takes_each_part_from_its_own_run(joined: dict[str, Path]) -> None:
+def test_joining_takes_each_part_from_its_own_run(joined: dict[str, Path], script: Script) -> None:
     made = {name: MingTok.from_pretrained(path) for name, path in joined.items()}
     whole = script("assemble").assemble(made["encoder"], made["decoder"], made["ears"])
     owners = {"encoder": "encoder", "decoder": "decoder", "semantic": "ears"}
@@ -92,7 +82,7 @@ def test_joining_takes_each_part_from_its_own_run(joined: dict[str, Path]) -> No
 
 
 def test_an_aligner_is_pinned_again_to_the_same_latents_only(
-    joined: dict[str, Path], tmp_path: Path
+    joined: dict[str, Path], tmp_path: Path, script: Script
 ) -> None:
     repin = script("assemble").repin
     old, other = (MingTok.from_pretrained(joined[name]) for name in ("encoder", "stranger"))
@@ -115,7 +105,7 @@ def test_an_aligner_is_pinned_again_to_the_same_latents_only(
     assert found == changed.model_hash != old.model_hash
 
 
-def test_a_language_model_gets_another_tokenizer_around_its_ears() -> None:
+def test_a_language_model_gets_another_tokenizer_around_its_ears(script: Script) -> None:
     model = UniAudio.from_pretrained("nano")
     trained = MingTok.from_pretrained("nano")
     with torch.no_grad():

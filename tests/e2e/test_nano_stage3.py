@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,20 +14,12 @@ from mingtok_audio.training.stages import load_config
 from uniaudio_lm.backbones.dense import DenseTransformer
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "nano"
+Script = Callable[[str], ModuleType]
 RUNS = sorted(FOLDER.glob("unified*.yaml"))
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"nano_{name}", FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("kv_heads", [None, 1])
-def test_the_dense_backbone_is_a_llama(kv_heads: int | None) -> None:
+def test_the_dense_backbone_is_a_llama(kv_heads: int | None, script: Script) -> None:
     pytest.importorskip("transformers")
     guide = script("guide")
     torch.manual_seed(0)
@@ -50,7 +41,7 @@ def test_the_ablations_differ_in_what_they_say(path: Path) -> None:
     assert path.stem.endswith("readers") or config.trainer == paper.trainer
 
 
-def test_curves_of_a_log(tmp_path: Path) -> None:
+def test_curves_of_a_log(tmp_path: Path, script: Script) -> None:
     pytest.importorskip("matplotlib")
     image = pytest.importorskip("PIL.Image")
     curves = script("curves")
