@@ -1,9 +1,9 @@
 """The int8 graph of Kokoro-82M as three graphs, of which the middle one can run in bfloat16.
 
 As it comes, the graph quantises its inputs at every convolution: 0.65 of real time on one thread.
-Its vocoder's convolutions are four fifths of that, and in bfloat16 (OpenVINO, where the CPU has
-tiles) they take a third; the harmonic source before them and the inverse STFT behind them count
-phases and stay in float32. Weights become float32, inputs are not quantised any more.
+In float32 it takes as long, seven eighths of it in the vocoder, which takes less than half of that
+in bfloat16 (OpenVINO, where the CPU has tiles); the harmonic source before it and the inverse STFT
+behind it count phases and stay in float32. Weights become float32, nothing is quantised any more.
 """
 
 from __future__ import annotations
