@@ -26,6 +26,8 @@ class PipEnvironment:
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         left_out = ("PYTHONPATH", "VIRTUAL_ENV", "UNIAUDIO_DISABLE_PLUGINS")
         environment = {k: v for k, v in os.environ.items() if k not in left_out}
+        # A module that a test changes twice within a second would be read from its bytecode.
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
         return subprocess.run(
             [str(self.python), *arguments],
             capture_output=True,
