@@ -157,7 +157,7 @@ def whole_steps(ours: UniAudio, theirs: PublishedStep, repeats: int) -> dict[str
 
     def jobs(count: int):
         made = [tts.make_job(ours, TEXT, None, seed) for seed in range(count)]
-        sampling = tts.sampling_of(ours, None, None, None)
+        sampling = tts.sampling_of(ours)
         pieces = tts.run_jobs(ours, made, sampling)
         return lambda: [next(pieces) for _ in range(count)]
 

@@ -254,6 +254,16 @@ def test_the_model_judges_recognition_length_and_ending(model: UniAudio) -> None
     assert judge(take(reason="max_length")) < right
     assert judge(take(seconds=0.1)) < right
     assert judge(take(text="something else")) < right - 0.5
+
+    # Without a transcriber the model says how likely the words are, or for long ones what it hears.
+    said = model.transcribe(wav, 16000).text
+    own = ModelJudge(model)
+    likely = float(np.exp(model.log_likelihood(wav, 16000, said)))
+    assert own(take(text=said)) == pytest.approx(0.5 + likely, abs=1e-4)
+    assert own(take(text="something else")) < own(take(text=said))
+    long = np.tile(wav, 62)
+    heard = model.transcribe(long, 16000).text
+    assert own(Take(wav, 16000, "nine", long, heard, wav, "stop", 0.5)) == pytest.approx(1.5)
     assert error_rate("A nine, b", "a nine b") == 0
     assert error_rate("", "ab") == 1 and error_rate("abc", "ab") == 0.5
 

@@ -61,6 +61,45 @@ def test_streams_join_to_the_whole_and_seeds_decide(model: UniAudio) -> None:
     assert not torch.equal(model.synthesize("hello", seed=6, **QUICK).wav, whole.wav)
 
 
+def test_the_likeliest_text_is_the_one_that_greedy_decoding_writes(model: UniAudio) -> None:
+    wav = noise(2.0, 24000)
+    said = model.transcribe(wav, 24000, language="Canton", beams=1).text
+    own = model.log_likelihood(wav, 24000, said, "Canton")
+    assert own <= 0 and own == model.log_likelihood(wav, 24000, f" {said}\n", "Canton")
+    for other in ("another text", said + " more"):
+        assert model.log_likelihood(wav, 24000, other, "Canton") < own
+    assert np.isfinite(model.log_likelihood(wav, 24000, said))
+    with pytest.raises(UserError, match="empty"):
+        model.log_likelihood(wav, 24000, " ")
+    with pytest.raises(UserError, match="at most 30 s"):
+        model.log_likelihood(noise(31), 16000, "text")
+    with pytest.raises(AudioError):
+        model.log_likelihood(torch.zeros(0), 16000, "text")
+
+
+def test_the_noise_that_patches_begin_as_has_a_scale(
+    model: UniAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = {**QUICK, "temperature": 0.0}
+
+    def said(seed: int, **options: float) -> torch.Tensor:
+        return model.synthesize("hello", seed=seed, **still, **options).wav
+
+    assert torch.equal(said(5), said(5, noise_scale=1.0))
+    silent = said(5, noise_scale=0.0)
+    assert torch.equal(silent, said(6, noise_scale=0.0)) and not torch.equal(silent, said(5))
+    assert not torch.equal(said(5, noise_scale=0.5), said(6, noise_scale=0.5))
+    batch = model.synthesize_batch(["hello"], seeds=[5], **still, noise_scale=0.0)
+    assert torch.allclose(batch[0].wav, silent, atol=1e-5)
+    monkeypatch.setattr(model, "config", dataclasses.replace(model.config, noise_scale=0.0))
+    assert torch.equal(said(7), silent)
+    for bad in (-0.1, 2.5, float("nan")):
+        with pytest.raises(UserError, match="noise scale"):
+            said(5, noise_scale=bad)
+        with pytest.raises(ValueError, match="noise_scale"):
+            dataclasses.replace(model.config, noise_scale=bad)
+
+
 def test_recognition_is_deterministic_and_takes_any_length(model: UniAudio) -> None:
     wav = noise(2.0, 24000)
     first = model.transcribe(wav, 24000, language="Canton", hotwords=["Quinn"])

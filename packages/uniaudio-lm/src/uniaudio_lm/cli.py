@@ -233,6 +233,10 @@ def tts(
     temperature: Annotated[
         float | None, typer.Option(help="Of the noise between steps; 0 has none.")
     ] = None,
+    noise_scale: Annotated[
+        float | None,
+        typer.Option(help="Of the noise that a patch begins as; less varies less."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
     stream: Annotated[
         bool, typer.Option("--stream", help="Write a wav that can be played while it grows.")
@@ -259,7 +263,9 @@ def tts(
         model, device, dtype, head, stop, compressor, normalizer, device_map=device_map,
         max_memory=max_memory, quantize=quantize,
     )  # fmt: skip
-    work = Speaking(choice, voice, voice_text, speaker, language, steps, cfg, temperature, seed)
+    work = Speaking(
+        choice, voice, voice_text, speaker, language, steps, cfg, temperature, noise_scale, seed
+    )
     run_tts(
         texts, output, work, stream=stream, lines=lines, as_json=as_json, workers=workers,
         batch=batch_size, force=force,

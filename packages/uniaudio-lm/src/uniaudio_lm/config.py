@@ -12,6 +12,7 @@ from typing import Any, Literal
 from mingtok_audio.core.components import PinnedModel
 
 FORMAT_VERSION = 1
+MAX_NOISE_SCALE = 2.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class UniAudioConfig:
         piece_seconds: about how much speech is said at once; longer texts are cut at sentences.
             What a model was trained on is a good choice.
         num_steps, cfg_scale, temperature: what the head samples with by default.
+        noise_scale: of the noise that a patch begins as; 1 is what the head was trained with. Less
+            gives less varied and often clearer speech (not in the paper).
         beams: texts that recognition follows at once (`beam_search`); 1 takes the likeliest token.
         hotword_boost: what a hotword's every token adds to a text's log-probability; 0 leaves
             hotwords to the prompt alone (published).
@@ -66,6 +69,7 @@ class UniAudioConfig:
     num_steps: int = 10
     cfg_scale: float = 2.0
     temperature: float = 0.0
+    noise_scale: float = 1.0
     beams: int = 1
     hotword_boost: float = 0.0
     name: str = "uniaudio"
@@ -88,6 +92,8 @@ class UniAudioConfig:
             raise ValueError("beams is from 1 to 64, hotword_boost cannot be negative")
         if self.temperature < 0:
             raise ValueError("temperature cannot be negative")
+        if not 0 <= self.noise_scale <= MAX_NOISE_SCALE:
+            raise ValueError(f"noise_scale is from 0 to {MAX_NOISE_SCALE:g}")
         if (self.latent_mean is None) != (self.latent_std is None):
             raise ValueError("latent_mean and latent_std go together")
         if self.latent_std is not None and min(self.latent_std) <= 0:

@@ -110,11 +110,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How patches are sampled; see `GenerationHead.sample`."""
+    """How patches are sampled; see `GenerationHead.sample`. `noise_scale` is of `init_noise`."""
 
     num_steps: int = 10
     cfg_scale: float = 2.0
     temperature: float = 0.0
+    noise_scale: float = 1.0
 
 
 @dataclass
@@ -314,7 +315,7 @@ def _audio_step(  # noqa: PLR0917
         if noise is None:
             raise UserError("an item that speaks needs noise: give it a generator")
         initial, per_step = noise.draw(shape, sampling.num_steps, sampling.temperature)
-        first.append(initial)
+        first.append(initial * sampling.noise_scale)
         if per_step is not None:
             steps.append(per_step)
     sampled = model.generation_head.sample(

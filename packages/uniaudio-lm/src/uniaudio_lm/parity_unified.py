@@ -124,7 +124,7 @@ def _recognition(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Te
 def _recorded(model: UniAudio, inputs: Tensors) -> tuple[RecordedNoise, Sampling]:
     initial = inputs["init_noise_bct"][:, 0].transpose(1, 2)  # (P, d, p) -> (P, p, d)
     config = model.config
-    sampling = Sampling(config.num_steps, config.cfg_scale, config.temperature)
+    sampling = Sampling(config.num_steps, config.cfg_scale, config.temperature, config.noise_scale)
     return RecordedNoise(initial, inputs["step_noise"][:, :, 0]), sampling
 
 

@@ -1,45 +1,57 @@
-"""Which take of new words is kept: what a model recognises in it, and how alike the voices are.
+"""Which take of new words is kept: how well it is understood, and how alike the voices are.
 
 The model that speaks also judges: never the judge that scores results. Axes: T samples, H features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from uniaudio_edit.parsers.units import Text
-from uniaudio_edit.parts import Take
+from uniaudio_edit.parts import Take, Transcriber
 
 if TYPE_CHECKING:
     from uniaudio_lm import UniAudio
 
 _SIMILARITY, _LENGTH, _UNENDED = 0.5, 0.25, 0.25
+_LONGEST = 30.0  # seconds that a likelihood is of
 
 
 class ModelJudge:
-    """Recognition in context (0 to 1), half the likeness of the voices, and less for takes that
-    are much too long or short, or that the model did not end by itself.
+    """How well a take is understood in context (0 to 1), half the likeness of the voices, and less
+    for takes that are much too long or short, or that the model did not end by itself.
+
+    Understood is how likely the model finds the words that are wanted: its likeliest text (letters
+    that differ from them) tells takes apart only where it errs seldom. A transcriber that is given
+    has nothing but a text to say, and is believed in the model's place.
 
     Args:
         model: whose features tell voices apart.
-        recognize: (T,) samples and their rate to text.
+        transcriber: (T,) samples and their rate to text; None asks the model.
     """
 
-    def __init__(self, model: UniAudio, recognize: Callable[[np.ndarray, int], str]) -> None:
+    def __init__(self, model: UniAudio, transcriber: Transcriber | None = None) -> None:
         self._model = model
-        self._recognize = recognize
+        self._transcriber = transcriber
 
     def __call__(self, take: Take) -> float:
         """More is better."""
-        heard = self._recognize(take.excerpt.astype(np.float32), take.sample_rate)
-        score = 1.0 - min(1.0, error_rate(heard, take.excerpt_text))
-        score += _SIMILARITY * self._similarity(take)
+        score = self._understood(take) + _SIMILARITY * self._similarity(take)
         seconds = max(len(take.wav) / take.sample_rate, 1e-3)
         score -= _LENGTH * min(2.0, abs(float(np.log(seconds / max(take.expected_seconds, 0.05)))))
         return score - (_UNENDED if take.stop_reason != "stop" else 0.0)
+
+    def _understood(self, take: Take) -> float:
+        excerpt, rate = take.excerpt.astype(np.float32), take.sample_rate
+        if self._transcriber is not None:
+            heard = str(self._transcriber(excerpt, rate))
+        elif len(excerpt) <= _LONGEST * rate:
+            return float(np.exp(self._model.log_likelihood(excerpt, rate, take.excerpt_text)))
+        else:
+            heard = self._model.transcribe(excerpt, rate).text
+        return 1.0 - min(1.0, error_rate(heard, take.excerpt_text))
 
     def _similarity(self, take: Take) -> float:
         """Cosine of the means of what the model hears in the take and in the voice."""

@@ -119,7 +119,7 @@ class LmBackend(EditBackend):
         return edit(
             model, wav, rate, published_prompt(instruction), use_cot=use_cot, seed=draws.seed,
             noise=draws.noise, posterior_noise=draws.posterior_noise,
-            sampling=sampling_of(model, None, None, None),
+            sampling=sampling_of(model),
         )  # fmt: skip
 
 

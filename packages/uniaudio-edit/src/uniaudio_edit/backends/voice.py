@@ -111,7 +111,7 @@ def speak(request: EditRequest, op: Operation) -> Spoken:
         raise UserError(
             f"the model made no sound for '{op.new}' in {count} takes; try another seed"
         )
-    judge = request.parts.judge or ModelJudge(model, request.parts.recognize)
+    judge = request.parts.judge or ModelJudge(model, request.parts.transcriber)
     scores = [float(judge(take)) for take in takes]
     best = max(range(len(takes)), key=lambda n: scores[n] if np.isfinite(scores[n]) else -np.inf)
     note = f"'{op.new}': take {best + 1} of {len(takes)} kept (judged {scores[best]:.2f})"

@@ -48,6 +48,7 @@ class Speaking:
     steps: int | None = None
     cfg: float | None = None
     temperature: float | None = None
+    noise_scale: float | None = None
     seed: int = 0
 
     def load(self) -> UniAudio:
@@ -78,7 +79,7 @@ class Speaking:
                 results[i] = failed(task, error)
         places = list(jobs)
         outputs = {i: _Output(tasks[i], model.tokenizer.config.sample_rate) for i in places}
-        sampling = sampling_of(model, self.steps, self.cfg, self.temperature)
+        sampling = sampling_of(model, self.steps, self.cfg, self.temperature, self.noise_scale)
         try:
             if places:
                 for at, wav in run_jobs(model, list(jobs.values()), sampling):
@@ -217,6 +218,7 @@ def _run_one(text: Text, output: str, work: Speaking, stream: bool, as_json: boo
     speech = model.synthesize_stream(
         text.text, work.find_voice(model), seed=work.seed, language=work.language,
         num_steps=work.steps, cfg_scale=work.cfg, temperature=work.temperature,
+        noise_scale=work.noise_scale,
     )  # fmt: skip
     samples, first = 0, 0.0
     with open_sink(output, speech.sample_rate, stream) as sink:

@@ -214,6 +214,7 @@ class UniAudio(TaskMethods, nn.Module):
         num_steps: int | None = None,
         cfg_scale: float | None = None,
         temperature: float | None = None,
+        noise_scale: float | None = None,
     ) -> EditedSpeech:
         """Change a recording (T,) as an instruction says, and make the whole of it anew.
 
@@ -221,7 +222,7 @@ class UniAudio(TaskMethods, nn.Module):
             instruction: the sentence that the model was trained with, taken as it stands.
             use_cot: let the model write the new text first: for edits of words. False for edits
                 of the sound.
-            seed, num_steps, cfg_scale, temperature: as for `synthesize_stream`.
+            seed, num_steps, cfg_scale, temperature, noise_scale: as for `synthesize_stream`.
 
         Raises:
             UserError: (`AudioError`) an empty instruction, a recording that cannot be edited, or a
@@ -230,7 +231,7 @@ class UniAudio(TaskMethods, nn.Module):
         from uniaudio_lm.tasks.edit import edit
         from uniaudio_lm.tasks.tts import sampling_of
 
-        sampling = sampling_of(self, num_steps, cfg_scale, temperature)
+        sampling = sampling_of(self, num_steps, cfg_scale, temperature, noise_scale)
         return edit(
             self, wav, sample_rate, instruction, use_cot=use_cot, seed=seed, sampling=sampling
         )

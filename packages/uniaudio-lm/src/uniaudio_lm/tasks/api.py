@@ -108,6 +108,25 @@ class TaskMethods:
         model = cast("UniAudio", self)
         return transcribe_batch(model, wavs, sample_rates, language, hotwords, beams)
 
+    def log_likelihood(
+        self,
+        wav: ArrayLike | Tensor,
+        sample_rate: int,
+        text: str,
+        language: str | None = None,
+    ) -> float:
+        """How likely recognition finds that a recording (T,) of at most 30 s says `text`: the mean
+        log-probability, in nats, of the text's tokens and its end (0 would be certainty).
+
+        It ranks several texts of one recording, or several recordings of one text. `language` is
+        what the answer is made to begin with, as in `transcribe`; None leaves it to the model.
+        Raises `UserError` for an empty text or a longer recording, `AudioError` as `transcribe`.
+        """
+        from uniaudio_lm.tasks.likelihood import text_log_probs
+
+        found = text_log_probs(cast("UniAudio", self), wav, sample_rate, text, language)
+        return float(found.mean())
+
     def ask(
         self,
         wav: ArrayLike | Tensor,
@@ -150,6 +169,7 @@ class TaskMethods:
         num_steps: int | None = None,
         cfg_scale: float | None = None,
         temperature: float | None = None,
+        noise_scale: float | None = None,
     ) -> SpeechStream:
         """Say a text: an iterator over samples (m,), as soon as they are made.
 
@@ -159,6 +179,7 @@ class TaskMethods:
             seed: of all draws; the same on every device.
             language: a code ("en", "zh") for the text normaliser; by default each sentence's own.
             num_steps, cfg_scale, temperature: of the generation head; the model's own by default.
+            noise_scale: of the noise that a patch begins as, 0 to 2; the model's own by default.
 
         Raises:
             UserError: nothing to say, or a voice that cannot be used. At once, not at the first
@@ -167,7 +188,7 @@ class TaskMethods:
         from uniaudio_lm.tasks.tts import SpeechStream, make_job, sampling_of
 
         model = cast("UniAudio", self)
-        sampling = sampling_of(model, num_steps, cfg_scale, temperature)
+        sampling = sampling_of(model, num_steps, cfg_scale, temperature, noise_scale)
         return SpeechStream(model, make_job(model, text, voice, seed, language), sampling)
 
     def synthesize(
@@ -180,11 +201,12 @@ class TaskMethods:
         num_steps: int | None = None,
         cfg_scale: float | None = None,
         temperature: float | None = None,
+        noise_scale: float | None = None,
     ) -> Speech:
         """Say a text; what `synthesize_stream` gives, as a whole."""
         stream = self.synthesize_stream(
             text, voice, seed=seed, language=language, num_steps=num_steps, cfg_scale=cfg_scale,
-            temperature=temperature,
+            temperature=temperature, noise_scale=noise_scale,
         )  # fmt: skip
         return stream.result(torch.cat([torch.zeros(0), *stream]))
 
@@ -198,6 +220,7 @@ class TaskMethods:
         num_steps: int | None = None,
         cfg_scale: float | None = None,
         temperature: float | None = None,
+        noise_scale: float | None = None,
     ) -> list[Speech]:
         """Say several texts together; each as `synthesize` says it alone, to rounding.
 
@@ -212,7 +235,7 @@ class TaskMethods:
             raise UserError("texts, voices and seeds must be as many of each")
         if not texts:
             return []
-        sampling = sampling_of(model, num_steps, cfg_scale, temperature)
+        sampling = sampling_of(model, num_steps, cfg_scale, temperature, noise_scale)
         jobs = [make_job(model, *job, language) for job in zip(texts, voices, seeds, strict=True)]
         parts: list[list[Tensor]] = [[torch.zeros(0)] for _ in jobs]
         for i, wav in run_jobs(model, jobs, sampling):

@@ -18,6 +18,7 @@ from torch import Tensor
 from mingtok_audio.core.errors import PluginError, UserError
 from mingtok_audio.core.runtime import seeded_generator
 from uniaudio_lm import prompts
+from uniaudio_lm.config import MAX_NOISE_SCALE
 from uniaudio_lm.generation import Item, Sampling, SeededNoise, generate
 from uniaudio_lm.interfaces import TextInfo
 from uniaudio_lm.states import select_decoding
@@ -109,14 +110,25 @@ def speech_of(job: Job, wav: Tensor, sample_rate: int) -> Speech:
 
 
 def sampling_of(
-    model: UniAudio, num_steps: int | None, cfg_scale: float | None, temperature: float | None
+    model: UniAudio,
+    num_steps: int | None = None,
+    cfg_scale: float | None = None,
+    temperature: float | None = None,
+    noise_scale: float | None = None,
 ) -> Sampling:
-    """The model's own values where none are given."""
+    """The model's own values where none are given.
+
+    Raises:
+        UserError: a noise scale that is out of range (the head checks the others).
+    """
     config = model.config
+    if noise_scale is not None and not 0 <= noise_scale <= MAX_NOISE_SCALE:
+        raise UserError(f"the noise scale is from 0 to {MAX_NOISE_SCALE:g}, not {noise_scale:g}")
     return Sampling(
         config.num_steps if num_steps is None else num_steps,
         config.cfg_scale if cfg_scale is None else cfg_scale,
         config.temperature if temperature is None else temperature,
+        config.noise_scale if noise_scale is None else noise_scale,
     )
 
 
