@@ -11,7 +11,7 @@ import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -475,3 +475,20 @@ def test_durations_come_from_what_was_spoken(tmp_path: Path) -> None:
     common.write_manifest(path, [item()])
     with pytest.raises(module("packages").PackageError, match="prepare hibari first"):
         texts.spoken_durations(path)
+
+
+def test_definitions_are_spoken_by_the_bulk_voice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definitions = module("speak_definitions")
+    texts = [sentence("wndef-1", "A small bird.", "valid"), sentence("wndef-2", "A fish.", "train")]
+    voice = SimpleNamespace(speak=speak_tone)
+    monkeypatch.setattr(definitions, "TimedVoice", lambda: voice)
+    monkeypatch.setattr(definitions, "collect", lambda out: texts)
+    (manifest,) = definitions.prepare(tmp_path)
+    assert manifest == tmp_path / "definitions" / "manifest.jsonl"
+    rows = common.read_manifest(manifest)
+    assert [(r.id, r.split, r.text) for r in rows] == [
+        ("hibari-wndef-1", "valid", "A small bird."), ("hibari-wndef-2", "train", "A fish."),
+    ]  # fmt: skip
+    assert {r.speaker for r in rows} == {"hibari-heart"}

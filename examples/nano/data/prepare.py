@@ -16,6 +16,7 @@ SOURCES = {
     "asterisk": "asterisk",
     "recordings": "recordings",
     "hibari": "speak_hibari",
+    "definitions": "speak_definitions",
     "texts": "write_texts",
     "flite": "speak_flite",
     "kokoro": "speak_kokoro",
