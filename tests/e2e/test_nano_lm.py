@@ -13,7 +13,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from mingtok_audio import load_audio
+from mingtok_audio import MingTok, load_audio
+from mingtok_audio.core.errors import ConfigError
 from uniaudio_lm import UniAudio
 from uniaudio_lm.cli import app
 from uniaudio_lm.weights import shipped_folder
@@ -81,6 +82,22 @@ def test_it_hears_what_it_says_and_every_part_is_needed(
 @pytest.mark.parametrize("part", [{"generation_head": "dit"}, {"compressor": "pooling"}])
 def test_the_parts_that_ship_beside_its_own_do_the_same_job(part: dict[str, str]) -> None:
     assert loop_error(UniAudio.from_pretrained("nano", **part)) < 0.6
+
+
+def test_it_is_saved_and_loaded_again_with_a_tokenizer_that_was_trained_on(tmp_path: Path) -> None:
+    model = UniAudio.from_pretrained("nano")
+    semantic = model.tokenizer.semantic
+    assert semantic is not None
+    with torch.no_grad():
+        next(semantic.parameters()).mul_(1.01)
+    again = UniAudio.from_pretrained(model.save_pretrained(tmp_path))
+    wav, rate = load_audio(DATA / "librivox_0880.wav")
+    assert again.transcribe(wav, rate) == model.transcribe(wav, rate)
+    # And the pin is of what was written: another tokenizer in its place is refused.
+    weights = tmp_path / "tokenizer" / "model.safetensors"
+    MingTok.from_pretrained("nano").save_pretrained(weights.parent)
+    with pytest.raises(ConfigError, match="was trained with the tokenizer"):
+        UniAudio.from_pretrained(tmp_path)
 
 
 def test_it_streams_what_it_says_at_once(nano: UniAudio) -> None:

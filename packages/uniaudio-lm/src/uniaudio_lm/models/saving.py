@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from mingtok_audio.core.components import PinnedModel
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import FormatError, UserError
 from mingtok_audio.core.files import atomic_write, os_reason
 from mingtok_audio.core.hub import INDEX_NAME, WEIGHTS_NAME, write_json
+from mingtok_audio.core.weights import sha256_of_weights
 from uniaudio_lm.models.quantising import is_plain
 from uniaudio_lm.speakers import copy_speakers
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME
@@ -134,7 +137,11 @@ def save_model(model: UniAudio, root: Path) -> Path:
     model.tokenizer.save_pretrained(root / "tokenizer")
     write_text_tokenizer(model, root)
     copy_speakers(model.folder, root)
-    write_config(root, to_dict(model.config))
+    config = model.config
+    if config.tokenizer is not None:  # the one that is written here: other numbers, or trained on
+        pinned = PinnedModel(config.tokenizer.id, sha256_of_weights(root / "tokenizer"))
+        config = replace(config, tokenizer=pinned)
+    write_config(root, to_dict(config))
     return root
 
 
