@@ -4,7 +4,7 @@
 
 Training on with other data gains what that data has and forgets some of what it lacks. Where one
 model came from the other, the straight line between their weights is as good as its ends, and the
-middle of it often keeps both (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+middle of it often keeps both (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
 Encoder and decoder of the tokenizer must be the same, but for rounding.
 """
 

@@ -142,3 +142,20 @@ def test_described_components_are_found_from_an_encoder_that_says_less(script: S
     recover.scale(found, x, exact.mean(dim=0), exact.std(dim=0))
     error = (found(wavs).flatten(0, 1) - exact).square().mean(dim=0)
     assert error[: recover.SPECTRUM].max() < 1e-3 and error.max() < 0.05
+
+
+@torch.no_grad()
+def test_weights_before_and_after_are_averaged_around_one_tokenizer(script: Script) -> None:
+    average = script("average").average
+    before, after = UniAudio.from_pretrained("nano"), UniAudio.from_pretrained("nano")
+    moved = next(after.backbone.parameters())
+    heard = next(after.get_submodule("tokenizer.semantic").parameters())
+    whole = [moved.clone(), heard.clone()]
+    moved += 0.4
+    heard += 0.4
+    average(before, after, 0.25)
+    for value, old in zip((moved, heard), whole, strict=True):
+        assert torch.allclose(value, old + 0.1, atol=1e-6)
+    next(after.tokenizer.decoder.parameters()).mul_(1.5)
+    with pytest.raises(SystemExit, match="tokenizers are two"):
+        average(before, after, 0.5)
