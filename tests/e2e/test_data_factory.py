@@ -492,3 +492,12 @@ def test_definitions_are_spoken_by_the_bulk_voice(
         ("hibari-wndef-1", "valid", "A small bird."), ("hibari-wndef-2", "train", "A fish."),
     ]  # fmt: skip
     assert {r.speaker for r in rows} == {"hibari-heart"}
+
+
+def test_tiles_are_read_from_what_the_cpu_says(tmp_path: Path) -> None:
+    about = tmp_path / "cpuinfo"
+    assert not common.has_tiles(about)
+    about.write_text("flags\t: fpu avx512_bf16\n", encoding="utf-8")
+    assert not common.has_tiles(about)
+    about.write_text("flags\t: fpu amx_bf16 amx_tile\n", encoding="utf-8")
+    assert common.has_tiles(about)

@@ -185,3 +185,11 @@ def assign_split(key: str, *, held_out: bool = False, valid_fraction: float = 0.
     if held_out:
         return "test"
     return "valid" if stable_fraction(key) < valid_fraction else "train"
+
+
+def has_tiles(about: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this CPU multiplies bfloat16 in tiles (AMX); False where nobody says."""
+    try:
+        return "amx_bf16" in about.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return False

@@ -2,8 +2,9 @@
 
 As it comes, the graph quantises its inputs at every convolution: 0.65 of real time on one thread.
 In float32 it takes as long, seven eighths of it in the vocoder, which takes less than half of that
-in bfloat16 (OpenVINO, where the CPU has tiles); the harmonic source before it and the inverse STFT
-behind it count phases and stay in float32. Weights become float32, nothing is quantised any more.
+in bfloat16 (OpenVINO) where the CPU has tiles, and a third more where it has none; the harmonic
+source before it and the inverse STFT behind it count phases and stay in float32. Weights become
+float32, nothing is quantised any more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from .common import has_tiles
+
 DURATIONS = "/encoder/Cast_output_0"
 _GENERATOR = "/decoder/decoder/generator"
 _HIDDEN = "/decoder/decoder/decode.3/Div_4_output_0"
@@ -27,7 +30,7 @@ _SPECTRUM = f"{_GENERATOR}/conv_post/Conv_output_0"
 class Vocoder:
     """Tokens, style and speed to a waveform at 24 kHz and each token's units, on one thread."""
 
-    def __init__(self, path: Path, precision: str = "bf16") -> None:
+    def __init__(self, path: Path) -> None:
         import onnxruntime
         import openvino
 
@@ -52,7 +55,10 @@ class Vocoder:
         self._middle = core.compile_model(
             core.read_model(middle.SerializeToString()),
             "CPU",
-            {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": precision},
+            {
+                "INFERENCE_NUM_THREADS": 1,
+                "INFERENCE_PRECISION_HINT": "bf16" if has_tiles() else "f32",
+            },
         )
 
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
