@@ -113,7 +113,9 @@ def test_shipped_names_and_folders(tmp_path: Path) -> None:
         assert resolve(given, builtin=lambda _: None).path == folder
 
 
-def test_names_that_are_nothing(tmp_path: Path) -> None:
+def test_names_that_are_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")  # what lies beside a checkout is not known
     with pytest.raises(HubError, match=r"no model 'nanp'.*did you mean 'nano'"):
         resolve("nanp", builtin=lambda _: None, known=("nano", "nano-v1"))
     (tmp_path / "file").touch()
