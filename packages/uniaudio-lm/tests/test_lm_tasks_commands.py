@@ -287,6 +287,7 @@ def test_bad_inputs_are_one_line_and_leave_nothing(
         (("tts", "hi", *out, "--stop", "guardet"), ("did you mean 'guarded'",)),
         (("tts", "hi", *out, "--normalizer", "rule"), ("did you mean 'rules'",)),
         (("tts", "hi", *out, "--steps", 0), ("solver steps",)),
+        (("tts", "hi", *out, "--noise-scale", 9), ("noise scale", "from 0 to 2")),
         (("tts", "hi", "-o", tmp_path / "x.flac", "-m", small_folder, "--stream"), (".wav",)),
         (("tts", "hi", "-o", tmp_path / "x.doc", "-m", small_folder), ("x.doc",)),
         (("tts", "hi", "-o", "-", "-m", small_folder, "--json"), ("standard output",)),

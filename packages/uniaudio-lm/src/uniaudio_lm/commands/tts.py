@@ -69,6 +69,7 @@ class Speaking:
         from uniaudio_lm.tasks.tts import make_job, run_jobs, sampling_of
 
         started = time.perf_counter()
+        sampling = sampling_of(model, self.steps, self.cfg, self.temperature, self.noise_scale)
         voice = self.find_voice(model)
         results: dict[int, Result] = {}
         jobs: dict[int, Job] = {}
@@ -79,7 +80,6 @@ class Speaking:
                 results[i] = failed(task, error)
         places = list(jobs)
         outputs = {i: _Output(tasks[i], model.tokenizer.config.sample_rate) for i in places}
-        sampling = sampling_of(model, self.steps, self.cfg, self.temperature, self.noise_scale)
         try:
             if places:
                 for at, wav in run_jobs(model, list(jobs.values()), sampling):
