@@ -103,19 +103,21 @@ def jobs(sentences: list[Sentence]) -> list[Job]:
         if place % 11 == 0 and place // 11 < len(mixed):
             order.append(mixed[place // 11])
         order.append(sentence)
-    return [
-        Job(
-            id=f"hibari-{s.id}",
-            text=s.text,
-            language="en",
-            speaker="hibari-heart",
-            source=f"hibari-tts {KNOWN_VERSION}; text: {s.source}",
-            licence=f"Apache-2.0 (voice), {s.licence} (text)",
-            split=s.split,
-            document=s.document,
-        )
-        for s in order
-    ]
+    return [job(sentence) for sentence in order]
+
+
+def job(sentence: Sentence) -> Job:
+    """A sentence for this voice."""
+    return Job(
+        id=f"hibari-{sentence.id}",
+        text=sentence.text,
+        language="en",
+        speaker="hibari-heart",
+        source=f"hibari-tts {KNOWN_VERSION}; text: {sentence.source}",
+        licence=f"Apache-2.0 (voice), {sentence.licence} (text)",
+        split=sentence.split,
+        document=sentence.document,
+    )
 
 
 def prepare(out: Path, hours: float | None = None) -> list[Path]:
