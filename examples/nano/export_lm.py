@@ -22,10 +22,13 @@ from mingtok_audio import MingTok
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.compact import compacted
 from mingtok_audio.core.components import PinnedModel
-from mingtok_audio.core.config import to_dict
+from mingtok_audio.core.config import from_dict, to_dict
+from mingtok_audio.core.files import atomic_write_bytes
 from mingtok_audio.core.weights import sha256_of_weights
 from uniaudio_lm import UniAudio, VoicePrompt
+from uniaudio_lm.config import UniAudioConfig
 from uniaudio_lm.models.saving import write_config, write_text_tokenizer, write_weights
+from uniaudio_lm.recognition.words import WORDS_NAME, WordModel
 from uniaudio_lm.speakers import SPEAKERS_NAME, add_speaker
 
 ROUNDING = 0.05
@@ -63,6 +66,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True, help="the one that ships")
     parser.add_argument("--speaker", action="append", default=[], metavar="NAME=MANIFEST:ID")
+    parser.add_argument("--words", type=Path, metavar="FILE", help="words that recognition knows")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=JSON")
     options = parser.parse_args()
     model = UniAudio.from_pretrained(options.model)
@@ -73,7 +77,8 @@ def main() -> None:
     pinned = PinnedModel(tokenizer.config.name, sha256_of_weights(options.tokenizer))
     pairs = [change.partition("=") for change in options.changes]
     changes = {key: json.loads(value) for key, _, value in pairs}
-    config = replace(model.config, tokenizer=pinned, **changes)
+    known = {**to_dict(replace(model.config, tokenizer=pinned)), **changes}
+    config = from_dict(UniAudioConfig, known, "--set")
     state = model.state_dict()
     write_weights(
         folder, compacted((k, v) for k, v in state.items() if not k.startswith("tokenizer."))
@@ -81,6 +86,9 @@ def main() -> None:
     write_text_tokenizer(model, folder)
     write_config(folder, to_dict(config))
     (folder / SPEAKERS_NAME).unlink(missing_ok=True)
+    if options.words is not None:
+        WordModel.load(options.words)
+        atomic_write_bytes(folder / WORDS_NAME, options.words.read_bytes())
     shipped = UniAudio.from_pretrained(folder)
     for given in options.speaker:
         add_voice(shipped, folder / SPEAKERS_NAME, given)

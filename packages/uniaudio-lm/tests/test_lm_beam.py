@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from mingtok_audio.core.errors import UserError
 from uniaudio_lm import UniAudio
-from uniaudio_lm.beam import Hints, beam_search
 from uniaudio_lm.generation import Item
+from uniaudio_lm.recognition.beam import Listening, beam_search
+from uniaudio_lm.recognition.hints import Hints
+from uniaudio_lm.recognition.words import KnownWords, WordModel
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
 
@@ -79,14 +83,20 @@ class Scripted:
         return hidden
 
 
-def search(
+def search(  # noqa: PLR0917
     chances: Callable[[str], dict[str, float]], beams: int, words: tuple[str, ...] = (),
-    boost: float = 0.0, limit: int = 20,
+    boost: float = 0.0, limit: int = 20, known: KnownWords | None = None,
+    listening: Listening | None = None,
 ) -> str:  # fmt: skip
     made: Any = SimpleNamespace(backbone=Scripted(chances), device=torch.device("cpu"))
     letters: Any = Letters()
-    item = Item(torch.full((1, 1), -1.0), "text", max_steps=limit, end_tokens=frozenset([END]))
-    ids, cut = beam_search(made, item, beams, Hints(letters, words, boost), led=True)
+    item = Item(
+        torch.full((9, 1), -1.0), "text", max_steps=limit, end_tokens=frozenset([END]),
+        audio_mask=torch.ones(9, dtype=torch.bool),
+    )  # fmt: skip
+    ids, cut = beam_search(
+        made, item, beams, Hints(letters, words, boost), led=True, words=known, listening=listening
+    )
     return letters.decode(ids) + ("..." if cut else "")
 
 
@@ -122,6 +132,46 @@ def test_a_hint_speaks_up_for_its_word_and_for_no_other() -> None:
     assert search(spelling(lenard=0.7, leonid=0.3), 1, ("leonid",), 1.0) == "leonid"
 
 
+def test_known_knownspeak_against_what_is_no_word() -> None:
+    model = WordModel.counted([["say", "leonid"]] * 3)
+    chances = spelling(say_lenard=0.7, say_leonid=0.3)
+    assert search(chances, 4, known=KnownWords(model, 0.3, 0.0)) == "say leonid"
+    assert search(chances, 4, known=KnownWords(model, 0.0, 0.0)) == "say lenard"
+    # A hotword is a word.
+    hinted = KnownWords(model, 0.3, 0.0, ["lenard"])
+    assert search(spelling(say_lenard=0.97, say_leonid=0.03), 4, known=hinted) == "say lenard"
+
+
+class Looking:
+    """Heads that look at the patch of a recording, "a dog ran", that the next letter is in."""
+
+    said = "a dog ran"
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[None]:
+        yield
+
+    def last(self, state: State) -> Tensor:
+        rows = []
+        for text in state.texts:
+            place = self.said.find(text[-3:]) + len(text[-3:]) if text else 0
+            rows.append([float(i == min(place, len(self.said) - 1)) for i in range(9)])
+        return torch.tensor(rows)
+
+
+def test_coverage_speaks_against_texts_that_leave_out_or_repeat() -> None:
+    heads: Any = Looking()
+    speech = np.ones(9, dtype=bool)
+    left_out = spelling(a_dog=0.8, a_dog_ran=0.2)
+    again = spelling(a_dog_a_dog_a_dog_ran=0.9, a_dog_ran=0.1)
+    for chances in (left_out, again):
+        assert search(chances, 4, limit=40) != "a dog ran"
+        listening = Listening(heads, 2.0, speech)
+        assert search(chances, 4, limit=40, listening=listening) == "a dog ran"
+        free = Listening(heads, 0.0, speech)
+        assert search(chances, 4, limit=40, listening=free) == search(chances, 4, limit=40)
+
+
 def test_one_beam_is_the_likeliest_token(model: UniAudio) -> None:
     generator = torch.Generator().manual_seed(0)
     wav = 0.1 * torch.randn(20000, generator=generator)
@@ -149,7 +199,7 @@ def test_one_beam_is_the_likeliest_token(model: UniAudio) -> None:
 def test_the_config_says_how_many(model: UniAudio, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
-    def spy(model: Any, item: Item, beams: int, hints: Hints, *, led: bool) -> Any:
+    def spy(model: Any, item: Item, beams: int, hints: Hints, **_: Any) -> Any:
         seen.append(beams)
         return [], False
 

@@ -15,6 +15,7 @@ from mingtok_audio.core.errors import ConfigError, FormatError, UserError
 from mingtok_audio.training.data import Augmentation
 from mingtok_audio.training.manifests import Recording
 from uniaudio_lm import UniAudio
+from uniaudio_lm.attention import AttentionProbe
 from uniaudio_lm.backbones.dense import DenseTransformer
 from uniaudio_lm.backbones.hf_causal_lm import HfCausalLm
 from uniaudio_lm.backbones.moe import SparseMoe
@@ -24,7 +25,7 @@ from uniaudio_lm.training.batches import rare_words
 from uniaudio_lm.training.initial import learn_tokenizer
 from uniaudio_lm.training.joint import JointTask
 from uniaudio_lm.training.lora import LoraLinear, add_lora, load_adapter, merge_lora
-from uniaudio_lm.training.losses import AttentionProbe, RouterBalance, guided_attention_loss
+from uniaudio_lm.training.losses import RouterBalance, guided_attention_loss
 from uniaudio_lm.training.plan import Plan, place_of
 from uniaudio_lm.training.run import train
 from uniaudio_lm.training.settings import Latents, LoraConfig, Phase

@@ -114,6 +114,10 @@ def asr(
         int | None,
         typer.Option(help="Texts followed at once; by default the model's own number."),
     ] = None,
+    word_weight: Annotated[
+        float | None,
+        typer.Option(help="What known words count, 0 (nothing) to 10; default: the model's own."),
+    ] = None,
     format: Annotated[str, typer.Option("--format", help="text, json, srt or vtt.")] = "text",
     aligner: Annotated[
         str | None, typer.Option(help="Gives words their times: a folder, hf://org/name, or none.")
@@ -139,7 +143,7 @@ def asr(
     )  # fmt: skip
     run_asr(
         inputs, output, choice, language=language, hotwords=hotwords, beams=beams,
-        format=format,
+        word_weight=word_weight, format=format,
         as_json=as_json, workers=workers, batch=batch_size, force=force,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from mingtok_audio.core.components import PinnedModel
 
 FORMAT_VERSION = 1
 MAX_NOISE_SCALE = 2.0
+MAX_WORD_WEIGHT = 10.0
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,22 @@ class PartConfig:
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CoverageConfig:
+    """Which attention heads were taught to look at what is said next (`loss.attention`), and what a
+    text loses for each patch of speech that it leaves out, in nats."""
+
+    layer: int
+    heads: list[int]
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.layer < 0 or not self.heads or min(self.heads) < 0:
+            raise ValueError("coverage needs a layer and at least one of its heads")
+        if not self.weight >= 0:
+            raise ValueError("the weight of coverage cannot be negative")
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,11 @@ class UniAudioConfig:
         beams: texts that recognition follows at once (`beam_search`); 1 takes the likeliest token.
         hotword_boost: what a hotword's every token adds to a text's log-probability; 0 leaves
             hotwords to the prompt alone (published).
+        word_weight: of what the model's `words.xz`, if it has one, says of a text's words;
+            0: nothing.
+        word_bonus: what every word earns a text then, in nats.
+        coverage: recognition holds texts to saying all of a recording; None: it does not
+            (published).
         context_patches: most audio patches that recognition takes at once.
         tokenizer: the speech tokenizer that it was trained with.
     """
@@ -72,6 +94,9 @@ class UniAudioConfig:
     noise_scale: float = 1.0
     beams: int = 1
     hotword_boost: float = 0.0
+    word_weight: float = 0.0
+    word_bonus: float = 1.0
+    coverage: CoverageConfig | None = None
     name: str = "uniaudio"
     model_type: Literal["uniaudio"] = "uniaudio"
     format_version: int = FORMAT_VERSION
@@ -90,6 +115,8 @@ class UniAudioConfig:
             raise ValueError("latent_dims must be at least 1")
         if not 1 <= self.beams <= 64 or self.hotword_boost < 0:
             raise ValueError("beams is from 1 to 64, hotword_boost cannot be negative")
+        if not 0 <= self.word_weight <= MAX_WORD_WEIGHT:
+            raise ValueError(f"word_weight is from 0 to {MAX_WORD_WEIGHT:g}")
         if self.temperature < 0:
             raise ValueError("temperature cannot be negative")
         if not 0 <= self.noise_scale <= MAX_NOISE_SCALE:

@@ -44,6 +44,7 @@ class Recognition:
     language: str | None
     hotwords: tuple[str, ...]
     beams: int | None
+    word_weight: float | None
     format: str
     timed: bool
     """Whether word times are shown at all: plain text has none."""
@@ -62,11 +63,13 @@ class Recognition:
 
     def run(self, model: UniAudio, tasks: Sequence[Task]) -> list[Result]:
         """See `Work.run`."""
-        from uniaudio_lm.tasks.asr import check_beams, check_hints, prepare_wav
+        from uniaudio_lm.tasks.asr import check_beams, check_hints, check_word_weight, prepare_wav
 
         check_hints(self.language, self.hotwords)
         if self.beams is not None:
             check_beams(self.beams)
+        if self.word_weight is not None:
+            check_word_weight(self.word_weight)
         rate = model.tokenizer.config.sample_rate
         results: dict[int, Result] = {}
         wavs = {}
@@ -77,8 +80,9 @@ class Recognition:
             except (UserError, OSError) as error:
                 results[i] = failed(task, error)
         found = model.transcribe_batch(
-            list(wavs.values()), [rate] * len(wavs), self.language, self.hotwords, self.beams
-        )
+            list(wavs.values()), [rate] * len(wavs), self.language, self.hotwords, self.beams,
+            word_weight=self.word_weight,
+        )  # fmt: skip
         for i, transcript in zip(wavs, found, strict=True):
             try:
                 results[i] = self._keep(tasks[i], transcript, model)
@@ -111,6 +115,7 @@ def run(
     language: str | None,
     hotwords: str,
     beams: int | None,
+    word_weight: float | None,
     format: str,
     as_json: bool,
     workers: int,
@@ -126,7 +131,9 @@ def run(
     if format not in FORMATS:
         raise UserError(f"--format is one of {', '.join(FORMATS)}, not '{format}'")
     words = tuple(word for word in (w.strip() for w in hotwords.split(",")) if word)
-    work = Recognition(choice, language, words, beams, format, timed=as_json or format != "text")
+    work = Recognition(
+        choice, language, words, beams, word_weight, format, timed=as_json or format != "text"
+    )
     answer(work, inputs, output, format, as_json, workers=workers, batch=batch, force=force)
 
 

@@ -38,6 +38,7 @@ from uniaudio_lm.models.quantising import Quantizer
 from uniaudio_lm.models.reading import read_tensors, tensor_headers
 from uniaudio_lm.models.reference import Place, model_place, published_config
 from uniaudio_lm.plugins import get_host
+from uniaudio_lm.recognition.words import WORDS_NAME
 from uniaudio_lm.speakers import SPEAKERS_NAME
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME, TextTokenizer
 from uniaudio_lm.weights import NEWEST_NANO, PARTS_FOLDER, shipped_folder
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from uniaudio_lm.models.uniaudio import UniAudio
 
 TOKENIZER_FOLDER = "tokenizer"
-MODEL_FILES = (TOKENIZER_NAME, f"{SPEAKERS_NAME}?")
+MODEL_FILES = (TOKENIZER_NAME, f"{SPEAKERS_NAME}?", f"{WORDS_NAME}?")
 """Fetched from a hub beside the config and the weights; one that ends in "?" may be missing."""
 
 logger = logging.getLogger("uniaudio_lm.loading")
@@ -249,6 +250,8 @@ def _replace_parts(
         components[slot] = load_component(host, slot, source.path, expected=expected)
         found = read_component_config(source.path)
         changes[slot] = PartConfig(found.name, dict(found.options))
+    if "backbone" in changes:  # other heads
+        changes["coverage"] = None
     return dataclasses.replace(config, **changes), components
 
 

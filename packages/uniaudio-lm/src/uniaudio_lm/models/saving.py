@@ -18,6 +18,7 @@ from mingtok_audio.core.files import atomic_write, os_reason
 from mingtok_audio.core.hub import INDEX_NAME, WEIGHTS_NAME, write_json
 from mingtok_audio.core.weights import sha256_of_weights
 from uniaudio_lm.models.quantising import is_plain
+from uniaudio_lm.recognition.words import copy_words
 from uniaudio_lm.speakers import copy_speakers
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME
 
@@ -137,6 +138,7 @@ def save_model(model: UniAudio, root: Path) -> Path:
     model.tokenizer.save_pretrained(root / "tokenizer")
     write_text_tokenizer(model, root)
     copy_speakers(model.folder, root)
+    copy_words(model.folder, root)
     config = model.config
     if config.tokenizer is not None:  # the one that is written here: other numbers, or trained on
         pinned = PinnedModel(config.tokenizer.id, sha256_of_weights(root / "tokenizer"))

@@ -27,6 +27,7 @@ from uniaudio_lm.interfaces import Backbone, GenerationHead, Phonemizer, StopDet
 from uniaudio_lm.models.layout import lay_out
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.prompts import Prompt
+from uniaudio_lm.recognition.words import WordModel, find_words
 from uniaudio_lm.tasks.api import TaskMethods
 from uniaudio_lm.text.length import guess_language
 from uniaudio_lm.text.phonemes import phoneme_text
@@ -84,6 +85,7 @@ class UniAudio(TaskMethods, nn.Module):
         self.generation_head = cast(GenerationHead, head)
         self.phonemizer = _new_phonemizer(config.phonemizer)
         self.folder: Path | None = None
+        self._words: WordModel | None = None
         self.kept_silence: Tensor | None = None
         self.use_text_normalizer(config.text_normalizer)
         stop = _build(get_host(), "stop_detector", config.stop_detector, dim=dim)
@@ -146,6 +148,17 @@ class UniAudio(TaskMethods, nn.Module):
         chosen = {slot: part for slot, part in parts.items() if part is not None}
         room = Room(device, dtype, device_map, max_memory, offload_folder, quantize)
         return load_model(cls, name_or_path, room, chosen)
+
+    @property
+    def words(self) -> WordModel | None:
+        """The words that recognition knows: `words.xz` of the model's folder, read once.
+
+        Raises:
+            FormatError: it is damaged.
+        """
+        if self._words is None and self.folder is not None:
+            self._words = find_words(self.folder)
+        return self._words
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write a model folder: config, weights (in shards where they are large), text tokenizer,

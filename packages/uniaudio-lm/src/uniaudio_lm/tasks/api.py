@@ -83,16 +83,21 @@ class TaskMethods:
         language: str | None = None,
         hotwords: Sequence[str] = (),
         beams: int | None = None,
+        *,
+        word_weight: float | None = None,
     ) -> Transcript:
         """What is said in a recording (T,) of any length and rate.
 
         `language` is what the answer is made to begin with, in the words that the model was
         trained with; `hotwords` are put into the prompt in the published wording, and earn a text
         that says them the `hotword_boost` of the model's config. `beams` texts are followed at
-        once (None: as many as the config says). The same input gives the same text. Words have
+        once (None: as many as the config says); `word_weight` is what known words count (None: the
+        config's, where the model has `words.xz`). The same input gives the same text. Words have
         times where the model has an `aligner`. Raises `AudioError` for empty or non-finite audio.
         """
-        return self.transcribe_batch([wav], [sample_rate], language, hotwords, beams)[0]
+        return self.transcribe_batch(
+            [wav], [sample_rate], language, hotwords, beams, word_weight=word_weight
+        )[0]
 
     def transcribe_batch(
         self,
@@ -101,12 +106,16 @@ class TaskMethods:
         language: str | None = None,
         hotwords: Sequence[str] = (),
         beams: int | None = None,
+        *,
+        word_weight: float | None = None,
     ) -> list[Transcript]:
         """Several recordings together; each as `transcribe` gives it alone."""
         from uniaudio_lm.tasks.asr import transcribe_batch
 
         model = cast("UniAudio", self)
-        return transcribe_batch(model, wavs, sample_rates, language, hotwords, beams)
+        return transcribe_batch(
+            model, wavs, sample_rates, language, hotwords, beams, word_weight=word_weight
+        )
 
     def log_likelihood(
         self,

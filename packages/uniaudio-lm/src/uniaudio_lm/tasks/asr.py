@@ -16,8 +16,13 @@ from torch import Tensor
 from mingtok_audio.core.audio import check_sample_rate, resample
 from mingtok_audio.core.errors import AudioError, UserError
 from uniaudio_lm import prompts
-from uniaudio_lm.beam import MAX_BEAMS, Hints, beam_search
+from uniaudio_lm.attention import AttentionProbe
+from uniaudio_lm.config import MAX_WORD_WEIGHT
 from uniaudio_lm.generation import Item, Sampling, generate
+from uniaudio_lm.recognition.beam import MAX_BEAMS, Listening, beam_search
+from uniaudio_lm.recognition.coverage import speech_patches
+from uniaudio_lm.recognition.hints import Hints
+from uniaudio_lm.recognition.words import KnownWords
 from uniaudio_lm.text.length import guess_language, is_cjk
 
 if TYPE_CHECKING:
@@ -68,9 +73,12 @@ def transcribe_batch(  # noqa: PLR0917
     language: str | None = None,
     hotwords: Sequence[str] = (),
     beams: int | None = None,
+    *,
+    word_weight: float | None = None,
 ) -> list[Transcript]:
     """See `UniAudio.transcribe_batch`."""
     beams = check_beams(model.config.beams if beams is None else beams)
+    weight = check_word_weight(model.config.word_weight if word_weight is None else word_weight)
     if len(wavs) != len(sample_rates):
         raise UserError(f"{len(wavs)} recordings were given with {len(sample_rates)} sample rates")
     hotwords = check_hints(language, hotwords)
@@ -83,7 +91,7 @@ def transcribe_batch(  # noqa: PLR0917
     answers: list[tuple[str, bool]] = [("", False)] * len(parts)
     for first in range(0, len(sounding), _BATCH):
         chosen = sounding[first : first + _BATCH]
-        found = _recognize(model, [parts[i] for i in chosen], language, hotwords, beams)
+        found = _recognize(model, [parts[i] for i in chosen], language, hotwords, beams, weight)
         for i, answer in zip(chosen, found, strict=True):
             answers[i] = answer
     transcripts, at = [], 0
@@ -147,6 +155,17 @@ def check_beams(beams: int) -> int:
     return beams
 
 
+def check_word_weight(weight: float) -> float:
+    """What known words count.
+
+    Raises:
+        UserError: less than nothing, or more than 10.
+    """
+    if not 0 <= weight <= MAX_WORD_WEIGHT:
+        raise UserError(f"the weight of known words is from 0 to {MAX_WORD_WEIGHT:g}, not {weight}")
+    return weight
+
+
 def split_at_silence(wav: np.ndarray, rate: int) -> list[tuple[int, int]]:
     """[start, end) of segments of at most 30 s that cover the recording without overlap, cut at
     the quietest 0.2 s of each one's last 10 s."""
@@ -171,12 +190,13 @@ def embed_recording(model: UniAudio, wav: np.ndarray) -> Tensor:
     return model.embed_audio(model.tokenizer.encode(padded, config.sample_rate).values)[0]
 
 
-def _recognize(
+def _recognize(  # noqa: PLR0917
     model: UniAudio,
     parts: Sequence[np.ndarray],
     language: str | None,
     hotwords: Sequence[str],
     beams: int,
+    word_weight: float,
 ) -> list[tuple[str, bool]]:
     """The answer for each part, and whether the token limit ended it."""
     text = model.text_tokenizer
@@ -198,11 +218,38 @@ def _recognize(
         )  # fmt: skip
     lead = "" if language is None else f"{language}\t"
     hints = Hints(text, hotwords, model.config.hotword_boost)
-    if beams > 1 or hints:
-        found = [beam_search(model, item, beams, hints, led=bool(lead)) for item in items]
+    words = _words(model, hotwords, word_weight)
+    heads = _heads(model)
+    if beams > 1 or hints or words is not None or heads is not None:
+        found = [
+            beam_search(
+                model, item, beams, hints, led=bool(lead), words=words,
+                listening=None if heads is None else _listening(model, heads, item, part),
+            )
+            for item, part in zip(items, parts, strict=True)
+        ]  # fmt: skip
     else:
         found = _likeliest(model, items)
     return [(lead + text.decode(ids), cut) for ids, cut in found]
+
+
+def _words(model: UniAudio, hotwords: Sequence[str], weight: float) -> KnownWords | None:
+    known = model.words if weight else None
+    return None if known is None else KnownWords(known, weight, model.config.word_bonus, hotwords)
+
+
+def _heads(model: UniAudio) -> AttentionProbe | None:
+    coverage = model.config.coverage
+    if coverage is None or not coverage.weight:
+        return None
+    return AttentionProbe(model.backbone, coverage.layer, coverage.heads)
+
+
+def _listening(model: UniAudio, heads: AttentionProbe, item: Item, wav: np.ndarray) -> Listening:
+    assert item.audio_mask is not None and model.config.coverage is not None
+    size = model.config.patch_size * model.tokenizer.config.hop_length
+    speech = speech_patches(wav, int(item.audio_mask.sum()), size)
+    return Listening(heads, model.config.coverage.weight, speech)
 
 
 def _likeliest(model: UniAudio, items: Sequence[Item]) -> list[tuple[list[int], bool]]:

@@ -21,15 +21,16 @@ from torch.nn import functional as F
 
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.training.prefetch import Prefetcher
+from uniaudio_lm.attention import AttentionProbe
 from uniaudio_lm.models.uniaudio import UniAudio
 from uniaudio_lm.training.batches import IGNORED, Batch, Corpora, Corpus
 from uniaudio_lm.training.initial import start_model
 from uniaudio_lm.training.learned import JointModel
 from uniaudio_lm.training.listening import listen_and_speak
 from uniaudio_lm.training.losses import (
-    AttentionProbe,
     RouterBalance,
     guided_attention_loss,
+    misread,
     phoneme_loss,
     relative_error,
 )
@@ -269,7 +270,10 @@ class JointTask:
             if noise and batch.task == "generation":
                 values = values + latent_noise(lm, values, noise, generator)
             patches, features = self._compress(batch, values)
-        embeds = lm.backbone.embed(batch.ids.to(values.device))
+        ids = batch.ids
+        if batch.task == "understanding" and self.config.loss.answer_noise:
+            ids = misread(ids, batch.labels, self.config.loss.answer_noise, generator)
+        embeds = lm.backbone.embed(ids.to(values.device))
         rows, places, columns = _flat(batch)
         merged = embeds.index_put((rows, places), patches[rows, columns].to(embeds))
         audio = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)

@@ -164,6 +164,9 @@ class JointLoss:
     generated is never as clean as what was recorded."""
     input_noise: float = 0.0
     """The same for what the language model reads of the speech so far."""
+    answer_noise: float = 0.0
+    """Share of an answer's tokens that are read as other ones (the labels stay): a text that has
+    gone wrong must still follow the recording, and not its own words so far."""
     attention: Guide = field(default_factory=Guide)
     phoneme: float = 0.0
     """Cross-entropy of the phonemes in each patch through a linear layer that is thrown away: from
@@ -185,6 +188,8 @@ class JointLoss:
     def __post_init__(self) -> None:
         if self.draws < 1 or min(self.history_noise, self.input_noise) < 0:
             raise ValueError("draws is at least 1, noise cannot be negative")
+        if not 0 <= self.answer_noise < 1:
+            raise ValueError("answer_noise is a share, from 0 to below 1")
         if self.frames and (not self.frame_delays or min(self.frame_delays) < 0):
             raise ValueError("frame_delays needs numbers of frames, 0 or more")
 

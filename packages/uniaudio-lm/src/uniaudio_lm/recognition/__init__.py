@@ -1,0 +1,1 @@
+"""What recognition chooses a text by: the language model, hints, known words, and coverage."""
