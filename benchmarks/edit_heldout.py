@@ -3,7 +3,8 @@
     python benchmarks/edit_heldout.py SET -o OUT [--times .judges/whisper-tiny.en]
     audio-eval score edit_semantic --refs OUT/items.jsonl --hyps OUT/outputs -o OUT/results
 
-The text of each recording is given (as with `uniaudio edit --text`), and the instruction as the set
+The text of each recording is given (as with `uniaudio edit --text`; `--heard` leaves it to the
+model's recognition), and the instruction as the set
 words it. `--times` takes word times from a Whisper folder (CTranslate2); it should not be the
 recogniser that scores; without it the editor's aligner finds them (`--aligner`). OUT/items.jsonl
 is the set's list with the receipts of the outputs, which
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--times", type=Path, help="Whisper folder that gives word times")
     parser.add_argument("--aligner", default="", help="aligner that gives them, if not --times")
+    parser.add_argument("--heard", action="store_true", help="the editor hears the text itself")
     parser.add_argument("--backend", default="auto")
     options = parser.parse_args()
     times, editor = (
@@ -72,11 +74,10 @@ def main() -> None:
                 row[key] = os.path.relpath(options.set / row[key], options.output)
         rows.append(row)
         try:
-            words = times(source, row["original_text"]) if times else None
+            text = None if options.heard else row["original_text"]
+            words = times(source, text) if times and text else None
             began = time.perf_counter()
-            receipt = editor.edit_file(
-                source, row["instruction"], target, text=row["original_text"], words=words
-            )
+            receipt = editor.edit_file(source, row["instruction"], target, text=text, words=words)
         except UserError as error:
             failures.append(f"{row['id']}: {error}")
             print(failures[-1])

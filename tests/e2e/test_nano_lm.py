@@ -130,3 +130,14 @@ def test_the_set_is_small_and_has_a_card() -> None:
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     for phrase in ("WER", "Apache-2.0", "CC BY-SA 3.0", "not"):
         assert phrase in card
+
+
+def test_it_knows_words_and_takes_them_along(nano: UniAudio, tmp_path: Path) -> None:
+    assert nano.config.word_weight > 0 and nano.config.coverage is not None
+    words = nano.words
+    assert words is not None and len(words.words) > 100_000
+    assert words.cost("the", "house") < 10 < words.cost("the", "houfe")
+    assert words.cost("last", "night") < words.cost("last", "knight")
+    other = UniAudio.from_pretrained(nano.save_pretrained(tmp_path / "copy"))
+    assert other.words is not None and other.words.words == words.words
+    assert other.config.coverage == nano.config.coverage

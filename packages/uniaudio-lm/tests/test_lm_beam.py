@@ -212,3 +212,28 @@ def test_the_config_says_how_many(model: UniAudio, monkeypatch: pytest.MonkeyPat
     assert seen == [5, 1]
     with pytest.raises(ValueError, match="beams is from 1 to 64"):
         dataclasses.replace(model.config, beams=0)
+
+
+def test_the_weight_of_words_is_the_models_or_the_callers(
+    model: UniAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float | None] = []
+
+    def spy(model: Any, item: Item, beams: int, hints: Hints, **given: Any) -> Any:
+        seen.append(None if given["words"] is None else given["words"].weight)
+        return [], False
+
+    monkeypatch.setattr("uniaudio_lm.tasks.asr.beam_search", spy)
+    monkeypatch.setattr(model, "config", dataclasses.replace(model.config, word_weight=0.5))
+    wav = 0.1 * torch.ones(4000)
+    model.transcribe(wav, 16000, beams=2)  # no words are there
+    monkeypatch.setattr(model, "_words", WordModel.counted([["a"]]))
+    model.transcribe(wav, 16000, beams=2)
+    model.transcribe(wav, 16000, beams=2, word_weight=2.0)
+    model.transcribe(wav, 16000, beams=2, word_weight=0.0)
+    assert seen == [None, 0.5, 2.0, None]
+    for weight in (-0.1, 10.5, math.nan):
+        with pytest.raises(UserError, match="weight of known words is from 0 to 10"):
+            model.transcribe(wav, 16000, word_weight=weight)
+    with pytest.raises(ValueError, match="word_weight is from 0 to 10"):
+        dataclasses.replace(model.config, word_weight=11.0)

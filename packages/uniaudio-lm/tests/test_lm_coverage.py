@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from uniaudio_lm.config import CoverageConfig
+from uniaudio_lm.config import CoverageConfig, PartConfig, UniAudioConfig
+from uniaudio_lm.models.loading import _replace_parts
 from uniaudio_lm.recognition.coverage import SLACK, Heard, speech_patches
 
 PATCHES = 12
@@ -70,3 +73,14 @@ def test_wrong_configs_are_refused() -> None:
         given = {"layer": 1, "heads": [0], "weight": 1.0} | fault
         with pytest.raises(ValueError, match="coverage"):
             CoverageConfig(**given)  # type: ignore[arg-type]
+
+
+def test_another_backbone_has_not_learned_to_look(tmp_path: Path) -> None:
+    config = UniAudioConfig(
+        *(PartConfig(name) for name in ("dense", "mlp", "linear", "pooling")),
+        coverage=CoverageConfig(1, [0]),
+    )
+    same, _ = _replace_parts(config, {"backbone": "dense", "generation_head": "dit"}, tmp_path)
+    assert same.coverage == config.coverage
+    other, _ = _replace_parts(config, {"backbone": "bailing_moe"}, tmp_path)
+    assert other.coverage is None

@@ -263,7 +263,7 @@ def test_words_have_times_where_an_aligner_is(small, speech, monkeypatch) -> Non
     small.use_aligner(Even())
     assert "_aligner" not in dict(small.named_modules()), "it is no part of the model"
 
-    def recognize(model, parts, language, hotwords, beams):
+    def recognize(model, parts, *_):
         return [("one two three", False) for _ in parts]
 
     monkeypatch.setattr("uniaudio_lm.tasks.asr._recognize", recognize)
@@ -280,7 +280,7 @@ def test_recordings_are_covered_once_and_silence_is_not_heard(small, speech, mon
     """What the model is given, end to end, is the recording; silent segments are left out."""
     given: list[np.ndarray] = []
 
-    def recognize(model, parts, language, hotwords, beams):
+    def recognize(model, parts, *_):
         given.extend(parts)
         return [(f"t{len(given) - len(parts) + i}", False) for i, _ in enumerate(parts)]
 
