@@ -25,7 +25,7 @@ from uniaudio_lm.training.batches import rare_words
 from uniaudio_lm.training.initial import learn_tokenizer
 from uniaudio_lm.training.joint import JointTask
 from uniaudio_lm.training.lora import LoraLinear, add_lora, load_adapter, merge_lora
-from uniaudio_lm.training.losses import RouterBalance, guided_attention_loss
+from uniaudio_lm.training.losses import RouterBalance, guided_attention_loss, misread
 from uniaudio_lm.training.plan import Plan, place_of
 from uniaudio_lm.training.run import train
 from uniaudio_lm.training.settings import Latents, LoraConfig, Phase
@@ -372,3 +372,17 @@ def test_only_the_first_latents_are_read_and_said(data: Path, tmp_path: Path, so
         JointTask(make_config(data, "model.latent_dims=0"))
     with pytest.raises(UserError, match="latent_dims is 9"):
         JointTask(make_config(data, "model.latent_dims=9"))
+
+
+def test_part_of_an_answer_is_read_wrong_and_nothing_else() -> None:
+    ids = torch.arange(400).view(4, 100)
+    labels = torch.full_like(ids, -100)
+    labels[:, 40:90] = ids[:, 40:90]
+    read = misread(ids, labels, 0.3, torch.Generator().manual_seed(0))
+    changed = read != ids
+    assert not changed[:, :40].any() and not changed[:, 90:].any()
+    assert 0.2 < float(changed[:, 40:90].float().mean()) < 0.4
+    assert set(read[changed].tolist()) <= set(labels[labels != -100].tolist())
+    assert torch.equal(misread(ids, labels, 0.0, torch.Generator()), ids)
+    nothing = torch.full_like(ids, -100)
+    assert torch.equal(misread(ids, nothing, 0.5, torch.Generator()), ids)

@@ -71,7 +71,6 @@ class UniAudioConfig:
         word_bonus: what every word earns a text then, in nats.
         coverage: recognition holds texts to saying all of a recording; None: it does not
             (published).
-        context_patches: most audio patches that recognition takes at once.
         tokenizer: the speech tokenizer that it was trained with.
     """
 

@@ -17,25 +17,18 @@ from safetensors.torch import load_file
 
 from mingtok_audio.core.errors import FormatError
 from uniaudio_lm.phonemizers.letters import PHONEMES, LetterToSound, restored
+from uniaudio_lm.text.front_coding import front_coded, front_decoded
 
 _FOLDER = Path(str(resources.files("uniaudio_lm"))) / "phonemizers" / "data"
 TABLE_PATH = _FOLDER / "english.xz"
 LETTERS_PATH = _FOLDER / "english_letters.safetensors"
 _FIRST = 33  # "!": the character of the first phoneme
-_SHARED = 65  # "A": no letter shared
-_MOST_SHARED = 25
 
 
 def pack_table(table: Mapping[str, list[str]]) -> bytes:
     """Compress words (letters and apostrophes) with their phonemes."""
     symbol = {p: chr(_FIRST + i) for i, p in enumerate(PHONEMES)}
-    words, before = [], ""
-    for word in sorted(table):
-        shared = 0
-        while shared < min(len(before), len(word), _MOST_SHARED) and before[shared] == word[shared]:
-            shared += 1
-        words.append(chr(_SHARED + shared) + word[shared:])
-        before = word
+    words = front_coded(sorted(table))
     said = ["".join(symbol[p] for p in table[word]) for word in sorted(table)]
     text = "\n".join(words) + "\0" + "\n".join(said)
     return lzma.compress(text.encode("ascii"), preset=9 | lzma.PRESET_EXTREME)
@@ -53,11 +46,7 @@ def read_packed(path: Path = TABLE_PATH) -> dict[str, str]:
     except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise FormatError(f"the pronunciation table {path} cannot be read: {error}") from error
     words, _, said = text.partition("\0")
-    out, before = {}, ""
-    for coded, phonemes in zip(words.split("\n"), said.split("\n"), strict=True):
-        before = before[: ord(coded[0]) - _SHARED] + coded[1:]
-        out[before] = phonemes
-    return out
+    return dict(zip(front_decoded(words.split("\n")), said.split("\n"), strict=True))
 
 
 def unpacked(phonemes: str) -> list[str]:

@@ -26,6 +26,7 @@ import numpy as np
 
 from mingtok_audio.core.errors import FormatError
 from mingtok_audio.core.files import atomic_write_bytes
+from uniaudio_lm.text.front_coding import front_coded, front_decoded
 from uniaudio_lm.text.length import is_cjk
 
 WORDS_NAME = "words.xz"
@@ -38,7 +39,6 @@ _FLOOR = 10.0  # nats that a known word costs at most
 _UNKNOWN, _LETTER = 10.0, 1.0  # and one that is not known, with each letter
 _DISCOUNT = 0.75
 _UNSEEN = 0.3  # how often a word that is only in the dictionary counts as seen
-_SHARED = 65
 
 
 class WordModel:
@@ -149,7 +149,7 @@ class WordModel:
         }  # fmt: skip
         parts = [
             json.dumps(head).encode(),
-            "\n".join(_front_coded([w for w, _ in kept])).encode("ascii"),
+            "\n".join(front_coded([w for w, _ in kept])).encode("ascii"),
             _bytes([c for _, c in kept]), _bytes(backing),
             *_planes(counts), *_planes(following), _bytes(pair_costs),
         ]  # fmt: skip
@@ -178,7 +178,7 @@ class WordModel:
             own, backing, counts, following, costs = np.split(
                 np.frombuffer(numbers, dtype=np.uint8), np.cumsum(sizes)[:-1]
             )
-            words = _words(coded.decode("ascii").split("\n")) if coded else []
+            words = front_decoded(coded.decode("ascii").split("\n")) if coded else []
             if len(words) != count:
                 raise ValueError("words are missing")
             names = [START, END, *words]
@@ -212,25 +212,6 @@ def _planes(numbers: Sequence[int]) -> tuple[bytes, bytes]:
 def _joined(planes: np.ndarray) -> np.ndarray:
     low, high = np.split(planes.astype(np.int64), 2)
     return low + 256 * high
-
-
-def _front_coded(words: Iterable[str]) -> list[str]:
-    out, before = [], ""
-    for word in words:
-        shared = 0
-        while shared < min(len(before), len(word), 25) and before[shared] == word[shared]:
-            shared += 1
-        out.append(chr(_SHARED + shared) + word[shared:])
-        before = word
-    return out
-
-
-def _words(coded: Iterable[str]) -> list[str]:
-    out, before = [], ""
-    for entry in coded:
-        before = before[: ord(entry[0]) - _SHARED] + entry[1:]
-        out.append(before)
-    return out
 
 
 def find_words(folder: Path) -> WordModel | None:
