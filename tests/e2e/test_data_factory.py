@@ -494,10 +494,11 @@ def test_definitions_are_spoken_by_the_bulk_voice(
     assert {r.speaker for r in rows} == {"hibari-heart"}
 
 
-def test_tiles_are_read_from_what_the_cpu_says(tmp_path: Path) -> None:
+def test_fast_bfloat16_is_read_from_what_the_cpu_says(tmp_path: Path) -> None:
     about = tmp_path / "cpuinfo"
-    assert not common.has_tiles(about)
-    about.write_text("flags\t: fpu avx512_bf16\n", encoding="utf-8")
-    assert not common.has_tiles(about)
-    about.write_text("flags\t: fpu amx_bf16 amx_tile\n", encoding="utf-8")
-    assert common.has_tiles(about)
+    assert not common.fast_bfloat16(about)
+    about.write_text("flags\t: fpu avx512_vnni\n", encoding="utf-8")
+    assert not common.fast_bfloat16(about)
+    for flags in ("fpu amx_bf16 amx_tile", "fpu avx512_bf16"):
+        about.write_text(f"flags\t: {flags}\n", encoding="utf-8")
+        assert common.fast_bfloat16(about)

@@ -187,9 +187,10 @@ def assign_split(key: str, *, held_out: bool = False, valid_fraction: float = 0.
     return "valid" if stable_fraction(key) < valid_fraction else "train"
 
 
-def has_tiles(about: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this CPU multiplies bfloat16 in tiles (AMX); False where nobody says."""
+def fast_bfloat16(about: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this CPU multiplies bfloat16 itself (AMX, AVX-512 BF16); False where nobody says."""
     try:
-        return "amx_bf16" in about.read_text(encoding="utf-8", errors="replace").split()
+        flags = about.read_text(encoding="utf-8", errors="replace").split()
+        return not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags)
     except OSError:
         return False

@@ -2,9 +2,9 @@
 
 As it comes, the graph quantises its inputs at every convolution: 0.65 of real time on one thread.
 In float32 it takes as long, seven eighths of it in the vocoder, which takes less than half of that
-in bfloat16 (OpenVINO) where the CPU has tiles, and a third more where it has none; the harmonic
-source before it and the inverse STFT behind it count phases and stay in float32. Weights become
-float32, nothing is quantised any more.
+in bfloat16 (OpenVINO) where the CPU multiplies that in hardware, and a third more where not; the
+harmonic source before it and the inverse STFT behind it count phases and stay in float32. Weights
+become float32, nothing is quantised any more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .common import has_tiles
+from .common import fast_bfloat16
 
 DURATIONS = "/encoder/Cast_output_0"
 _GENERATOR = "/decoder/decoder/generator"
@@ -57,7 +57,7 @@ class Vocoder:
             "CPU",
             {
                 "INFERENCE_NUM_THREADS": 1,
-                "INFERENCE_PRECISION_HINT": "bf16" if has_tiles() else "f32",
+                "INFERENCE_PRECISION_HINT": "bf16" if fast_bfloat16() else "f32",
             },
         )
 

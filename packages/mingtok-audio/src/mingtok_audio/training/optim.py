@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from mingtok_audio.core.runtime import cpu_half_dtypes
 
 # Quintic Newton-Schulz coefficients of Muon (Jordan, 2024): fast, to singular values in about
 # [0.7, 1.2] in five steps.
@@ -18,14 +19,14 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
     """The nearest semi-orthogonal matrices of (..., m, n), roughly: singular values near 1.
 
-    In bfloat16 where the machine multiplies it faster (accelerators, CPUs with tile units), else in
-    the matrix's own dtype: on a CPU without, bfloat16 is up to a hundred times slower than float32.
+    In bfloat16 where the machine multiplies it in hardware (accelerators, CPUs with AMX or AVX-512
+    BF16), else in the matrix's own dtype: on other CPUs bfloat16 is up to a hundred times slower.
     """
     a, b, c = _COEFFICIENTS
     tall = matrix.shape[-2] > matrix.shape[-1]
     x = matrix.mT if tall else matrix
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
-    if matrix.device.type != "cpu" or _has_tiles():
+    if matrix.device.type != "cpu" or "bfloat16" in cpu_half_dtypes():
         x = x.bfloat16()
     for _ in range(steps):
         gram = x @ x.mT
@@ -37,13 +38,6 @@ def _affine(added: Tensor, left: Tensor, right: Tensor, beta: float, alpha: floa
     """beta * added + alpha * left @ right, in one product."""
     product = torch.addmm if added.ndim == 2 else torch.baddbmm
     return product(added, left, right, beta=beta, alpha=alpha)
-
-
-@functools.cache
-def _has_tiles() -> bool:
-    """Whether this CPU multiplies bfloat16 tiles (AMX), many times faster than float32."""
-    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(probe and probe())
 
 
 def blockwise(matrix: Tensor, block: int | None) -> Tensor:
