@@ -25,7 +25,7 @@ def test_the_dense_backbone_is_a_llama(kv_heads: int | None, script: Script) -> 
     torch.manual_seed(0)
     backbone = DenseTransformer(50, 32, 2, 4, 64, num_kv_heads=kv_heads).eval()
     theirs = guide.llama(backbone, end=3)
-    assert guide.difference(backbone, theirs) < 1e-5
+    assert guide.difference(backbone, theirs) < 1e-4
     with torch.no_grad():
         backbone.blocks[1].mlp.down.weight.add_(0.1)
     assert guide.difference(backbone, theirs) > 1e-3

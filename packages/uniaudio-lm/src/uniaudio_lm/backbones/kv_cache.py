@@ -29,6 +29,7 @@ class CachedState(BackboneState):
         self.valid: Tensor | None = None
         self.next_position: Tensor | None = None
         self._length = 0
+        self._shared = 0  # slots in which all rows hold the same
 
     @property
     def length(self) -> int:
@@ -52,18 +53,33 @@ class CachedState(BackboneState):
         self._length += count
 
     def select(self, rows: Tensor) -> CachedState:
-        """See `BackboneState.select`."""
-        out = CachedState(len(self.key), len(rows), self.capacity)
+        """See `BackboneState.select`. As many rows as before stay in their buffers, and only what
+        differs between them moves: the texts of a beam have their prompt in common."""
+        same = len(rows) == self.batch
+        out = self if same else CachedState(len(self.key), len(rows), self.capacity)
+        out._shared = self._length if self.batch == 1 else self._shared
         out._length = self._length
-        for i, (key, value) in enumerate(zip(self.key, self.value, strict=True)):
-            out.key[i] = None if key is None else key[rows.to(key.device)]
-            out.value[i] = None if value is None else value[rows.to(value.device)]
+        moved = (rows.cpu() != torch.arange(len(rows))).nonzero()[:, 0] if same else None
+        for held, kept in ((self.key, out.key), (self.value, out.value)):
+            for i, old in enumerate(held):
+                kept[i] = None if old is None else self._taken(old, rows, moved)
         if self.valid is not None:
             valid = self.valid[rows.to(self.valid.device)]
             out.valid = None if bool(valid.all()) else valid
         if self.next_position is not None:
             out.next_position = self.next_position[rows.to(self.next_position.device)]
         return out
+
+    def _taken(self, old: Tensor, rows: Tensor, moved: Tensor | None) -> Tensor:
+        """Rows of a buffer: in place if only the rows `moved` change, else in a new one."""
+        used = slice(self._shared if moved is not None else 0, self._length)
+        if moved is None:
+            new = old.new_empty(len(rows), *old.shape[1:])
+            new[:, :, used] = old[rows.to(old.device), :, used]
+            return new
+        if len(moved):
+            old[moved.to(old.device), :, used] = old[rows[moved].to(old.device), :, used]
+        return old
 
 
 def grown(old: Tensor | None, new: Tensor, used: int, slots: int) -> Tensor:

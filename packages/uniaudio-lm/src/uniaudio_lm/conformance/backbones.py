@@ -30,6 +30,7 @@ def check_backbone(backbone: type, **options: Any) -> list[CheckResult]:
         ("steps equal whole", kit.steps),
         ("batch equals single", kit.batch),
         ("selected rows", kit.selection),
+        ("branching texts", kit.branches),
         ("gradient", kit.gradient),
         ("save and load", kit.save_load),
     ])  # fmt: skip
@@ -140,6 +141,23 @@ class BackboneKit(Kit):
         wanted = torch.cat([model(embeds[2:3])[:, 5:], model(embeds[1:2, 2:])[:, 3:]])
         error = difference(found, wanted)
         require(error <= TOLERANCE, f"selected rows go on with a difference of {error:.2g}")
+
+    @torch.no_grad()
+    def branches(self) -> None:
+        """One prompt, several texts, of which some go on twice and others not at all."""
+        model = self._model()
+        said = random(3, 8, model.dim)
+        state = model.new_state(1, 16)
+        model(said[:1, :4], state)
+        state = state.select(torch.zeros(3, dtype=torch.long))
+        texts = said[:1, :4].expand(3, -1, -1)
+        for t, rows in ((4, [2, 1, 2]), (5, [1, 0, 0]), (6, [2, 1])):
+            texts = torch.cat((texts, said[:, t : t + 1]), dim=1)[rows]
+            model(said[:, t : t + 1], state)
+            state = state.select(torch.tensor(rows))
+        found = model(said[:2, 7:], state)
+        error = difference(found, model(torch.cat((texts, said[:2, 7:]), dim=1))[:, -1:])
+        require(error <= TOLERANCE, f"texts with one beginning go on {error:.2g} differently")
 
     def gradient(self) -> str:
         model = self._model().train()

@@ -179,15 +179,16 @@ def beam_search(
                 for longer in search.candidates(hypothesis, scores[row], 2 * beams, looks[row])
             ]
             found.sort(key=lambda pair: -pair[0].worth)
-            open_, rows = [], []
+            kept = []
             for longer, row in found:
-                if len(open_) == beams:
+                if len(kept) == beams:
                     break
                 if longer.tokens[-1] in item.end_tokens:
                     ended.append(longer)
                 else:
-                    open_.append(longer)
-                    rows.append(row)
+                    kept.append((longer, row))
+            kept = _staying(kept)
+            open_, rows = [longer for longer, _ in kept], [row for _, row in kept]
             behind = behind + 1 if _are_behind(open_, ended) else 0
             if not open_ or behind >= _PATIENCE or len(ended) >= _MOST_ENDED * beams:
                 break
@@ -196,7 +197,19 @@ def beam_search(
             hidden = backbone(backbone.embed(tokens), state)[:, -1]
     if ended:
         return list(max(ended, key=lambda h: h.rank).tokens), False
-    return list(open_[0].tokens), True
+    return list(max(open_, key=lambda h: h.worth).tokens), True
+
+
+def _staying(kept: list[tuple[_Hypothesis, int]]) -> list[tuple[_Hypothesis, int]]:
+    """In an order that leaves most texts in the rows of their beginnings: those need no copy."""
+    places: list[tuple[_Hypothesis, int] | None] = [None] * len(kept)
+    others = []
+    for pair in kept:
+        if pair[1] < len(places) and places[pair[1]] is None:
+            places[pair[1]] = pair
+        else:
+            others.append(pair)
+    return [others.pop(0) if pair is None else pair for pair in places]
 
 
 def _looks(
