@@ -28,7 +28,7 @@ from mingtok_audio.core.weights import sha256_of_weights
 from uniaudio_lm import UniAudio, VoicePrompt
 from uniaudio_lm.config import UniAudioConfig
 from uniaudio_lm.models.saving import write_config, write_text_tokenizer, write_weights
-from uniaudio_lm.recognition.words import WORDS_NAME, WordModel
+from uniaudio_lm.recognition.word_file import WORDS_NAME, load_words
 from uniaudio_lm.speakers import SPEAKERS_NAME, add_speaker
 
 ROUNDING = 0.05
@@ -87,7 +87,7 @@ def main() -> None:
     write_config(folder, to_dict(config))
     (folder / SPEAKERS_NAME).unlink(missing_ok=True)
     if options.words is not None:
-        WordModel.load(options.words)
+        load_words(options.words)
         atomic_write_bytes(folder / WORDS_NAME, options.words.read_bytes())
     shipped = UniAudio.from_pretrained(folder)
     for given in options.speaker:

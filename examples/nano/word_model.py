@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uniaudio_lm.phonemizers.table import read_packed
-from uniaudio_lm.recognition.words import WordModel, words_of
+from uniaudio_lm.recognition.word_file import load_words, save_words
+from uniaudio_lm.recognition.word_model import WordModel
+from uniaudio_lm.recognition.words import words_of
 
 
 def texts(path: Path) -> Iterator[list[str]]:
@@ -36,8 +38,8 @@ def main() -> None:
     options = parser.parse_args()
     found = (words for path in options.texts for words in texts(path))
     model = WordModel.counted(found, read_packed(), least=options.least)
-    model.save(options.output, read_packed())
-    read = WordModel.load(options.output, read_packed())
+    save_words(model, options.output, read_packed())
+    read = load_words(options.output, read_packed())
     pairs = sum(len(known) for _, known in read.after.values())
     size = options.output.stat().st_size / 1e3
     print(f"{options.output}: {len(read.words)} words, {pairs} pairs, {size:.0f} kB")

@@ -20,7 +20,8 @@ from uniaudio_lm import UniAudio
 from uniaudio_lm.generation import Item
 from uniaudio_lm.recognition.beam import Listening, beam_search
 from uniaudio_lm.recognition.hints import Hints
-from uniaudio_lm.recognition.words import KnownWords, WordModel
+from uniaudio_lm.recognition.word_model import WordModel
+from uniaudio_lm.recognition.words import KnownWords
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
 

@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 
 from mingtok_audio.core.errors import FormatError
-from uniaudio_lm.recognition.words import (
-    BEGINNING,
-    END,
-    START,
-    KnownWords,
-    WordModel,
-    WordPlace,
-    find_words,
-    words_of,
-)
+from uniaudio_lm.recognition.word_file import find_words, load_words, save_words
+from uniaudio_lm.recognition.word_model import END, START, WordModel
+from uniaudio_lm.recognition.words import BEGINNING, KnownWords, WordPlace, words_of
 
 TEXTS = ["the cat sat", "the cat ran", "the dog sat down", "a dog isn't a cat"]
 DICTIONARY = ["aardvark", "cat", "catalogue"]
@@ -50,8 +43,8 @@ def test_what_was_seen_costs_less() -> None:
 
 def test_a_file_says_the_same_but_for_rounding(tmp_path: Path) -> None:
     model = counted(least=3)
-    model.save(tmp_path / "words.xz", DICTIONARY)
-    read = WordModel.load(tmp_path / "words.xz", DICTIONARY)
+    save_words(model, tmp_path / "words.xz", DICTIONARY)
+    read = load_words(tmp_path / "words.xz", DICTIONARY)
     assert read.words == model.words
     pairs = [(b, w) for b in (START, *model.words) for w in (*model.words, END)]
     for before, word in pairs:
@@ -64,7 +57,7 @@ def test_a_file_says_the_same_but_for_rounding(tmp_path: Path) -> None:
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "words.xz"
     assert find_words(tmp_path) is None
-    counted().save(path)
+    save_words(counted(), path)
     whole = path.read_bytes()
     inside = lzma.decompress(whole)
     bad = {
@@ -77,7 +70,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     for data in bad.values():
         path.write_bytes(data)
         with pytest.raises(FormatError, match=r"words\.xz"):
-            WordModel.load(path)
+            load_words(path)
 
 
 def said(known: KnownWords, text: str, pieces: int = 1) -> tuple[WordPlace, float]:

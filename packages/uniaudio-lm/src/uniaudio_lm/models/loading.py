@@ -38,7 +38,7 @@ from uniaudio_lm.models.quantising import Quantizer
 from uniaudio_lm.models.reading import read_tensors, tensor_headers
 from uniaudio_lm.models.reference import Place, model_place, published_config
 from uniaudio_lm.plugins import get_host
-from uniaudio_lm.recognition.words import WORDS_NAME
+from uniaudio_lm.recognition.word_file import WORDS_NAME
 from uniaudio_lm.speakers import SPEAKERS_NAME
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME, TextTokenizer
 from uniaudio_lm.weights import NEWEST_NANO, PARTS_FOLDER, shipped_folder

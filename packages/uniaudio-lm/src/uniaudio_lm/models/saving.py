@@ -18,7 +18,7 @@ from mingtok_audio.core.files import atomic_write, os_reason
 from mingtok_audio.core.hub import INDEX_NAME, WEIGHTS_NAME, write_json
 from mingtok_audio.core.weights import sha256_of_weights
 from uniaudio_lm.models.quantising import is_plain
-from uniaudio_lm.recognition.words import copy_words
+from uniaudio_lm.recognition.word_file import copy_words
 from uniaudio_lm.speakers import copy_speakers
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME
 

@@ -27,7 +27,8 @@ from uniaudio_lm.interfaces import Backbone, GenerationHead, Phonemizer, StopDet
 from uniaudio_lm.models.layout import lay_out
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.prompts import Prompt
-from uniaudio_lm.recognition.words import WordModel, find_words
+from uniaudio_lm.recognition.word_file import find_words
+from uniaudio_lm.recognition.word_model import WordModel
 from uniaudio_lm.tasks.api import TaskMethods
 from uniaudio_lm.text.length import guess_language
 from uniaudio_lm.text.phonemes import phoneme_text

@@ -1,0 +1,76 @@
+#!/bin/bash
+# Everything that the language model's card measures, from the weights that ship (or MODEL=folder).
+#   examples/nano/evaluate.sh [speech hearing dit pooling hotwords insertion deletion ablation]
+# Into $OUT (out/nano), over what is there. Needs .data (README) and .judges (audio-eval judges
+# --assemble); two to ten minutes a stage on one thread.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+PATH="$PWD/.venv/bin:$PATH"
+OUT=${OUT:-out/nano}
+HELD=.data/lm-heldout
+MODEL=${MODEL:-nano}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+mkdir -p "$OUT"
+[ -d $HELD ] || python examples/nano/lm_heldout.py
+
+speak() { # NAME OPTION...: say the held-out texts, and let Whisper hear them
+    rm -rf "$OUT/$1"
+    uniaudio tts @$HELD/texts -o "$OUT/$1" --model "$MODEL" "${@:2}" > "$OUT/$1.log" 2>&1
+    audio-eval score tts --refs $HELD/tts.jsonl --hyps "$OUT/$1" -o "$OUT/$1-score" \
+        --judges .judges --metrics "${METRICS:-wer,cer,sim}" --baselines none
+}
+
+hear() { # NAME OPTION...: read the held-out recordings
+    rm -rf "$OUT/$1"
+    uniaudio asr $HELD/asr -o "$OUT/$1" --model "$MODEL" "${@:2}" > "$OUT/$1.log" 2>&1
+    audio-eval score asr --refs $HELD/asr.jsonl --hyps "$OUT/$1" -o "$OUT/$1-score"
+}
+
+edits() { # NAME MANIFEST PER_RECORDING COUNTS [OPTION...]: a set of edits, made and scored
+    if [ ! -d ".data/edit-$1" ]; then
+        audio-eval build "$2" -o ".data/edit-$1" --language en --seed 5 --per-recording "$3" $4
+    fi
+    rm -rf "$OUT/edit-$1$5"
+    python benchmarks/edit_heldout.py ".data/edit-$1" -o "$OUT/edit-$1$5" $5 | tail -n 1
+    audio-eval score edit_semantic --refs "$OUT/edit-$1$5/items.jsonl" \
+        --hyps "$OUT/edit-$1$5/outputs" -o "$OUT/edit-$1$5-score" --judges .judges --baselines none
+}
+
+grep '"mode": "bulk"' $HELD/asr.jsonl > $HELD/bulk.jsonl
+grep -E '"mode": "libri' $HELD/asr.jsonl > $HELD/real.jsonl
+grep '"mode": "trained-real' $HELD/asr.jsonl > $HELD/asterisk.jsonl
+CHANGES="--count en/insertion/basic/content=9 --count en/insertion/basic/index=9
+    --count en/substitution/basic/content=9 --count en/substitution/basic/index=9"
+CUTS="--count en/deletion/basic/content=16 --count en/deletion/basic/index=16"
+for stage in ${@:-speech hearing dit pooling hotwords insertion deletion ablation}; do
+    echo "== $stage"
+    case $stage in
+        speech) METRICS=wer,cer,sim,dnsmos speak tts ;;
+        hearing) hear asr ;;
+        dit) speak dit --head dit ;;
+        pooling) speak pooling-tts --compressor pooling; hear pooling --compressor pooling ;;
+        hotwords) python examples/nano/hotwords.py -o "$OUT/hotwords" | tail -n 20 ;;
+        insertion)
+            edits bulk $HELD/bulk.jsonl 1 "$CHANGES" ""
+            edits real $HELD/real.jsonl 8 "$CHANGES" ""
+            ;;
+        deletion)
+            for how in "" --heard; do
+                edits deletion $HELD/bulk.jsonl 1 "$CUTS" "$how"
+                edits deletion-asterisk $HELD/asterisk.jsonl 8 "$CUTS" "$how"
+                edits deletion-real $HELD/real.jsonl 8 "$CUTS" "$how"
+            done
+            ;;
+        ablation)
+            rm -rf "$OUT/ablation"
+            python examples/nano/ablation.py -o "$OUT/ablation" --limit 20
+            for part in "$OUT"/ablation/*; do
+                echo "= $part"
+                audio-eval score tts --refs "$part/tts.jsonl" --hyps "$part/tts" \
+                    -o "$part/tts-score" --judges .judges --metrics wer,cer --baselines none
+                audio-eval score asr --refs "$part/asr.jsonl" --hyps "$part/asr" -o "$part/asr-score"
+            done
+            ;;
+        *) echo "no stage $stage" >&2; exit 2 ;;
+    esac
+done
