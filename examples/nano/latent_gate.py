@@ -184,8 +184,10 @@ def table(output: Path) -> None:
         known = json.loads(path.read_text(encoding="utf-8"))
         rates = []
         for kind in ("copied", "said"):
-            score = json.loads((path.parent / f"{kind}-score" / "summary.json").read_text("utf-8"))
-            rates.append(score["wer"])
+            found = json.loads((path.parent / f"{kind}-score" / "results.json").read_text("utf-8"))
+            wer = found["metrics"]["wer"]
+            low, high = wer["ci95"]
+            rates.append(f"{wer['value']:.1f} % [{low:.1f}, {high:.1f}]")
         cells = (known["candidate"], known["dims"], f"{known['flow_loss']:.2f}", *rates)
         print("| " + " | ".join(map(str, cells)) + " |")
 
