@@ -372,6 +372,40 @@ def test_kokoro_jobs_are_balanced_and_keep_the_test_side_apart() -> None:
         assert job.language == ("zh" if job.speaker.startswith("kokoro-z") else "en")
 
 
+def test_more_of_the_many_voices_goes_into_a_corpus_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kokoro = module("speak_kokoro")
+    voices = ["af_bella", "am_adam", "zf_xiaoni"]
+    pools = {
+        language: [
+            sentence(f"{language}-{split}{n}", f"some words {split} {n}", split)
+            for split in ("train", "valid", "test")
+            for n in range(30)
+        ]
+        for language in ("en", "zh")
+    }
+    voice = SimpleNamespace(speak=speak_tone, styles=dict.fromkeys(voices))
+    monkeypatch.setattr(kokoro, "ManyVoices", lambda out: voice)
+    monkeypatch.setattr(kokoro, "load", lambda out, language="en": pools[language])
+    whole = kokoro.jobs(voices, pools["en"], pools["zh"])
+    (manifest,) = kokoro.prepare(tmp_path, hours=1.0, start=10)
+    assert manifest == tmp_path / "kokoro-10" / "manifest.jsonl"
+    rows = common.read_manifest(manifest)
+    assert {(r.split, r.language, r.speaker) for r in rows} == {("train", "en", "kokoro-am_adam")}
+    before = {job.id for job in whole[:10]}
+    assert {r.id for r in rows} == {
+        j.id for j in whole if j.speaker == "kokoro-am_adam"
+    } - before - {j.id for j in whole if j.split == "valid"}
+
+
+def test_start_is_for_kokoro_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    prepare = module("prepare")
+    with pytest.raises(SystemExit):
+        prepare.main(["hibari", "--start", "4"])
+    assert "--start is for kokoro alone" in capsys.readouterr().err
+
+
 def test_bulk_and_many_voices_share_no_test_sentence() -> None:
     kokoro, hibari = module("speak_kokoro"), module("speak_hibari")
     english = [

@@ -28,14 +28,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", nargs="*", help=f"which of {', '.join(SOURCES)}; all if none")
     parser.add_argument("--out", type=Path, default=Path(".data"), help="where the corpora go")
     parser.add_argument("--hours", type=float, help="how much a synthesised corpus shall hold")
+    parser.add_argument(
+        "--start", type=int, default=0, help="of kokoro, the training sentences from this one on"
+    )
     options = parser.parse_args(arguments)
+    if options.start and (options.source != ["kokoro"] or options.start < 0):
+        parser.error("--start is for kokoro alone, and counts from 0")
     failed = False
     for name in options.source or SOURCES:
         if name not in SOURCES:
             parser.error(f"unknown source {name}: choose from {', '.join(SOURCES)}")
         try:
             module = importlib.import_module(f".{SOURCES[name]}", __package__)
-            if SOURCES[name].startswith(("speak_", "write_")):
+            if options.start:
+                manifests = module.prepare(options.out, options.hours, options.start)
+            elif SOURCES[name].startswith(("speak_", "write_")):
                 manifests = module.prepare(options.out, options.hours)
             else:
                 manifests = module.prepare(options.out)

@@ -137,9 +137,17 @@ def jobs(voices: list[str], english: list[Sentence], chinese: list[Sentence]) ->
     return order
 
 
-def prepare(out: Path, hours: float | None = None) -> list[Path]:
-    """Speaks `hours` (1.5 by default) into `OUT/kokoro`; returns its manifest."""
+def prepare(out: Path, hours: float | None = None, start: int = 0) -> list[Path]:
+    """Speaks `hours` (1.5 by default) into `OUT/kokoro`; returns its manifest.
+
+    From `start` on in the order of jobs, only what a language model hears is spoken, English
+    training sentences, into `OUT/kokoro-START`: more, without what came before.
+    """
     model = ManyVoices(out)
     order = jobs(list(model.styles), load(out), load(out, "zh"))
+    corpus = CORPUS
+    if start:
+        order = [j for j in order[start:] if j.split == "train" and j.language == "en"]
+        corpus = f"{CORPUS}-{start}"
     seconds = 3600 * (DEFAULT_HOURS if hours is None else hours)
-    return [synthesise(out / CORPUS, order, model.speak, max_seconds=seconds)]
+    return [synthesise(out / corpus, order, model.speak, max_seconds=seconds)]
