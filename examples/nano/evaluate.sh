@@ -34,8 +34,10 @@ edits() { # NAME MANIFEST PER_RECORDING COUNTS [OPTION...]: a set of edits, made
     fi
     rm -rf "$OUT/edit-$1$5"
     python benchmarks/edit_heldout.py ".data/edit-$1" -o "$OUT/edit-$1$5" $5 | tail -n 1
+    # Edits that were refused are counted as wrong, and make the exit code 1.
     audio-eval score edit_semantic --refs "$OUT/edit-$1$5/items.jsonl" \
-        --hyps "$OUT/edit-$1$5/outputs" -o "$OUT/edit-$1$5-score" --judges .judges --baselines none
+        --hyps "$OUT/edit-$1$5/outputs" -o "$OUT/edit-$1$5-score" --judges .judges \
+        --baselines none || [ $? -eq 1 ]
 }
 
 grep '"mode": "bulk"' $HELD/asr.jsonl > $HELD/bulk.jsonl
