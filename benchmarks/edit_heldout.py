@@ -4,11 +4,10 @@
     audio-eval score edit_semantic --refs OUT/items.jsonl --hyps OUT/outputs -o OUT/results
 
 The text of each recording is given (as with `uniaudio edit --text`; `--heard` leaves it to the
-model's recognition), and the instruction as the set
-words it. `--times` takes word times from a Whisper folder (CTranslate2); it should not be the
-recogniser that scores; without it the editor's aligner finds them (`--aligner`). OUT/items.jsonl
-is the set's list with the receipts of the outputs, which
-`preservation`, `boundary_click` and `receipt` read. The last line is JSON.
+model's recognition), and the instruction as the set words it. `--times` takes word times from a
+Whisper folder (CTranslate2); it should not be the recogniser that scores; without it the editor's
+aligner finds them (`--aligner`). OUT/items.jsonl is the set's list with the receipts of the
+outputs, which `preservation`, `boundary_click` and `receipt` read. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -57,10 +56,11 @@ def main() -> None:
     parser.add_argument("--aligner", default="", help="aligner that gives them, if not --times")
     parser.add_argument("--heard", action="store_true", help="the editor hears the text itself")
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--model", default="nano", help="hears the text, and says new words")
     options = parser.parse_args()
     times, editor = (
         word_times(options.times),
-        Editor(backend=options.backend, aligner=options.aligner),
+        Editor(backend=options.backend, aligner=options.aligner, model=options.model),
     )
     outputs = options.output / "outputs"
     outputs.mkdir(parents=True, exist_ok=True)

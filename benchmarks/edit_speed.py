@@ -35,6 +35,7 @@ from uniaudio_edit.errors import MissingPartError
 from uniaudio_edit.interfaces import EditRequest, Word
 from uniaudio_edit.pcm import Recording, read_recording
 from uniaudio_lm import UniAudio
+from uniaudio_lm.tasks.edit import NoSpeechError
 
 _EDITS = {
     "splice deletion": ("delete word {middle}", True),
@@ -121,7 +122,9 @@ def main() -> None:
                 instruction = wording.format(middle=len(words) // 2)
                 try:
                     row = timed(Editor(**settings), path, words, instruction, options.repeats)
-                except MissingPartError:
+                except (MissingPartError, NoSpeechError):
+                    if backend != "lm":
+                        raise
                     row = anew(options.model, path, words, options.repeats)
                 rows.setdefault(name, {})[f"{seconds:g}"] = row
                 print(name, seconds, row)

@@ -53,11 +53,12 @@ def main() -> None:
     parser.add_argument("--heldout", type=Path, default=Path(".data/lm-heldout"))
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=20)
+    parser.add_argument("--model", default="nano")
     options = parser.parse_args()
     said = rows_of(options.heldout / "tts.jsonl", None, options.limit)
     heard = rows_of(options.heldout / "asr.jsonl", "bulk", options.limit)
     for name in PARTS:
-        model = UniAudio.from_pretrained("nano")
+        model = UniAudio.from_pretrained(options.model)
         if name != "whole":
             shuffle(model.get_submodule(name))
         folder = options.output / name

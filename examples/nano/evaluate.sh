@@ -1,9 +1,14 @@
 #!/bin/bash
 # Everything that the language model's card measures, from the weights that ship (or MODEL=folder).
-#   examples/nano/evaluate.sh [speech hearing dit pooling hotwords insertion deletion ablation]
-# Into $OUT (out/nano), over what is there. Needs .data (README) and .judges (audio-eval judges
-# --assemble); two to ten minutes a stage on one thread.
+#   examples/nano/evaluate.sh [STAGE...]
+# Into $OUT (out/nano), over what is there; error rates of each kind of recording are in the "groups"
+# of results.json. `validation` reads what things are chosen with. Needs .data (README) and .judges
+# (audio-eval judges --assemble); two to ten minutes a stage on one thread.
 set -euo pipefail
+STAGES="speech hearing dit pooling hotwords insertion deletion ablation validation"
+for stage in "$@"; do
+    [[ " $STAGES " == *" $stage "* ]] || { echo "no stage $stage: $STAGES" >&2; exit 2; }
+done
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 OUT=${OUT:-out/nano}
@@ -11,7 +16,7 @@ HELD=.data/lm-heldout
 MODEL=${MODEL:-nano}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 mkdir -p "$OUT"
-[ -d $HELD ] || python examples/nano/lm_heldout.py
+[ -f $HELD/asr-valid.jsonl ] || python examples/nano/lm_heldout.py
 
 speak() { # NAME OPTION...: say the held-out texts, and let Whisper hear them
     rm -rf "$OUT/$1"
@@ -20,20 +25,21 @@ speak() { # NAME OPTION...: say the held-out texts, and let Whisper hear them
         --judges .judges --metrics "${METRICS:-wer,cer,sim}" --baselines none
 }
 
-hear() { # NAME OPTION...: read the held-out recordings
+hear() { # NAME RECORDINGS OPTION...: read recordings
     rm -rf "$OUT/$1"
-    uniaudio asr $HELD/asr -o "$OUT/$1" --model "$MODEL" "${@:2}" > "$OUT/$1.log" 2>&1
-    audio-eval score asr --refs $HELD/asr.jsonl --hyps "$OUT/$1" -o "$OUT/$1-score"
+    uniaudio asr "$HELD/$2" -o "$OUT/$1" --model "$MODEL" "${@:3}" > "$OUT/$1.log" 2>&1
+    audio-eval score asr --refs "$HELD/$2.jsonl" --hyps "$OUT/$1" -o "$OUT/$1-score"
 }
 
-edits() { # NAME MANIFEST PER_RECORDING COUNTS [OPTION...]: a set of edits, made and scored
+edits() { # NAME MANIFEST PER_RECORDING COUNTS OPTION: a set of edits, made and scored
     if [ ! -d ".data/edit-$1" ]; then
         # Real recordings are few: a set that is short of what was asked for is still a set.
         audio-eval build "$2" -o ".data/edit-$1" --language en --seed 5 --per-recording "$3" $4 ||
             [ -f ".data/edit-$1/items.jsonl" ]
     fi
     rm -rf "$OUT/edit-$1$5"
-    python benchmarks/edit_heldout.py ".data/edit-$1" -o "$OUT/edit-$1$5" $5 | tail -n 1
+    python benchmarks/edit_heldout.py ".data/edit-$1" -o "$OUT/edit-$1$5" --model "$MODEL" $5 |
+        tail -n 1
     # Edits that were refused are counted as wrong, and make the exit code 1.
     audio-eval score edit_semantic --refs "$OUT/edit-$1$5/items.jsonl" \
         --hyps "$OUT/edit-$1$5/outputs" -o "$OUT/edit-$1$5-score" --judges .judges \
@@ -46,15 +52,16 @@ grep '"mode": "trained-real' $HELD/asr.jsonl > $HELD/asterisk.jsonl
 CHANGES="--count en/insertion/basic/content=9 --count en/insertion/basic/index=9
     --count en/substitution/basic/content=9 --count en/substitution/basic/index=9"
 CUTS="--count en/deletion/basic/content=16 --count en/deletion/basic/index=16"
-for stage in ${@:-speech hearing dit pooling hotwords insertion deletion ablation}; do
+for stage in ${@:-$STAGES}; do
     echo "== $stage"
     case $stage in
         speech) METRICS=wer,cer,sim,dnsmos speak tts ;;
-        hearing) hear asr ;;
+        hearing) hear asr asr ;;
+        validation) hear asr-valid asr-valid ;;
         dit) speak dit --head dit ;;
-        pooling) speak pooling-tts --compressor pooling; hear pooling --compressor pooling ;;
+        pooling) speak pooling-tts --compressor pooling; hear pooling asr --compressor pooling ;;
         hotwords)
-            python examples/nano/hotwords.py -o "$OUT/hotwords"
+            python examples/nano/hotwords.py -o "$OUT/hotwords" --model "$MODEL"
             for hints in none said others; do
                 audio-eval score context_asr --refs "$OUT/hotwords/items.jsonl" \
                     --hyps "$OUT/hotwords/$hints" -o "$OUT/hotwords-$hints"
@@ -73,7 +80,7 @@ for stage in ${@:-speech hearing dit pooling hotwords insertion deletion ablatio
             ;;
         ablation)
             rm -rf "$OUT/ablation"
-            python examples/nano/ablation.py -o "$OUT/ablation" --limit 20
+            python examples/nano/ablation.py -o "$OUT/ablation" --model "$MODEL" --limit 20
             for part in "$OUT"/ablation/*; do
                 echo "= $part"
                 audio-eval score tts --refs "$part/tts.jsonl" --hyps "$part/tts" \
@@ -81,6 +88,5 @@ for stage in ${@:-speech hearing dit pooling hotwords insertion deletion ablatio
                 audio-eval score asr --refs "$part/asr.jsonl" --hyps "$part/asr" -o "$part/asr-score"
             done
             ;;
-        *) echo "no stage $stage" >&2; exit 2 ;;
     esac
 done
