@@ -59,7 +59,11 @@ class CachedState(BackboneState):
         out = self if same else CachedState(len(self.key), len(rows), self.capacity)
         out._shared = self._length if self.batch == 1 else self._shared
         out._length = self._length
-        moved = (rows.cpu() != torch.arange(len(rows))).nonzero()[:, 0] if same else None
+        rows = rows.cpu()
+        moved = (rows != torch.arange(len(rows))).nonzero()[:, 0] if same else None
+        if self.key[0] is not None:  # once, not for every layer
+            rows = rows.to(self.key[0].device)
+            moved = None if moved is None else moved.to(self.key[0].device)
         for held, kept in ((self.key, out.key), (self.value, out.value)):
             for i, old in enumerate(held):
                 kept[i] = None if old is None else self._taken(old, rows, moved)
@@ -78,7 +82,8 @@ class CachedState(BackboneState):
             new[:, :, used] = old[rows.to(old.device), :, used]
             return new
         if len(moved):
-            old[moved.to(old.device), :, used] = old[rows[moved].to(old.device), :, used]
+            taken = rows[moved].to(old.device)
+            old[moved.to(old.device), :, used] = old[taken, :, used]
         return old
 
 
