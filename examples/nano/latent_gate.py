@@ -89,9 +89,8 @@ class Speaker(nn.Module):
         phonemes = pad([s.phonemes for s in batch], batch_first=True)
         real = pad([torch.ones(len(s.latents)) for s in batch], batch_first=True) > 0
         history = torch.cat((torch.zeros_like(latents[:, :1]), latents[:, :-1]), dim=1)
-        history = history + HISTORY_NOISE * torch.rand(len(batch), 1, 1, 1) * torch.randn_like(
-            history
-        )
+        level = HISTORY_NOISE * torch.rand(len(batch), 1, 1, 1)
+        history = history + level * torch.randn_like(history)
         cond = self(history, phonemes)
         return self.head.loss(cond[real], latents[real], history[real], num_samples=draws)
 
@@ -166,10 +165,9 @@ def gate(name: str, tokenizer: MingTok, dims: int, said: tuple[list, list], o) -
         for sentence, latents in zip(test, patches, strict=True):
             values = latents.flatten(0, 1) * std + mean
             values = nn.functional.pad(values, (0, width - dims))
+            wav = tokenizer.decode(values[None])[0].numpy()
             path = o.output / name / kind / f"{sentence.id}.wav"
-            save_audio(
-                path, tokenizer.decode(values[None])[0].numpy(), tokenizer.config.sample_rate
-            )
+            save_audio(path, wav, tokenizer.config.sample_rate)
     return {
         "candidate": name, "dims": dims, "parameters": sum(p.numel() for p in speaker.parameters()),
         "flow_loss": sum(losses[-50:]) / len(losses[-50:]), "training_seconds": round(seconds),

@@ -7,8 +7,10 @@
     uniaudio asr .data/lm-heldout/asr -o out/lm-asr
     audio-eval score asr --refs .data/lm-heldout/asr.jsonl --hyps out/lm-asr -o out/lm-asr-score
 
-`texts-valid` and `tts-valid.jsonl` are 24 sentences of the validation split, to choose the guidance
-with (`uniaudio tts --cfg`), so that the test sentences choose nothing.
+What is chosen is chosen on the validation split, so that the test sentences choose nothing:
+`texts-valid` and `tts-valid.jsonl` are 24 sentences for the guidance (`uniaudio tts --cfg`),
+`asr-valid` and `asr-valid.jsonl` recordings for recognition: the bulk voice's and, where
+`prepare kokoro --start 4000` has spoken them, neural voices'.
 
 Speech: 100 sentences of documents held out from training, which the bulk voice's synthesiser says
 as ground truth. Recognition: the bulk voice on such sentences, trained neural voices on texts that
@@ -25,6 +27,10 @@ from pathlib import Path
 from typing import Any
 
 SENTENCES, CHOOSING = 100, 24
+VALIDATION = (
+    ("bulk", "hibari", "valid", "en", 60),
+    ("voices", "kokoro-4000", "valid", "en", 60),
+)
 # what it is called, corpus, split, language, at most
 RECOGNITION = (
     ("bulk", "hibari", "test", "en", 100),
@@ -52,12 +58,12 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path(".data/lm-heldout"))
     options = parser.parse_args()
     out = options.output
-    for folder in ("texts", "texts-valid", "asr", "truth"):
+    for folder in ("texts", "texts-valid", "asr", "asr-valid", "truth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     hibari = options.data / "hibari" / "manifest.jsonl"
     voice = chosen(hibari, "train", "en", 1)[0]
     shutil.copyfile(hibari.parent / voice["audio"], out / "voice.flac")
-    sets: dict[str, list[dict[str, Any]]] = {"tts": [], "tts-valid": [], "asr": []}
+    sets: dict[str, list[dict[str, Any]]] = {"tts": [], "tts-valid": [], "asr": [], "asr-valid": []}
     for name, split, most in (("", "test", SENTENCES), ("-valid", "valid", CHOOSING)):
         for row in chosen(hibari, split, "en", most):
             text = out / f"texts{name}" / f"{row['id']}.txt"
@@ -68,12 +74,16 @@ def main() -> None:
             item = {"id": row["id"], "task": "tts", "language": "en", "text": row["text"]}
             given = {"reference": truth.as_posix(), "source": "voice.flac"}
             sets[f"tts{name}"].append({**item, **(given if split == "test" else {})})
-    for mode, corpus, split, language, most in RECOGNITION:
+    wanted = [("asr", *source) for source in RECOGNITION]
+    wanted += [("asr-valid", *source) for source in VALIDATION]
+    for name, mode, corpus, split, language, most in wanted:
         manifest = options.data / corpus / "manifest.jsonl"
+        if name == "asr-valid" and not manifest.exists():
+            continue
         for row in chosen(manifest, split, language, most):
-            audio = Path("asr") / f"{row['id']}{Path(row['audio']).suffix}"
+            audio = Path(name) / f"{row['id']}{Path(row['audio']).suffix}"
             shutil.copyfile(manifest.parent / row["audio"], out / audio)
-            sets["asr"].append({
+            sets[name].append({
                 "id": row["id"], "task": "asr", "mode": mode, "language": row["language"],
                 "text": row["text"], "audio": audio.as_posix(),
             })  # fmt: skip

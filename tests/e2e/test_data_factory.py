@@ -386,13 +386,16 @@ def test_more_of_the_many_voices_goes_into_a_corpus_of_its_own(
         for language in ("en", "zh")
     }
     voice = SimpleNamespace(speak=speak_tone, styles=dict.fromkeys(voices))
+    monkeypatch.setattr(kokoro, "VALID_OF_MORE", 4)
     monkeypatch.setattr(kokoro, "ManyVoices", lambda out: voice)
     monkeypatch.setattr(kokoro, "load", lambda out, language="en": pools[language])
     whole = kokoro.jobs(voices, pools["en"], pools["zh"])
     (manifest,) = kokoro.prepare(tmp_path, hours=1.0, start=10)
     assert manifest == tmp_path / "kokoro-10" / "manifest.jsonl"
     rows = common.read_manifest(manifest)
-    assert {(r.split, r.language, r.speaker) for r in rows} == {("train", "en", "kokoro-am_adam")}
+    assert {(r.language, r.speaker) for r in rows} == {("en", "kokoro-am_adam")}
+    assert [r.split for r in rows] == ["valid"] * 4 + ["train"] * (len(rows) - 4)
+    assert len(rows) > 8
     before = {job.id for job in whole[:10]}
     assert {r.id for r in rows} == {
         j.id for j in whole if j.speaker == "kokoro-am_adam"

