@@ -24,7 +24,7 @@ import soundfile
 
 from audio_eval.metrics.locality import BoundaryClick
 from mingtok_audio.core.audio import load_audio
-from mingtok_audio.core.resample import resample
+from mingtok_audio.core.audio.resampler import resample
 from uniaudio_edit.editor import Editor
 from uniaudio_edit.interfaces import Word
 from uniaudio_edit.pcm import read_recording, to_float

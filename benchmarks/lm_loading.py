@@ -68,7 +68,7 @@ def held(key: str) -> float:
 
 def child(mode: str, folder: str) -> None:
     """Load once and print what it took."""
-    from mingtok_audio.core.hub import load_tensors
+    from mingtok_audio.core.models.hub import load_tensors
     from uniaudio_lm.models import loading
     from uniaudio_lm.models.quantising import quantised_bytes
     from uniaudio_lm.models.uniaudio import UniAudio

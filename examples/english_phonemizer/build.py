@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from mingtok_audio.core.weights import save_tensors
+from mingtok_audio.core.models.weights import save_tensors
 from uniaudio_lm.phonemizers.letters import (
     PHONEMES,
     SLOTS,

@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 
 from mingtok_audio import MingTok
-from mingtok_audio.core.compact import compacted
 from mingtok_audio.core.config import load_json
-from mingtok_audio.core.hub import WEIGHTS_NAME, save_tensors, write_json
+from mingtok_audio.core.models.compact import compacted
+from mingtok_audio.core.models.hub import WEIGHTS_NAME, save_tensors, write_json
 from uniaudio_lm import UniAudio
 
 LINEAR = (

@@ -20,11 +20,11 @@ from torch.nn import functional as F
 
 from mingtok_audio import MingTok
 from mingtok_audio.core.audio import load_audio
-from mingtok_audio.core.compact import compacted
-from mingtok_audio.core.components import PinnedModel
 from mingtok_audio.core.config import from_dict, to_dict
 from mingtok_audio.core.files import atomic_write_bytes
-from mingtok_audio.core.weights import sha256_of_weights
+from mingtok_audio.core.models.compact import compacted
+from mingtok_audio.core.models.components import PinnedModel
+from mingtok_audio.core.models.weights import sha256_of_weights
 from uniaudio_lm import UniAudio, VoicePrompt
 from uniaudio_lm.config import UniAudioConfig
 from uniaudio_lm.models.saving import write_config, write_text_tokenizer, write_weights

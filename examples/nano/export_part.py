@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from mingtok_audio.core.compact import compacted
-from mingtok_audio.core.components import save_component
-from mingtok_audio.core.hub import WEIGHTS_NAME, save_tensors
+from mingtok_audio.core.models.compact import compacted
+from mingtok_audio.core.models.components import save_component
+from mingtok_audio.core.models.hub import WEIGHTS_NAME, save_tensors
 from uniaudio_lm import UniAudio
 from uniaudio_lm.weights import PARTS_FOLDER
 

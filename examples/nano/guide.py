@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from mingtok_audio.core.components import save_component
+from mingtok_audio.core.models.components import save_component
 from uniaudio_lm import UniAudio
 from uniaudio_lm.backbones.dense import DenseTransformer
 from uniaudio_lm.prompts import END_OF_TEXT, encode, recognition

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mingtok_audio.core.config import from_dict, load_json
-from mingtok_audio.core.hub import CONFIG_NAME, WEIGHTS_NAME, write_json
+from mingtok_audio.core.models.hub import CONFIG_NAME, WEIGHTS_NAME, write_json
 from uniaudio_lm.config import UniAudioConfig
 
 

@@ -77,7 +77,11 @@ def test_importing_a_package_is_cheap(package: Path) -> None:
 
 def test_importing_core_is_cheap() -> None:
     core = ROOT / "packages" / "mingtok-audio" / "src" / "mingtok_audio" / "core"
-    names = [f"mingtok_audio.core.{p.stem}" for p in core.glob("*.py") if p.stem != "__init__"]
+    names = [
+        ".".join(("mingtok_audio.core", *p.relative_to(core).with_suffix("").parts))
+        for p in core.rglob("*.py")
+        if p.stem != "__init__"
+    ]
     assert len(names) > 10
     loaded = modules_of("import " + ", ".join(names))
     assert not loaded & {*HEAVY, "rich", "soundfile", "soxr", "safetensors", "huggingface_hub"}

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from mingtok_audio import Latents, MingTok
 from mingtok_audio.cli import uniaudio_app
-from mingtok_audio.core.weights import sha256_of_file
+from mingtok_audio.core.models.weights import sha256_of_file
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "golden" / "tokenizer"
 
@@ -81,7 +81,7 @@ def test_info_of_a_model(cli: Cli, tiny: Path, published: Path) -> None:
 
 
 def test_info_of_a_component(cli: Cli, tmp_path: Path) -> None:
-    from mingtok_audio.core.weights import save_tensors
+    from mingtok_audio.core.models.weights import save_tensors
 
     folder = tmp_path / "part"
     folder.mkdir()

@@ -85,7 +85,7 @@ def test_bytes_do_not_depend_on_how_the_file_is_read(
 ) -> None:
     source = write_wav(tmp_path / "a.wav", 41.0, 8000)
     assert cli("encode", source, "-o", tmp_path / "a.mtok", "-m", tiny).code == 0
-    monkeypatch.setattr("mingtok_audio.core.audio._BLOCK", read_size)
+    monkeypatch.setattr("mingtok_audio.core.audio.read._BLOCK", read_size)
     assert cli("encode", source, "-o", tmp_path / "b.mtok", "-m", tiny).code == 0
     assert (tmp_path / "a.mtok").read_bytes() == (tmp_path / "b.mtok").read_bytes()
 
@@ -248,7 +248,7 @@ def test_a_long_file_shows_progress_on_stderr_only(
 ) -> None:
     source = write_wav(tmp_path / "a.wav", 61.0, 8000)
     clock = SimpleNamespace(monotonic=itertools.count(0, 20).__next__)
-    monkeypatch.setattr("mingtok_audio.core.output.time", clock)  # a line every ten seconds
+    monkeypatch.setattr("mingtok_audio.core.cli.output.time", clock)  # a line every ten seconds
     done = cli("encode", source, "-o", tmp_path / "a.mtok", "-m", tiny, "--json")
     assert done.code == 0
     assert done.json["frames"] == 3050

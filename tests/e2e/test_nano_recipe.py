@@ -12,7 +12,7 @@ import torch
 
 from mingtok_audio import MingTok
 from mingtok_audio.config import MingTokConfig, TransformerConfig
-from mingtok_audio.core.components import PinnedModel
+from mingtok_audio.core.models.components import PinnedModel
 from mingtok_audio.training.description import Description, DescriptionConfig
 from uniaudio_lm import UniAudio
 

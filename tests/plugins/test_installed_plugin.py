@@ -67,7 +67,7 @@ def test_it_conforms(environment: Environment) -> None:
 def test_its_weights_travel_alone(environment: Environment, tmp_path: Path) -> None:
     code = """
 import sys, torch
-from mingtok_audio.core.components import save_component
+from mingtok_audio.core.models.components import save_component
 from mingtok_audio.plugins import create_compressor, load_compressor
 made = create_compressor("attentive_stats", in_dim=8, patch_size=3).eval()
 save_component(sys.argv[1], made, slot="compressor", name="attentive_stats")

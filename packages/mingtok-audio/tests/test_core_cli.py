@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from mingtok_audio.core.cli import collect_inputs, emit_json, output_paths, progress, setup_logging
-from mingtok_audio.core.doctor import doctor_report
+from mingtok_audio.core.cli.doctor import doctor_report
 from mingtok_audio.core.errors import UserError, one_line
 from mingtok_audio.core.files import atomic_write, atomic_write_bytes, atomic_write_text
 
@@ -229,7 +229,7 @@ def test_progress_without_a_terminal_is_plain(
 ) -> None:
     setup_logging()
     clock = iter(range(0, 1000, 6))
-    monkeypatch.setattr("mingtok_audio.core.output.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("mingtok_audio.core.cli.output.time.monotonic", lambda: float(next(clock)))
     with progress("encoding", 4, "files") as bar:
         for _ in range(4):
             bar.advance()
@@ -245,7 +245,7 @@ def test_progress_on_a_terminal_is_live(monkeypatch: pytest.MonkeyPatch) -> None
         def isatty(self) -> bool:
             return True
 
-    from mingtok_audio.core import logs
+    from mingtok_audio.core.cli import logs
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

@@ -10,9 +10,9 @@ from tiny_tokenizer import tiny_model
 
 from mingtok_audio import MingTok
 from mingtok_audio.commands.info import describe_model
-from mingtok_audio.core.compact import SMALLEST, compacted, expanded, scaled_names
 from mingtok_audio.core.errors import FormatError
-from mingtok_audio.core.hub import load_tensors, save_tensors
+from mingtok_audio.core.models.compact import SMALLEST, compacted, expanded, scaled_names
+from mingtok_audio.core.models.hub import load_tensors, save_tensors
 
 GENERATOR = torch.Generator().manual_seed(0)
 

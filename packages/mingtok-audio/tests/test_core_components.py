@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mingtok_audio.core.components import (
+from mingtok_audio.core.errors import ConfigError, FormatError, HubError, PluginError
+from mingtok_audio.core.models.components import (
     PinnedModel,
     load_component,
     read_component_config,
     save_component,
 )
-from mingtok_audio.core.errors import ConfigError, FormatError, HubError, PluginError
 from mingtok_audio.core.plugins import PluginHost, SlotDef
 from mingtok_audio.plugins import create_compressor, get_host, load_compressor
 

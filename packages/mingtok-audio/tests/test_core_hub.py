@@ -13,9 +13,9 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import save
 
-from mingtok_audio.core import hub
 from mingtok_audio.core.errors import HubError
-from mingtok_audio.core.hub import load_tensors, resolve
+from mingtok_audio.core.models import hub
+from mingtok_audio.core.models.hub import load_tensors, resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -255,7 +255,7 @@ def test_offline_by_variable_without_a_stand_in(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "from mingtok_audio.core.hub import resolve\n"
+        "from mingtok_audio.core.models.hub import resolve\n"
         "from mingtok_audio.core.errors import HubError\n"
         "try: resolve('hf://org/name@v1')\nexcept HubError as error: print(error)"
     )

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mingtok_audio.core.audio.resampler import StreamResampler, resample
 from mingtok_audio.core.errors import AudioError
-from mingtok_audio.core.resample import StreamResampler, resample
 
 RATES = [1000, 8000, 11_025, 16_000, 16_001, 22_050, 24_000, 44_100, 48_000, 96_000, 768_000]
 

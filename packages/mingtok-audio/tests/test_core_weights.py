@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mingtok_audio.core import weights
 from mingtok_audio.core.errors import FormatError, HubError, UserError
-from mingtok_audio.core.hub import (
+from mingtok_audio.core.models import weights
+from mingtok_audio.core.models.hub import (
     load_tensors,
     read_safetensors_header,
     save_tensors,

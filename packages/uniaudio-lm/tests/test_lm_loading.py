@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mingtok_audio.core.errors import ConfigError, FormatError, HubError, UserError
-from mingtok_audio.core.hub import INDEX_NAME, sha256_of_weights
+from mingtok_audio.core.models.hub import INDEX_NAME, sha256_of_weights
 from uniaudio_lm import UniAudio
 from uniaudio_lm.commands.convert import convert
 from uniaudio_lm.models.info import describe
@@ -288,7 +288,7 @@ def test_reading_handles_every_kind_of_tensor(tmp_path: Path) -> None:
 def test_a_plugin_name_takes_the_part_that_comes_with_the_model(
     small_folder: Path, tmp_path: Path
 ) -> None:
-    from mingtok_audio.core.components import save_component
+    from mingtok_audio.core.models.components import save_component
 
     folder = tmp_path / "model"
     shutil.copytree(small_folder, folder)

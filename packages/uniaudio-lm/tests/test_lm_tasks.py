@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from mingtok_audio.core.components import PinnedModel, save_component
 from mingtok_audio.core.errors import AudioError, ConfigError, FormatError, HubError, UserError
+from mingtok_audio.core.models.components import PinnedModel, save_component
 from uniaudio_lm import UniAudio, VoicePrompt
 from uniaudio_lm.config import PartConfig, UniAudioConfig
 from uniaudio_lm.heads.mlp import MlpHead

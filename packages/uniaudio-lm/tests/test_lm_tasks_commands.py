@@ -307,7 +307,7 @@ def test_bad_inputs_are_one_line_and_leave_nothing(
 def test_weights_of_another_slot_and_broken_ones(
     uniaudio: Callable, small_folder: Path, tmp_path: Path
 ) -> None:
-    from mingtok_audio.core.components import save_component
+    from mingtok_audio.core.models.components import save_component
     from uniaudio_lm.stop.linear import LinearStop
 
     stop = tmp_path / "stop"

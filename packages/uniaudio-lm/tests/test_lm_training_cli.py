@@ -9,7 +9,7 @@ from typing import Any
 from lm_training_data import make_config, make_corpus, make_tokenizer
 
 from mingtok_audio.core.config import to_dict
-from mingtok_audio.core.hub import write_json
+from mingtok_audio.core.models.hub import write_json
 
 
 def test_train_runs_resumes_and_refuses(tmp_path: Path, uniaudio: Callable[..., Any]) -> None:

@@ -14,7 +14,7 @@ import torch
 from lm_training_data import make_config, make_corpus, make_tokenizer
 
 from mingtok_audio.core.config import to_dict
-from mingtok_audio.core.hub import write_json
+from mingtok_audio.core.models.hub import write_json
 from uniaudio_lm import UniAudio
 
 pytest.importorskip("accelerate")

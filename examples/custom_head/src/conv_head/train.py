@@ -24,7 +24,7 @@ from torch import Tensor
 from conv_head.head import ConvHead
 from mingtok_audio import MingTok
 from mingtok_audio.core.audio import load_audio
-from mingtok_audio.core.components import save_component
+from mingtok_audio.core.models.components import save_component
 from uniaudio_lm import UniAudio, prompts
 from uniaudio_lm.config import PartConfig, UniAudioConfig
 from uniaudio_lm.text.tokenizer import TextTokenizer

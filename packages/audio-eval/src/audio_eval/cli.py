@@ -10,7 +10,7 @@ import typer
 from audio_eval.freeform.cli import register as register_build
 from audio_eval.report.cli import register as register_reports
 from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json, make_app, make_group, run
-from mingtok_audio.core.doctor import add_doctor
+from mingtok_audio.core.cli.doctor import add_doctor
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.plugins import plugins_app
 

@@ -68,7 +68,7 @@ def doctor() -> dict[str, Any]:
     from audio_eval.catalog import EXTRA_MODULES, missing_modules
     from audio_eval.judges.offline import find_folder, offline_judges
     from audio_eval.plugins import get_host
-    from mingtok_audio.core.doctor import doctor_report
+    from mingtok_audio.core.cli.doctor import doctor_report
 
     report = doctor_report(["audio-eval", "mingtok-audio"], [get_host()])
     report["extras"] = {
@@ -95,8 +95,8 @@ def describe(what: str | None) -> dict[str, Any]:
     """
     from audio_eval import __version__, suites
     from mingtok_audio.core.audio import AUDIO_SUFFIXES, audio_info
+    from mingtok_audio.core.cli.output import jsonable
     from mingtok_audio.core.config import load_json, near
-    from mingtok_audio.core.output import jsonable
 
     if what is None:
         found = {name: suites.load_suite(name).summary for name in suites.names()}

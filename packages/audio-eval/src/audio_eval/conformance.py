@@ -25,7 +25,7 @@ from audio_eval.interfaces import (
 from audio_eval.runner import run_metric
 from audio_eval.summary import summarize
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.core.plugin_specs import CheckResult
+from mingtok_audio.core.plugins.specs import CheckResult
 
 
 def _info_check(found: type) -> CheckResult:

@@ -102,7 +102,7 @@ def score_suite(
 def _score_all(
     run: Run, items: list[Item], baselines: Sequence[str], outputs: Outputs, show: bool
 ) -> dict[str, list[ItemResult]]:
-    from mingtok_audio.core.output import progress
+    from mingtok_audio.core.cli.output import progress
 
     batches: dict[str, list[Item]] = {SYSTEM: items}
     total = len(items) * (1 + len(baselines))

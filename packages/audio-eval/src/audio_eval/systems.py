@@ -173,7 +173,7 @@ def produce_outputs(
     What was made is noted item by item, so that ``resume`` makes only what is missing. An item
     that the system fails on stays in the list without an output; its reason is in the log.
     """
-    from mingtok_audio.core.output import progress
+    from mingtok_audio.core.cli.output import progress
 
     folder = outputs.folder / "outputs"
     folder.mkdir(parents=True, exist_ok=True)

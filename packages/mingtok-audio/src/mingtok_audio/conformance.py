@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mingtok_audio.core.conformance import require, run_checks
 from mingtok_audio.core.plugins import CheckResult
+from mingtok_audio.core.plugins.conformance import require, run_checks
 from mingtok_audio.interfaces import Compressor
 
 _IN_DIM = 24
@@ -175,7 +175,7 @@ class _Kit:
 
     @torch.no_grad()
     def save_load(self) -> None:
-        from mingtok_audio.core.components import load_weights, save_component
+        from mingtok_audio.core.models.components import load_weights, save_component
 
         module = self._build()
         for parameter in module.parameters():

@@ -25,7 +25,7 @@ import numpy as np
 
 from mingtok_audio.core.errors import FormatError
 from mingtok_audio.core.files import os_reason
-from mingtok_audio.core.weights import TensorInfo, parse_safetensors_header
+from mingtok_audio.core.models.weights import TensorInfo, parse_safetensors_header
 
 FORMAT = "mtok"
 FORMAT_VERSION = 1

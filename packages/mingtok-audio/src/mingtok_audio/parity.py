@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write
-from mingtok_audio.core.hub import load_tensors, read_safetensors_header
+from mingtok_audio.core.models.hub import load_tensors, read_safetensors_header
 from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.models.reference import is_published
 from mingtok_audio.modules.merge import merge_patches

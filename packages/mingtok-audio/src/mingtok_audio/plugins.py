@@ -11,7 +11,7 @@ from mingtok_audio.core.plugins import ComponentSpec, PluginHost, SlotDef
 from mingtok_audio.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from mingtok_audio.core.components import PinnedModel
+    from mingtok_audio.core.models.components import PinnedModel
     from mingtok_audio.interfaces import Compressor
 
 SLOTS = {
@@ -79,9 +79,9 @@ def load_compressor(
     source: str | Path, *, expected: Mapping[str, PinnedModel] | None = None
 ) -> Compressor:
     """A trained compressor from a component folder or hub repository; see
-    `mingtok_audio.core.components.load_component`."""
+    `mingtok_audio.core.models.components.load_component`."""
     from typing import cast
 
-    from mingtok_audio.core.components import load_component
+    from mingtok_audio.core.models.components import load_component
 
     return cast("Compressor", load_component(get_host(), "compressor", source, expected=expected))

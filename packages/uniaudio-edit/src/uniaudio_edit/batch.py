@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mingtok_audio.core.audio import AUDIO_SUFFIXES
+from mingtok_audio.core.cli.inputs import collect_inputs
 from mingtok_audio.core.config import parse_json, read_text
 from mingtok_audio.core.errors import FormatError, UserError, one_line
 from mingtok_audio.core.files import os_reason
-from mingtok_audio.core.inputs import collect_inputs
 from uniaudio_edit.errors import AmbiguousInstructionError
 from uniaudio_edit.leftovers import sweep
 from uniaudio_edit.pcm import OUTPUT_SUFFIXES, file_sha256

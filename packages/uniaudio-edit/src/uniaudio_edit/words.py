@@ -120,7 +120,7 @@ def align(recording: Recording, text: Text, aligner: Aligner) -> tuple[list[Word
     Raises:
         UserError: it cannot place the text in the recording.
     """
-    from mingtok_audio.core.resample import resample
+    from mingtok_audio.core.audio.resampler import resample
     from uniaudio_edit.pcm import to_float
 
     mono = to_float(recording.pcm).mean(axis=1).astype("float32")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mingtok_audio.core.components import PinnedModel
+from mingtok_audio.core.models.components import PinnedModel
 
 FORMAT_VERSION = 1
 MAX_NOISE_SCALE = 2.0

@@ -15,7 +15,8 @@ from dataclasses import replace
 import typer
 
 from mingtok_audio.core.errors import PluginError
-from mingtok_audio.core.plugin_specs import (
+from mingtok_audio.core.plugins import ComponentSpec, LoadedSpec, PluginHost, SlotDef
+from mingtok_audio.core.plugins.specs import (
     DISABLE_VARIABLE,
     EntryPoint,
     disabled_plugins,
@@ -25,7 +26,6 @@ from mingtok_audio.core.plugin_specs import (
     reason,
     trace,
 )
-from mingtok_audio.core.plugins import ComponentSpec, LoadedSpec, PluginHost, SlotDef
 
 COMMANDS_GROUP = "uniaudio.commands"
 HOSTS_GROUP = "uniaudio.hosts"

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.core.config import load_json
-from mingtok_audio.core.hub import load_tensors
+from mingtok_audio.core.models.hub import load_tensors
 from mingtok_audio.parity import Compute, Tensors, load_io, pooling_outputs, run
 from uniaudio_lm.backbones.bailing_moe import BailingMoe
 from uniaudio_lm.backbones.moe import Router

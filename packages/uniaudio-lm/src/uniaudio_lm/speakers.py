@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mingtok_audio.core.config import near
 from mingtok_audio.core.errors import FormatError, UserError
 from mingtok_audio.core.files import atomic_write_bytes
-from mingtok_audio.core.weights import TensorInfo, read_safetensors_header, save_tensors
+from mingtok_audio.core.models.weights import TensorInfo, read_safetensors_header, save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -63,7 +63,7 @@ def hub_folder(name: str) -> Path:
         JudgeUnavailableError: not found, no hub, or not safe weights; in words.
     """
     from mingtok_audio.core.errors import UserError
-    from mingtok_audio.core.hub import resolve
+    from mingtok_audio.core.models.hub import resolve
 
     try:
         return resolve(

@@ -9,7 +9,7 @@ from typing import Any
 
 from audio_eval.interfaces import ItemResult
 from audio_eval.runner import SYSTEM, Outputs, read_per_item
-from mingtok_audio.core.config_files import load_json
+from mingtok_audio.core.config.files import load_json
 from mingtok_audio.core.errors import UserError
 
 _MAX_RESULTS_BYTES = 256 * 1024 * 1024

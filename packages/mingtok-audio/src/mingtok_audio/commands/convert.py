@@ -11,7 +11,7 @@ from typing import Any
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.core.files import os_reason
-from mingtok_audio.core.hub import resolve
+from mingtok_audio.core.models.hub import resolve
 
 
 def convert(source: str, output: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from mingtok_audio.core.audio import AUDIO_SUFFIXES, audio_info
 from mingtok_audio.core.cli import collect_inputs
 from mingtok_audio.core.config import from_dict, load_json, to_dict
 from mingtok_audio.core.errors import ConfigError, FormatError
-from mingtok_audio.core.hub import (
+from mingtok_audio.core.models.hub import (
     TensorInfo,
     read_safetensors_header,
     resolve,
     sha256_of_weights,
     weight_files,
 )
-from mingtok_audio.core.weights import SCALE_SUFFIX
+from mingtok_audio.core.models.weights import SCALE_SUFFIX
 from mingtok_audio.mtok import MTOK_SUFFIX, read_header
 
 
@@ -112,7 +112,7 @@ def _sizes(tensors: Mapping[str, TensorInfo]) -> dict[str, int]:
 
 
 def _component(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    from mingtok_audio.core.components import read_component_config
+    from mingtok_audio.core.models.components import read_component_config
 
     return to_dict(read_component_config(folder))
 

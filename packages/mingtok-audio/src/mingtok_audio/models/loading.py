@@ -13,7 +13,7 @@ from torch import Tensor
 from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.config import from_dict, load_json
 from mingtok_audio.core.errors import ConfigError, FormatError, UserError
-from mingtok_audio.core.hub import load_tensors, resolve, sha256_of_weights
+from mingtok_audio.core.models.hub import load_tensors, resolve, sha256_of_weights
 from mingtok_audio.core.runtime import select_device, select_dtype
 from mingtok_audio.models.reference import (
     Target,

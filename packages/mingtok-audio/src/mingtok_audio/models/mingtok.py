@@ -17,7 +17,7 @@ from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.audio import resample
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import AudioError, UserError
-from mingtok_audio.core.hub import CONFIG_NAME, WEIGHTS_NAME, save_tensors, write_json
+from mingtok_audio.core.models.hub import CONFIG_NAME, WEIGHTS_NAME, save_tensors, write_json
 from mingtok_audio.latents import Latents
 from mingtok_audio.models.decoder import Decoder, DecoderState
 from mingtok_audio.models.encoder import Encoder

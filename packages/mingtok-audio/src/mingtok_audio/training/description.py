@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mingtok_audio.core.errors import ConfigError
-from mingtok_audio.core.hub import save_tensors
+from mingtok_audio.core.models.hub import save_tensors
 from mingtok_audio.training.losses import mel_filter_bank
 
 _WINDOW = 0.064  # seconds the autocorrelation hears

@@ -11,7 +11,7 @@ from typing import Any
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
-from mingtok_audio.core.hub import write_json
+from mingtok_audio.core.models.hub import write_json
 from mingtok_audio.training.memory import keep_freed_memory
 from mingtok_audio.training.record import curves_png
 from mingtok_audio.training.stages import StageConfig, load_config, make_task, shipped_config

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from mingtok_audio.core.cli.output import Bar, progress
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.core.output import Bar, progress
 from mingtok_audio.training.checkpoint import Checkpoints
 from mingtok_audio.training.machine import compile_blocks, make_accelerator
 from mingtok_audio.training.optim import build_optimizers, schedule

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mingtok_audio.config import TransformerConfig
-from mingtok_audio.core.components import save_component
 from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.core.models.components import save_component
 from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.plugins import create_compressor, load_compressor
 from mingtok_audio.training.acoustic import reconstruct_files

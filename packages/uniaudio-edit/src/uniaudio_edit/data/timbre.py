@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from mingtok_audio.core.resample import resample
+from mingtok_audio.core.audio.resampler import resample
 from uniaudio_edit.backends.dsp import stretch
 
 

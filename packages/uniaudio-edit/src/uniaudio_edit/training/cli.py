@@ -7,7 +7,7 @@ from typing import NoReturn
 import typer
 
 from mingtok_audio.core.cli import run
-from mingtok_audio.core.train_command import add_train
+from mingtok_audio.core.cli.train import add_train
 
 _HELP = "Train an edit model on pairs that `uniaudio edit-data` made."
 

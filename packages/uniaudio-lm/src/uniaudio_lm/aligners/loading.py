@@ -6,9 +6,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from mingtok_audio.core.components import load_component
 from mingtok_audio.core.errors import PluginError
-from mingtok_audio.core.hub import resolve
+from mingtok_audio.core.models.components import load_component
+from mingtok_audio.core.models.hub import resolve
 from uniaudio_lm.interfaces import Aligner
 from uniaudio_lm.plugins import get_host
 

@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mingtok_audio import MingTok
-from mingtok_audio.core.components import PinnedModel, save_component
 from mingtok_audio.core.config import apply_overrides, from_dict, load_yaml, to_dict
 from mingtok_audio.core.errors import ConfigError, UserError
-from mingtok_audio.core.hub import write_json
+from mingtok_audio.core.models.components import PinnedModel, save_component
+from mingtok_audio.core.models.hub import write_json
 from mingtok_audio.training.data import pack
 from mingtok_audio.training.trainer import OptimConfig, Trainer, TrainerConfig
 from uniaudio_lm.aligners.ctc import CtcAligner

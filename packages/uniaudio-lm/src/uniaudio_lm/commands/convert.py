@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mingtok_audio.core.components import PinnedModel
 from mingtok_audio.core.config import load_json, to_dict
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import os_reason
-from mingtok_audio.core.hub import CONFIG_NAME, resolve, sha256_of_weights
+from mingtok_audio.core.models.components import PinnedModel
+from mingtok_audio.core.models.hub import CONFIG_NAME, resolve, sha256_of_weights
 from uniaudio_lm.models.info import is_published
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mingtok_audio.core.hub import ResolvedSource
+    from mingtok_audio.core.models.hub import ResolvedSource
 
 SHARD_SIZE = "5GB"
 

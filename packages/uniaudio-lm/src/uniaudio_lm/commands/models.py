@@ -46,7 +46,7 @@ class ModelChoice:
     def identity(self) -> dict[str, Any]:
         """What tells this choice from another one: names, and the sizes and times of the files
         that they stand for (to hash the weights of a large model would take minutes)."""
-        from mingtok_audio.core.hub import resolve
+        from mingtok_audio.core.models.hub import resolve
         from uniaudio_lm.models.loading import MODEL_FILES, shipped_weights
 
         source = resolve(self.model, kind="model", builtin=shipped_weights, files=MODEL_FILES)

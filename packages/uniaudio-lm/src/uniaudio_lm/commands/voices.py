@@ -9,7 +9,7 @@ import typer
 
 from mingtok_audio.core.cli import emit_json
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.core.hub import resolve
+from mingtok_audio.core.models.hub import resolve
 from uniaudio_lm.commands.models import ModelChoice
 from uniaudio_lm.speakers import SPEAKERS_NAME, speakers_of
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from mingtok_audio.config import MingTokConfig, TransformerConfig
-from mingtok_audio.core.conformance import require
 from mingtok_audio.core.errors import AudioError
 from mingtok_audio.core.plugins import CheckResult
+from mingtok_audio.core.plugins.conformance import require
 from mingtok_audio.models.mingtok import MingTok
 from uniaudio_lm.conformance.common import Kit, run, save_and_load, shaken, small
 from uniaudio_lm.interfaces import Aligner, Word

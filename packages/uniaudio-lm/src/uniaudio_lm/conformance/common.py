@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mingtok_audio.core.components import load_weights, save_component
-from mingtok_audio.core.conformance import require, run_checks
+from mingtok_audio.core.models.components import load_weights, save_component
 from mingtok_audio.core.plugins import CheckResult
+from mingtok_audio.core.plugins.conformance import require, run_checks
 
 DIM, LATENT, PATCH = 24, 6, 3
 TOLERANCE = 1e-4

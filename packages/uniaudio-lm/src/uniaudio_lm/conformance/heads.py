@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mingtok_audio.core.conformance import require
 from mingtok_audio.core.plugins import CheckResult
+from mingtok_audio.core.plugins.conformance import require
 from uniaudio_lm.conformance.common import (
     DIM,
     LATENT,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from mingtok_audio.core.conformance import require
 from mingtok_audio.core.plugins import CheckResult
+from mingtok_audio.core.plugins.conformance import require
 from uniaudio_lm.conformance.common import run
 from uniaudio_lm.interfaces import TextNormalizer
 

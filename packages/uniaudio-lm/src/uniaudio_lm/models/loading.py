@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from mingtok_audio.config import MingTokConfig
-from mingtok_audio.core.components import PinnedModel, load_component, read_component_config
 from mingtok_audio.core.config import from_dict, load_json
 from mingtok_audio.core.errors import ConfigError, HubError, PluginError, UserError
-from mingtok_audio.core.hub import (
+from mingtok_audio.core.models.components import PinnedModel, load_component, read_component_config
+from mingtok_audio.core.models.hub import (
     CONFIG_NAME,
     WEIGHTS_NAME,
     ResolvedSource,

@@ -16,17 +16,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mingtok_audio.core.compact import expanded, scaled_names
 from mingtok_audio.core.errors import FormatError, HubError
 from mingtok_audio.core.files import os_reason
-from mingtok_audio.core.hub import (
+from mingtok_audio.core.models.compact import expanded, scaled_names
+from mingtok_audio.core.models.hub import (
     INDEX_NAME,
     WEIGHTS_NAME,
     TensorInfo,
     read_safetensors_header,
     weight_files,
 )
-from mingtok_audio.core.weights import shard_names
+from mingtok_audio.core.models.weights import shard_names
 
 _DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "U16": torch.uint16,
@@ -74,7 +74,7 @@ def tensor_headers(folder: str | os.PathLike[str]) -> dict[Path, dict[str, Tenso
 
 def read_tensors(folder: str | os.PathLike[str]) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of a folder's weights by name, on the CPU in its own dtype (float32 for those
-    kept in 8 bits, see `mingtok_audio.core.compact`), in file order.
+    kept in 8 bits, see `mingtok_audio.core.models.compact`), in file order.
 
     A tensor is a view on the file: copy it, and do not write to it.
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from mingtok_audio.core.components import PinnedModel
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import FormatError, UserError
 from mingtok_audio.core.files import atomic_write, os_reason
-from mingtok_audio.core.hub import INDEX_NAME, WEIGHTS_NAME, write_json
-from mingtok_audio.core.weights import sha256_of_weights
+from mingtok_audio.core.models.components import PinnedModel
+from mingtok_audio.core.models.hub import INDEX_NAME, WEIGHTS_NAME, write_json
+from mingtok_audio.core.models.weights import sha256_of_weights
 from uniaudio_lm.models.quantising import is_plain
 from uniaudio_lm.recognition.word_file import copy_words
 from uniaudio_lm.speakers import copy_speakers

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from mingtok_audio.core.config import from_dict, load_json, to_dict
 from mingtok_audio.core.errors import ConfigError, FormatError
-from mingtok_audio.core.hub import load_tensors, save_tensors, write_json
+from mingtok_audio.core.models.hub import load_tensors, save_tensors, write_json
 from uniaudio_lm.training.settings import LoraConfig
 
 CONFIG, WEIGHTS = "adapter.json", "model.safetensors"

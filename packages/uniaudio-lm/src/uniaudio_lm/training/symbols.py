@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mingtok_audio.core.errors import ConfigError
-from mingtok_audio.core.hub import save_tensors
+from mingtok_audio.core.models.hub import save_tensors
 from uniaudio_lm.training.losses import relative_error
 
 logger = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from mingtok_audio.core.config import from_dict, load_json, to_dict
 from mingtok_audio.core.errors import FormatError, PluginError
-from mingtok_audio.core.hub import CONFIG_NAME, resolve
-from mingtok_audio.core.weights import (
+from mingtok_audio.core.models.hub import CONFIG_NAME, resolve
+from mingtok_audio.core.models.weights import (
     INDEX_NAME,
     WEIGHTS_NAME,
     load_tensors,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mingtok_audio.core.errors import FormatError
-from mingtok_audio.core.weights import SCALE_SUFFIX
+from mingtok_audio.core.models.weights import SCALE_SUFFIX
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,50 +21,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
-from mingtok_audio.core.audio_check import find_truncation
-from mingtok_audio.core.audio_write import (
-    WRITABLE_SUFFIXES,
-    AudioWriter,
-    save_audio,
-    wav_bytes,
-    wav_header,
+from mingtok_audio.core.audio.check import find_truncation
+from mingtok_audio.core.audio.resampler import (
+    StreamResampler,
+    check_sample_rate,
+    resample,
 )
 from mingtok_audio.core.errors import AudioError
 from mingtok_audio.core.files import os_reason
 from mingtok_audio.core.native_stderr import captured_stderr
-from mingtok_audio.core.resample import (
-    MAX_SAMPLE_RATE,
-    MIN_SAMPLE_RATE,
-    StreamResampler,
-    check_sample_rate,
-    resample,
-    resampled_length,
-)
 
 if TYPE_CHECKING:
     import soundfile
 
-__all__ = [
-    "AUDIO_SUFFIXES",
-    "MAX_SAMPLE_RATE",
-    "MIN_SAMPLE_RATE",
-    "WRITABLE_SUFFIXES",
-    "AudioInfo",
-    "AudioSource",
-    "AudioWriter",
-    "Channel",
-    "StreamResampler",
-    "audio_info",
-    "check_sample_rate",
-    "find_audio_files",
-    "iter_audio_blocks",
-    "load_audio",
-    "resample",
-    "resampled_length",
-    "save_audio",
-    "wav_bytes",
-    "wav_header",
-]
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 _BLOCK = 1 << 16  # samples per read

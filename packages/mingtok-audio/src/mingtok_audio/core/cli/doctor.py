@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json
+from mingtok_audio.core.cli.app import EXIT_FAILED_ITEMS
+from mingtok_audio.core.cli.output import emit_json
 from mingtok_audio.core.errors import UserError, one_line
-from mingtok_audio.core.plugin_specs import DISABLE_VARIABLE
+from mingtok_audio.core.plugins.specs import DISABLE_VARIABLE
 
 if TYPE_CHECKING:
     from mingtok_audio.core.plugins import PluginHost
@@ -110,7 +111,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _weights(name: str, folder: Path, problems: list[str]) -> dict[str, Any]:
-    from mingtok_audio.core.weights import sha256_of_weights, weight_files
+    from mingtok_audio.core.models.weights import sha256_of_weights, weight_files
 
     try:
         size = sum(file.stat().st_size for file in weight_files(folder))

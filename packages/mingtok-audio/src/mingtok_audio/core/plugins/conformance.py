@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from mingtok_audio.core.errors import one_line
-from mingtok_audio.core.plugins import CheckResult
+from mingtok_audio.core.plugins.specs import CheckResult
 
 
 class CheckFailed(Exception):  # noqa: N818 - it reads as a verdict, not as an error

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mingtok_audio.core.cli.output import emit_json
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.core.output import emit_json
 
 
 def add_train(app: typer.Typer, runner: str, *, name: str = "train", help: str) -> None:

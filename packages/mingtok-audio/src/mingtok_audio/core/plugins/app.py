@@ -10,13 +10,13 @@ import typer
 from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json, make_group
 from mingtok_audio.core.config import near
 from mingtok_audio.core.errors import PluginError
-from mingtok_audio.core.plugin_specs import (
+from mingtok_audio.core.plugins.host import PluginHost
+from mingtok_audio.core.plugins.specs import (
     DISABLE_VARIABLE,
     LoadedSpec,
     disabled_plugins,
     normalize,
 )
-from mingtok_audio.core.plugins import PluginHost
 
 HostFactory = Callable[[], PluginHost | Sequence[PluginHost]]
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mingtok_audio.core.audio.resampler import check_sample_rate
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.core.files import atomic_write
-from mingtok_audio.core.resample import check_sample_rate
 
 if TYPE_CHECKING:
     import soundfile

@@ -17,29 +17,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mingtok_audio.core.cli.logs import log_line, setup_logging
+from mingtok_audio.core.cli.output import get_console
 from mingtok_audio.core.errors import UserError, one_line
 from mingtok_audio.core.files import os_reason
-from mingtok_audio.core.inputs import Item, collect_inputs, output_paths
-from mingtok_audio.core.logs import log_line, setup_logging
-from mingtok_audio.core.output import Bar, emit_json, get_console, jsonable, progress
-
-__all__ = [
-    "EXIT_FAILED_ITEMS",
-    "EXIT_USAGE",
-    "Bar",
-    "Item",
-    "collect_inputs",
-    "emit_json",
-    "fail",
-    "get_console",
-    "jsonable",
-    "make_app",
-    "make_group",
-    "output_paths",
-    "progress",
-    "run",
-    "setup_logging",
-]
 
 EXIT_FAILED_ITEMS = 1
 EXIT_USAGE = 2

@@ -14,7 +14,7 @@ from pathlib import Path
 from mingtok_audio.core.config import near
 from mingtok_audio.core.errors import HubError
 from mingtok_audio.core.files import atomic_write, os_reason
-from mingtok_audio.core.weights import (
+from mingtok_audio.core.models.weights import (
     INDEX_NAME,
     WEIGHTS_NAME,
     TensorInfo,

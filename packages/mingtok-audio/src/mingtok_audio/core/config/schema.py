@@ -19,31 +19,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from mingtok_audio.core.config_files import (
-    MAX_CONFIG_BYTES,
-    apply_overrides,
-    load_json,
-    load_yaml,
-    parse_json,
-    parse_yaml,
-    read_text,
-)
 from mingtok_audio.core.errors import ConfigError
 
 T = TypeVar("T")
 
-__all__ = [
-    "MAX_CONFIG_BYTES",
-    "apply_overrides",
-    "from_dict",
-    "load_json",
-    "load_yaml",
-    "near",
-    "parse_json",
-    "parse_yaml",
-    "read_text",
-    "to_dict",
-]
 
 _MAX_DEPTH = 64
 

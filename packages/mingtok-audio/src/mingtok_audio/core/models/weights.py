@@ -218,7 +218,7 @@ def load_tensors(folder: str | os.PathLike[str]) -> Iterator[tuple[str, torch.Te
         HubError: as `weight_files`, or a shard without a tensor that the index puts there.
         FormatError: as `read_safetensors_header`.
     """
-    from mingtok_audio.core.compact import expanded, scaled_names
+    from mingtok_audio.core.models.compact import expanded, scaled_names
 
     root = Path(folder)
     files = weight_files(root)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from mingtok_audio.core.config import near
 from mingtok_audio.core.errors import PluginError
-from mingtok_audio.core.plugin_specs import (
+from mingtok_audio.core.plugins.specs import (
     DISABLE_VARIABLE,
     HOOK_NAME,
     NAME_PATTERN,
@@ -46,17 +46,6 @@ if TYPE_CHECKING:
     import pluggy
     import typer
 
-__all__ = [
-    "DISABLE_VARIABLE",
-    "CheckResult",
-    "ComponentSpec",
-    "LoadedSpec",
-    "PluginHost",
-    "SlotDef",
-    "check_options",
-    "import_target",
-    "plugins_app",
-]
 
 logger = logging.getLogger("mingtok_audio.plugins")
 
@@ -374,6 +363,6 @@ def plugins_app(
     host_factory: Callable[[], PluginHost | Sequence[PluginHost]],
 ) -> typer.Typer:
     """The `plugins list | doctor | validate` command group; see `core.plugins_app.build`."""
-    from mingtok_audio.core.plugins_app import build
+    from mingtok_audio.core.plugins.app import build
 
     return build(host_factory)

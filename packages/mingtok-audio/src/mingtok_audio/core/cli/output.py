@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mingtok_audio.core import logs
+from mingtok_audio.core.cli import logs
 
 if TYPE_CHECKING:
     from rich.console import Console

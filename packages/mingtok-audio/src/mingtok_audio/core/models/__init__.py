@@ -1,0 +1,1 @@
+"""Model folders and weights: Hub access, safetensors, component folders."""
