@@ -4,9 +4,9 @@
     python tests/recorded/nano.py hashes   # SHA-256 of each exact result, one thread: equal before
                                            # and after a change that should change nothing
 
-`test_recorded.py` compares with the committed recording. Exact bytes depend on the machine's vector
-units, so the file holds what does not: texts, lengths, stop reasons, receipts, and the level of each
-20 ms of sound (decibels) or a slice of the latents.
+`test_recorded.py` compares with the committed recording. Exact bytes depend on the machine's
+vector units, so the file holds what does not: texts, lengths, stop reasons, receipts, and the level
+of each 20 ms of sound (decibels) or a slice of the latents.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DATA = Path(__file__).parents[1] / "data" / "recorded"
 CLIP = Path(__file__).parents[2] / "examples" / "data" / "librivox_0880.wav"
 SPOKEN = {
     "sentence": ("The weather was good all day.", {}),
-    "dit": ("Please close the window.", {"head": "dit"}),
+    "dit": ("Please close the window.", {}),
     "numbers": ("We met 12 people in 1984.", {}),
     "quick": ("A new house by the sea.", {"num_steps": 4, "cfg_scale": 1.0}),
 }
@@ -56,10 +56,9 @@ def results() -> dict[str, tuple[dict[str, Any], np.ndarray]]:
     out["decode"] = ({"samples": len(decoded)}, level(decoded))
 
     lm = UniAudio.from_pretrained("nano")
+    dit = UniAudio.from_pretrained("nano", generation_head="dit")
     for name, (words, options) in SPOKEN.items():
-        model = UniAudio.from_pretrained("nano", generation_head="dit") if "head" in options else lm
-        options = {k: v for k, v in options.items() if k != "head"}
-        said = model.synthesize(words, seed=7, **options)
+        said = (dit if name == "dit" else lm).synthesize(words, seed=7, **options)
         samples = np.asarray(said.wav).reshape(-1)
         facts: dict[str, Any] = {"samples": len(samples), "stop": said.stop_reason}
         if name in {"sentence", "dit"}:
