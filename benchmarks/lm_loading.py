@@ -69,9 +69,9 @@ def held(key: str) -> float:
 def child(mode: str, folder: str) -> None:
     """Load once and print what it took."""
     from mingtok_audio.core.models.hub import load_tensors
-    from uniaudio_lm.models import loading
-    from uniaudio_lm.models.quantising import quantised_bytes
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.checkpoint import load as loading
+    from uniaudio_lm.checkpoint.quantise import quantised_bytes
+    from uniaudio_lm.engine import UniAudio
 
     UniAudio.from_pretrained(GOLDEN)  # imports what loading imports
     options: dict[str, Any] = {"dtype": mode if mode == "bfloat16" else None}
@@ -83,7 +83,7 @@ def child(mode: str, folder: str) -> None:
         options["quantize"] = "int8"
         UniAudio.from_pretrained(GOLDEN, **options)
     before, start = held("VmRSS"), time.perf_counter()
-    model = UniAudio.from_pretrained(folder, **options)
+    model = UniAudio.from_pretrained(folder, **options).model
     seconds = time.perf_counter() - start
     kept = quantised_bytes(model) / 1e6
     kept -= sum(p.nbytes for p in model.parameters() if p.is_meta) / 1e6

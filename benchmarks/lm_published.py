@@ -27,7 +27,8 @@ from common import mid_size_config, report
 from lm_published_parts import PublishedDit, PublishedLlm, PublishedSemantic
 from published import Published
 from uniaudio_lm.config import PartConfig, UniAudioConfig
-from uniaudio_lm.models.uniaudio import UniAudio
+from uniaudio_lm.engine import UniAudio
+from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.tasks import tts
 from uniaudio_lm.text.tokenizer import TextTokenizer
 
@@ -49,7 +50,7 @@ def in_turns(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, flo
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def mid_size(dtype: torch.dtype) -> UniAudio:
+def mid_size(dtype: torch.dtype) -> SpeechLM:
     """Random weights of the mid size, in the state that `from_pretrained` leaves them in."""
     torch.manual_seed(0)
     config = UniAudioConfig(
@@ -67,7 +68,7 @@ def mid_size(dtype: torch.dtype) -> UniAudio:
         temperature=1.5,
     )  # fmt: skip
     text = TextTokenizer.from_file(TEXTS)
-    return random_weights(lambda: UniAudio(config, mid_size_config(), text), dtype)
+    return random_weights(lambda: SpeechLM(config, mid_size_config(), text), dtype)
 
 
 def random_weights(make: Callable[[], Any], dtype: torch.dtype = torch.float32) -> Any:
@@ -85,7 +86,7 @@ def random_weights(make: Callable[[], Any], dtype: torch.dtype = torch.float32) 
     return made.eval()
 
 
-def language_model(ours: UniAudio, theirs: PublishedLlm, repeats: int) -> dict[str, float]:
+def language_model(ours: SpeechLM, theirs: PublishedLlm, repeats: int) -> dict[str, float]:
     """Prefills and steps."""
     llm, results = ours.backbone, {}
     for n in (64, 256):
@@ -113,7 +114,7 @@ def language_model(ours: UniAudio, theirs: PublishedLlm, repeats: int) -> dict[s
     return results | in_turns(calls, 3 * repeats)
 
 
-def head(ours: UniAudio, theirs: PublishedDit, repeats: int) -> dict[str, float]:
+def head(ours: SpeechLM, theirs: PublishedDit, repeats: int) -> dict[str, float]:
     """Ten guided steps for one patch and for eight."""
     calls: dict[str, Callable[[], Any]] = {}
     for name, count in (("", 1), ("_batch8", 8)):
@@ -147,18 +148,17 @@ class PublishedStep:
         self.x = self.pool(features).mean(dim=1, keepdim=True)
 
 
-def whole_steps(ours: UniAudio, theirs: PublishedStep, repeats: int) -> dict[str, float]:
+def whole_steps(ours: SpeechLM, theirs: PublishedStep, repeats: int) -> dict[str, float]:
     """Whole TTS steps, and what comes before the first piece of audio."""
     clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     start = clock()
-    stream = ours.synthesize_stream(TEXT)
+    stream = UniAudio(ours).synthesize_stream(TEXT)
     next(stream)
     results = {"first_audio": 1e3 * (clock() - start)}
 
     def jobs(count: int):
         made = [tts.make_job(ours, TEXT, None, seed) for seed in range(count)]
-        sampling = tts.sampling_of(ours)
-        pieces = tts.run_jobs(ours, made, sampling)
+        pieces = tts.run_jobs(ours, made, ours.config.sampling)
         return lambda: [next(pieces) for _ in range(count)]
 
     calls: dict[str, Callable[[], Any]] = {"tts_step": jobs(1), "published_tts_step": theirs}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mingtok_audio.modules.transformer import apply_rotary
-from uniaudio_lm.heads.flow_matching import SIGMA, sinusoids, solver_times
+from uniaudio_lm.parts.heads.flow_matching import SIGMA, sinusoids, solver_times
 
 Cache = list[tuple[Tensor, Tensor]]
 

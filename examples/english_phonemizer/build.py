@@ -22,14 +22,14 @@ import torch
 from torch.nn import functional as F
 
 from mingtok_audio.core.models.weights import save_tensors
-from uniaudio_lm.phonemizers.letters import (
+from uniaudio_lm.parts.phonemizers.letters import (
     PHONEMES,
     SLOTS,
     LetterToSound,
     quantized,
     spell,
 )
-from uniaudio_lm.phonemizers.table import (
+from uniaudio_lm.parts.phonemizers.table import (
     LETTERS_PATH,
     TABLE_PATH,
     load_letters,

@@ -60,7 +60,7 @@ def main() -> None:
     for name in PARTS:
         model = UniAudio.from_pretrained(options.model)
         if name != "whole":
-            shuffle(model.get_submodule(name))
+            shuffle(model.model.get_submodule(name))
         folder = options.output / name
         for task, rows in (("tts", said), ("asr", heard)):
             (folder / task).mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import torch
 
-from uniaudio_lm import UniAudio
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.checkpoint.save import save_model
+from uniaudio_lm.model.speech_lm import SpeechLM
 
 ROUNDING = 0.02
 """Of a tensor's deviation."""
@@ -23,7 +25,7 @@ SHARED = ("tokenizer.encoder.", "tokenizer.decoder.", "tokenizer.latent_proj.")
 
 
 @torch.no_grad()
-def average(before: UniAudio, after: UniAudio, share: float) -> None:
+def average(before: SpeechLM, after: SpeechLM, share: float) -> None:
     """Move `after` to (1 - share) before + share after."""
     old, new = before.state_dict(), after.state_dict()
     if old.keys() != new.keys() or any(old[name].shape != new[name].shape for name in new):
@@ -48,10 +50,10 @@ def main() -> None:
     options = parser.parse_args()
     if not 0 <= options.share <= 1:
         parser.error("--share is from 0 to 1")
-    before = UniAudio.from_pretrained(options.before)
-    after = UniAudio.from_pretrained(options.after)
+    before = load_model(options.before)
+    after = load_model(options.after)
     average(before, after, options.share)
-    print(after.save_pretrained(options.output))
+    print(save_model(after, options.output))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mingtok_audio import MingTok, load_audio, save_audio
 from mingtok_audio.core.audio import find_audio_files
-from uniaudio_lm import UniAudio
+from uniaudio_lm.checkpoint.load import load_model
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--decoder", help="a tokenizer with the same encoder, to decode with")
     options = parser.parse_args()
-    model = UniAudio.from_pretrained(options.model)
+    model = load_model(options.model)
     tokenizer, rate = model.tokenizer, model.tokenizer.config.sample_rate
     if options.decoder:
         tokenizer = MingTok.from_pretrained(options.decoder)

@@ -20,23 +20,27 @@ from torch.nn import functional as F
 
 from mingtok_audio import MingTok
 from mingtok_audio.core.audio import load_audio
-from mingtok_audio.core.config import from_dict, to_dict
+from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.files import atomic_write_bytes
 from mingtok_audio.core.models.compact import compacted
 from mingtok_audio.core.models.components import PinnedModel
 from mingtok_audio.core.models.weights import sha256_of_weights
-from uniaudio_lm import UniAudio, VoicePrompt
-from uniaudio_lm.config import UniAudioConfig
-from uniaudio_lm.models.saving import write_config, write_text_tokenizer, write_weights
-from uniaudio_lm.recognition.word_file import WORDS_NAME, load_words
-from uniaudio_lm.speakers import SPEAKERS_NAME, add_speaker
+from uniaudio_lm import VoicePrompt
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.checkpoint.save import write_config, write_text_tokenizer, write_weights
+from uniaudio_lm.config import parse_config
+from uniaudio_lm.model.speech_lm import SpeechLM
+from uniaudio_lm.parts.word_models.bigram import FILE as WORDS_NAME
+from uniaudio_lm.parts.word_models.bigram import BigramModel
+from uniaudio_lm.speaker_file import SPEAKERS_NAME
+from uniaudio_lm.tasks.speakers import add_speaker
 
 ROUNDING = 0.05
 """Of the features' deviation, that 8 bits may move them."""
 
 
 @torch.no_grad()
-def check_ears(model: UniAudio, tokenizer: MingTok) -> None:
+def check_ears(model: SpeechLM, tokenizer: MingTok) -> None:
     """End with a message unless the tokenizer has the model's semantic module, but for rounding."""
     values = torch.randn(1, 50, model.latent_dims, generator=torch.Generator().manual_seed(0))
     own = model.audio_features(values)
@@ -46,7 +50,7 @@ def check_ears(model: UniAudio, tokenizer: MingTok) -> None:
         raise SystemExit(f"the model was trained on other features (they differ by {error:.1%})")
 
 
-def add_voice(model: UniAudio, file: Path, given: str) -> None:
+def add_voice(model: SpeechLM, file: Path, given: str) -> None:
     """A speaker as `NAME=MANIFEST:ID` says it."""
     name, _, place = given.partition("=")
     manifest, _, wanted = place.rpartition(":")
@@ -66,19 +70,24 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True, help="the one that ships")
     parser.add_argument("--speaker", action="append", default=[], metavar="NAME=MANIFEST:ID")
-    parser.add_argument("--words", type=Path, metavar="FILE", help="words that recognition knows")
+    parser.add_argument("--words", type=Path, metavar="FOLDER", help="words that recognition knows")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=JSON")
     options = parser.parse_args()
-    model = UniAudio.from_pretrained(options.model)
+    model = load_model(options.model)
     tokenizer = MingTok.from_pretrained(options.tokenizer)
     check_ears(model, tokenizer)
     folder = options.output
     folder.mkdir(parents=True, exist_ok=True)
     pinned = PinnedModel(tokenizer.config.name, sha256_of_weights(options.tokenizer))
     pairs = [change.partition("=") for change in options.changes]
-    changes = {key: json.loads(value) for key, _, value in pairs}
-    known = {**to_dict(replace(model.config, tokenizer=pinned)), **changes}
-    config = from_dict(UniAudioConfig, known, "--set")
+    known = to_dict(replace(model.config, tokenizer=pinned))
+    for key, _, value in pairs:
+        *sections, last = key.split(".")
+        place = known
+        for section in sections:
+            place = place[section]
+        place[last] = json.loads(value)
+    config = parse_config(known, "--set")
     state = model.state_dict()
     write_weights(
         folder, compacted((k, v) for k, v in state.items() if not k.startswith("tokenizer."))
@@ -87,9 +96,9 @@ def main() -> None:
     write_config(folder, to_dict(config))
     (folder / SPEAKERS_NAME).unlink(missing_ok=True)
     if options.words is not None:
-        load_words(options.words)
-        atomic_write_bytes(folder / WORDS_NAME, options.words.read_bytes())
-    shipped = UniAudio.from_pretrained(folder)
+        BigramModel().load(options.words)
+        atomic_write_bytes(folder / WORDS_NAME, (options.words / WORDS_NAME).read_bytes())
+    shipped = load_model(folder)
     for given in options.speaker:
         add_voice(shipped, folder / SPEAKERS_NAME, given)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6

@@ -17,14 +17,15 @@ import torch
 from mingtok_audio.core.models.compact import compacted
 from mingtok_audio.core.models.components import save_component
 from mingtok_audio.core.models.hub import WEIGHTS_NAME, save_tensors
-from uniaudio_lm import UniAudio
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.weights import PARTS_FOLDER
 
 ROUNDING = 0.03
 """Of a matrix's deviation, that 8 bits may move it."""
 
 
-def check_rest(trained: UniAudio, shipped: UniAudio, slot: str) -> None:
+def check_rest(trained: SpeechLM, shipped: SpeechLM, slot: str) -> None:
     """End with a message unless all parts but one are those that ship."""
     wanted = shipped.state_dict()
     for name, value in trained.state_dict().items():
@@ -43,8 +44,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model that ships")
     options = parser.parse_args()
     with torch.no_grad():
-        trained = UniAudio.from_pretrained(options.model)
-        shipped = UniAudio.from_pretrained(options.output)
+        trained = load_model(options.model)
+        shipped = load_model(options.output)
         check_rest(trained, shipped, options.slot)
     part = trained.get_submodule(options.slot)
     config = getattr(trained.config, options.slot)
@@ -57,7 +58,7 @@ def main() -> None:
     save_tensors(
         folder / WEIGHTS_NAME, dict(compacted(part.state_dict().items())), {"format": "pt"}
     )
-    UniAudio.from_pretrained(options.output, **{options.slot: options.name})
+    load_model(options.output, parts={options.slot: options.name})
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     print(f"{folder}: {size:.2f} MB")
 

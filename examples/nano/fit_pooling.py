@@ -18,7 +18,9 @@ from torch import Tensor
 from mingtok_audio.compressors.linear_pooling import LinearPoolingCompressor
 from mingtok_audio.interfaces import split_patches
 from mingtok_audio.training.manifests import Recording, Source, read_source
-from uniaudio_lm import UniAudio
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.checkpoint.save import save_model
+from uniaudio_lm.model.speech_lm import SpeechLM
 
 CORPORA = (("hibari", 200), ("kokoro", 300), ("asterisk-en", 150), ("flite", 100))
 RIDGE = 1e-4  # of the mean square of what is weighted
@@ -34,7 +36,7 @@ def recordings(data: Path, split: str, share: float = 1.0) -> list[Recording]:
 
 
 @torch.no_grad()
-def seen(model: UniAudio, part: LinearPoolingCompressor, items: list[Recording]) -> list[Tensor]:
+def seen(model: SpeechLM, part: LinearPoolingCompressor, items: list[Recording]) -> list[Tensor]:
     """What the linear layer gets, averaged over each patch (N, H + 1), and its answer (N, D)."""
     inputs, wanted = [], []
     for item in items:
@@ -57,8 +59,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=Path(".data"))
     options = parser.parse_args()
-    model = UniAudio.from_pretrained(options.model)
-    made = UniAudio.from_pretrained(options.model, compressor="linear_pooling")
+    model = load_model(options.model)
+    made = load_model(options.model, parts={"compressor": "linear_pooling"})
     part = made.compressor
     assert isinstance(part, LinearPoolingCompressor)
     x, y = seen(model, part, recordings(options.data, "train"))
@@ -70,7 +72,7 @@ def main() -> None:
         linear.bias.copy_(solved[-1])
     x, y = seen(model, part, recordings(options.data, "valid", 0.1))
     error = float((x @ solved - y).square().sum() / (y - y.mean(dim=0)).square().sum())
-    made.save_pretrained(options.output)
+    save_model(made, options.output)
     print(f"{options.output}: {error:.3f} of the variance is left on {len(y)} patches")
 
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mingtok_audio.core.models.components import save_component
-from uniaudio_lm import UniAudio
-from uniaudio_lm.backbones.dense import DenseTransformer
-from uniaudio_lm.prompts import END_OF_TEXT, encode, recognition
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.model.prompts import END_OF_TEXT, encode, recognition
+from uniaudio_lm.parts.backbones.dense import DenseTransformer
 
 _TOLERANCE = 1e-4
 
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--compressor", type=Path, help="a model folder whose compressor is kept")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    model = UniAudio.from_pretrained(options.model)
+    model = load_model(options.model)
     backbone = model.backbone
     if not isinstance(backbone, DenseTransformer):
         raise SystemExit(f"{options.model} has no dense backbone")
@@ -103,7 +103,7 @@ def main() -> None:
     )
     fast.save_pretrained(options.output)
     if options.compressor is not None:
-        trained = UniAudio.from_pretrained(options.compressor)
+        trained = load_model(options.compressor)
         part = trained.config.compressor
         save_component(
             options.output / "compressor",

@@ -59,7 +59,8 @@ def main() -> None:
     everything = sorted({word for _, words in items for word in words})
     model = UniAudio.from_pretrained(options.model)
     if options.boost is not None:
-        model.config = replace(model.config, hotword_boost=options.boost)
+        found = replace(model.config.recognition, hotword_boost=options.boost)
+        model.model.config = replace(model.config, recognition=found)
     rng = np.random.default_rng(0)
     for name in ("none", "said", "others"):
         (options.output / name).mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from mingtok_audio import MingTok
 from mingtok_audio.core.errors import UserError
-from uniaudio_lm import UniAudio
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.checkpoint.save import save_model
 from uniaudio_lm.training.initial import init_folder
 from uniaudio_lm.training.run import load_config
 
@@ -48,15 +49,15 @@ def main() -> None:
         folder = options.ears
         if folder is None:
             folder = init_folder(load_config(options.config, changes), options.output)
-        model = UniAudio.from_pretrained(folder)
+        model = load_model(folder)
         if options.weights is not None:
-            taught = UniAudio.from_pretrained(options.weights)
+            taught = load_model(options.weights)
             for part in ("backbone", "stop_detector"):
                 state = taught.get_submodule(part).state_dict()
                 model.get_submodule(part).load_state_dict(state)
             if options.tokenizer is not None:
                 give_tokenizer(model.tokenizer, MingTok.from_pretrained(options.tokenizer))
-            folder = model.save_pretrained(options.output)
+            folder = save_model(model, options.output)
     except UserError as error:
         raise SystemExit(f"error: {error}") from error
     for name, part in model.named_children():

@@ -17,10 +17,10 @@ import numpy as np
 
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.files import atomic_write_text
-from uniaudio_lm.aligners.ctc import CtcAligner, with_wildcard
-from uniaudio_lm.aligners.loading import load_aligner
-from uniaudio_lm.aligners.units import PHONES, WILDCARD
-from uniaudio_lm.aligners.viterbi import forced_path
+from uniaudio_lm.parts.aligners.ctc import CtcAligner, with_wildcard
+from uniaudio_lm.parts.aligners.loading import load_aligner
+from uniaudio_lm.parts.aligners.units import PHONES, WILDCARD
+from uniaudio_lm.parts.aligners.viterbi import forced_path
 
 _SAID = "ɑ æ ə ɔ W I b ʧ d ð ɛ ɜɹ A f ɡ h ɪ i ʤ k l m n ŋ O Y p ɹ s ʃ t θ ʊ u v w j z ʒ"
 _IPA = _SAID.split()  # of PHONES, in their order

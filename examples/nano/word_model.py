@@ -1,7 +1,7 @@
 r"""The words that recognition knows: counts of training texts, and the dictionary that ships.
 
     python examples/nano/word_model.py .data/sentences-en.jsonl .data/texts/manifest.jsonl \
-        -o words.xz
+        -o .runs/words
 
 Every file is JSON lines with `text`; where they have a `split`, only those of `train` count.
 """
@@ -13,9 +13,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from uniaudio_lm.phonemizers.table import read_packed
-from uniaudio_lm.recognition.word_file import load_words, save_words
-from uniaudio_lm.recognition.word_model import WordModel
+from uniaudio_lm.parts.phonemizers.table import read_packed
+from uniaudio_lm.parts.word_models.bigram import BigramModel
 from uniaudio_lm.recognition.words import words_of
 
 
@@ -37,12 +36,13 @@ def main() -> None:
     parser.add_argument("--least", type=int, default=2, help="times that a pair must be seen")
     options = parser.parse_args()
     found = (words for path in options.texts for words in texts(path))
-    model = WordModel.counted(found, read_packed(), least=options.least)
-    save_words(model, options.output, read_packed())
-    read = load_words(options.output, read_packed())
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = BigramModel.counted(found, read_packed(), least=options.least).save(options.output)
+    read = BigramModel()
+    read.load(options.output)
     pairs = sum(len(known) for _, known in read.after.values())
-    size = options.output.stat().st_size / 1e3
-    print(f"{options.output}: {len(read.words)} words, {pairs} pairs, {size:.0f} kB")
+    size = path.stat().st_size / 1e3
+    print(f"{path}: {len(read.words)} words, {pairs} pairs, {size:.0f} kB")
 
 
 if __name__ == "__main__":

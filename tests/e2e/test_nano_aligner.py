@@ -12,9 +12,9 @@ import soundfile
 from typer.testing import CliRunner
 
 from mingtok_audio import MingTok, load_audio
-from uniaudio_lm.aligners import load_aligner
-from uniaudio_lm.aligners.loading import shipped_aligner
 from uniaudio_lm.cli import app
+from uniaudio_lm.parts.aligners import load_aligner
+from uniaudio_lm.parts.aligners.loading import shipped_aligner
 
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data"
 ITEMS = {

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mingtok_audio.training.stages import load_config
-from uniaudio_lm.backbones.dense import DenseTransformer
+from uniaudio_lm.parts.backbones.dense import DenseTransformer
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "nano"
 Script = Callable[[str], ModuleType]

@@ -82,7 +82,7 @@ import torch
 from uniaudio_lm import UniAudio
 own = UniAudio.from_pretrained(sys.argv[1] + "/model")
 swapped = UniAudio.from_pretrained(sys.argv[1] + "/model", generation_head=sys.argv[1] + "/head")
-assert type(swapped.generation_head).__module__ == "conv_head.head"
+assert type(swapped.model.generation_head).__module__ == "conv_head.head"
 made = [m.synthesize("hi", seed=1, num_steps=2) for m in (own, swapped, swapped)]
 assert made[1].patches and made[1].stop_reason
 assert torch.equal(made[1].wav, made[2].wav)

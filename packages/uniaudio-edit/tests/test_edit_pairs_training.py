@@ -21,7 +21,7 @@ from uniaudio_edit.training.pairs import IGNORED, Pairs
 from uniaudio_edit.training.run import load_config, shipped_config, train
 from uniaudio_edit.training.settings import EditConfig, EditData, EditLoss
 from uniaudio_edit.training.task import EditTask, weighted_flow
-from uniaudio_lm import prompts
+from uniaudio_lm.model import prompts
 from uniaudio_lm.tasks.edit import source_latents
 from uniaudio_lm.training.settings import Latents
 

@@ -24,9 +24,10 @@ from uniaudio_edit.parts import Take
 from uniaudio_edit.pcm import read_recording
 from uniaudio_edit.receipt import Names, apply_receipt, undo_receipt
 from uniaudio_lm import UniAudio
+from uniaudio_lm.config import Sampling
 from uniaudio_lm.interfaces import Aligner
 from uniaudio_lm.interfaces import Word as Aligned
-from uniaudio_lm.stop.linear import LinearStop
+from uniaudio_lm.parts.stop.linear import LinearStop
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
 TEXT = "one two three four five six"
@@ -37,10 +38,12 @@ SECONDS = 3.5
 @pytest.fixture(scope="module")
 def model() -> UniAudio:
     loaded = UniAudio.from_pretrained(GOLDEN)
-    detector = loaded.stop_detector
+    detector = loaded.model.stop_detector
     assert isinstance(detector, LinearStop)
     detector.stop_head.bias.data = torch.tensor([-3.0, 3.0])  # ends when it may
-    loaded.config = dataclasses.replace(loaded.config, num_steps=1, cfg_scale=0.0)
+    loaded.model.config = dataclasses.replace(
+        loaded.config, sampling=Sampling(num_steps=1, cfg_scale=0.0)
+    )
     return loaded
 
 
@@ -51,7 +54,7 @@ def no_shipped_aligner(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **options: object) -> Aligner:
         raise PluginError("this release ships no aligner weights")
 
-    monkeypatch.setattr("uniaudio_lm.aligners.loading.load_aligner", refuse)
+    monkeypatch.setattr("uniaudio_lm.parts.aligners.loading.load_aligner", refuse)
 
 
 class Even(Aligner):

@@ -61,7 +61,8 @@ def uniaudio(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Ran]:
 def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder: random weights, quick, and a stop head that never fires."""
     from uniaudio_lm import UniAudio
-    from uniaudio_lm.config import PartConfig, UniAudioConfig
+    from uniaudio_lm.config import PartConfig, Sampling, UniAudioConfig
+    from uniaudio_lm.model.speech_lm import SpeechLM
 
     base = UniAudio.from_pretrained(GOLDEN)
     torch.manual_seed(0)
@@ -71,15 +72,14 @@ def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         generation_head=PartConfig("mlp", {"width": 16, "depth": 2}),
         stop_detector=PartConfig("guarded"),
         compressor=PartConfig("pooling"),
-        num_steps=1,
-        cfg_scale=0.0,
+        sampling=Sampling(num_steps=1, cfg_scale=0.0),
     )
-    made = UniAudio(config, base.tokenizer.config, base.text)
+    made = UniAudio(SpeechLM(config, base.tokenizer.config, base.model.text))
     made.tokenizer.load_state_dict(base.tokenizer.state_dict())
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         # Layers that start at zero would hide what they are given.
-        for parameter in made.generation_head.parameters():
+        for parameter in made.model.generation_head.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     set_stop(made, fires=False)
     return made.save_pretrained(tmp_path_factory.mktemp("model") / "small")
@@ -97,7 +97,7 @@ def set_stop(model, fires: bool) -> None:
     """A stop head that fires at every patch, or at none."""
     sign = 9.0 if fires else -9.0
     with torch.no_grad():
-        head = model.stop_detector.get_submodule("stop_head")
+        head = model.model.stop_detector.get_submodule("stop_head")
         head.weight.zero_()
         head.bias.copy_(torch.tensor([-sign, sign]))
 

@@ -12,19 +12,19 @@ import soundfile
 import torch
 
 from mingtok_audio.core.errors import ConfigError, PluginError
-from uniaudio_lm.aligners import load_aligner
-from uniaudio_lm.aligners.ctc import CtcAligner, with_wildcard
-from uniaudio_lm.aligners.data import AlignSource, read_rows
-from uniaudio_lm.aligners.evaluate import main as evaluate_main
-from uniaudio_lm.aligners.evaluate import measure
-from uniaudio_lm.aligners.references import IGNORED, frame_labels, read_timed, word_times
-from uniaudio_lm.aligners.train import load_run_config, train
-from uniaudio_lm.aligners.train import main as train_main
-from uniaudio_lm.aligners.units import INDEX, WILDCARD, Speller, SpokenWord
-from uniaudio_lm.aligners.viterbi import fewest_frames, forced_path
 from uniaudio_lm.conformance import check_aligner
+from uniaudio_lm.parts.aligners import load_aligner
+from uniaudio_lm.parts.aligners.ctc import CtcAligner, with_wildcard
+from uniaudio_lm.parts.aligners.units import INDEX, WILDCARD, Speller, SpokenWord
+from uniaudio_lm.parts.aligners.viterbi import fewest_frames, forced_path
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.text.words import split_words
+from uniaudio_lm.training.aligner.data import AlignSource, read_rows
+from uniaudio_lm.training.aligner.evaluate import main as evaluate_main
+from uniaudio_lm.training.aligner.evaluate import measure
+from uniaudio_lm.training.aligner.references import IGNORED, frame_labels, read_timed, word_times
+from uniaudio_lm.training.aligner.train import load_run_config, train
+from uniaudio_lm.training.aligner.train import main as train_main
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -200,7 +200,7 @@ def test_chunks_of_frames_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None
     aligner = CtcAligner(8, width=16, depth=3).eval()
     inputs = torch.randn(1, 300, 8)
     whole = aligner.log_probs(inputs)
-    monkeypatch.setattr("uniaudio_lm.aligners.ctc._CHUNK", 64)
+    monkeypatch.setattr("uniaudio_lm.parts.aligners.ctc._CHUNK", 64)
     assert np.allclose(aligner.log_probs(inputs), whole, atol=1e-5)
     with torch.no_grad():
         padded = torch.cat((inputs, torch.randn(1, 50, 8)), dim=1)

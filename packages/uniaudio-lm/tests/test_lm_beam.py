@@ -17,10 +17,11 @@ from torch import Tensor
 
 from mingtok_audio.core.errors import UserError
 from uniaudio_lm import UniAudio
-from uniaudio_lm.generation import Item
+from uniaudio_lm.config import RecognitionConfig, UniAudioConfig
+from uniaudio_lm.model.generation import Item
+from uniaudio_lm.parts.word_models.bigram import BigramModel
 from uniaudio_lm.recognition.beam import Listening, beam_search
 from uniaudio_lm.recognition.hints import Hints
-from uniaudio_lm.recognition.word_model import WordModel
 from uniaudio_lm.recognition.words import KnownWords
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
@@ -84,6 +85,11 @@ class Scripted:
         return hidden
 
 
+def with_recognition(config: UniAudioConfig, **changes: Any) -> UniAudioConfig:
+    found = dataclasses.replace(config.recognition, **changes)
+    return dataclasses.replace(config, recognition=found)
+
+
 def search(  # noqa: PLR0917
     chances: Callable[[str], dict[str, float]], beams: int, words: tuple[str, ...] = (),
     boost: float = 0.0, limit: int = 20, known: KnownWords | None = None,
@@ -134,7 +140,7 @@ def test_a_hint_speaks_up_for_its_word_and_for_no_other() -> None:
 
 
 def test_known_knownspeak_against_what_is_no_word() -> None:
-    model = WordModel.counted([["say", "leonid"]] * 3)
+    model = BigramModel.counted([["say", "leonid"]] * 3)
     chances = spelling(say_lenard=0.7, say_leonid=0.3)
     assert search(chances, 4, known=KnownWords(model, 0.3, 0.0)) == "say leonid"
     assert search(chances, 4, known=KnownWords(model, 0.0, 0.0)) == "say lenard"
@@ -177,16 +183,16 @@ def test_one_beam_is_the_likeliest_token(model: UniAudio) -> None:
     generator = torch.Generator().manual_seed(0)
     wav = 0.1 * torch.randn(20000, generator=generator)
     plain = model.transcribe(wav, 16000)
-    text = model.text_tokenizer
-    embeds = torch.randn(9, model.dim, generator=generator)
+    text = model.model.text_tokenizer
+    embeds = torch.randn(9, model.model.dim, generator=generator)
     item = Item(embeds, "text", max_steps=6, end_tokens=frozenset([text.special("<|endoftext|>")]))
-    found, _ = beam_search(model, item, 1, Hints(text, (), 0.0), led=False)
-    state = model.backbone.new_state(1, 32)
-    hidden, greedy = model.backbone(embeds[None], state)[:, -1], []
+    found, _ = beam_search(model.model, item, 1, Hints(text, (), 0.0), led=False)
+    state = model.model.backbone.new_state(1, 32)
+    hidden, greedy = model.model.backbone(embeds[None], state)[:, -1], []
     for _ in range(len(found)):
-        greedy.append(int(model.backbone.logits(hidden).argmax()))
+        greedy.append(int(model.model.backbone.logits(hidden).argmax()))
         token = torch.tensor([[greedy[-1]]])
-        hidden = model.backbone(model.backbone.embed(token), state)[:, -1]
+        hidden = model.model.backbone(model.model.backbone.embed(token), state)[:, -1]
     assert found == greedy
     assert model.transcribe(wav, 16000, beams=3) == model.transcribe(wav, 16000, beams=3)
     assert model.transcribe(wav, 16000, beams=1) == plain
@@ -205,14 +211,14 @@ def test_the_config_says_how_many(model: UniAudio, monkeypatch: pytest.MonkeyPat
         return [], False
 
     monkeypatch.setattr("uniaudio_lm.tasks.asr.beam_search", spy)
-    changed = dataclasses.replace(model.config, beams=5, hotword_boost=1.0)
-    monkeypatch.setattr(model, "config", changed)
+    changed = with_recognition(model.config, beams=5, hotword_boost=1.0)
+    monkeypatch.setattr(model.model, "config", changed)
     wav = 0.1 * torch.ones(4000)
     model.transcribe(wav, 16000)
     model.transcribe(wav, 16000, hotwords=["word"], beams=1)
     assert seen == [5, 1]
     with pytest.raises(ValueError, match="beams is from 1 to 64"):
-        dataclasses.replace(model.config, beams=0)
+        RecognitionConfig(beams=0)
 
 
 def test_the_weight_of_words_is_the_models_or_the_callers(
@@ -225,16 +231,16 @@ def test_the_weight_of_words_is_the_models_or_the_callers(
         return [], False
 
     monkeypatch.setattr("uniaudio_lm.tasks.asr.beam_search", spy)
-    monkeypatch.setattr(model, "config", dataclasses.replace(model.config, word_weight=0.5))
+    monkeypatch.setattr(model.model, "config", with_recognition(model.config, word_weight=0.5))
     wav = 0.1 * torch.ones(4000)
     model.transcribe(wav, 16000, beams=2)  # no words are there
-    monkeypatch.setattr(model, "_words", WordModel.counted([["a"]]))
+    monkeypatch.setattr(model, "_words", BigramModel.counted([["a"]]))
     model.transcribe(wav, 16000, beams=2)
     model.transcribe(wav, 16000, beams=2, word_weight=2.0)
     model.transcribe(wav, 16000, beams=2, word_weight=0.0)
     assert seen == [None, 0.5, 2.0, None]
     for weight in (-0.1, 10.5, math.nan):
-        with pytest.raises(UserError, match="weight of known words is from 0 to 10"):
+        with pytest.raises(UserError, match="weight of the word model is from 0 to 10"):
             model.transcribe(wav, 16000, word_weight=weight)
     with pytest.raises(ValueError, match="word_weight is from 0 to 10"):
-        dataclasses.replace(model.config, word_weight=11.0)
+        RecognitionConfig(word_weight=11.0)

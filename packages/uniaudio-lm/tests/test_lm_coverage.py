@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from uniaudio_lm.config import CoverageConfig, PartConfig, UniAudioConfig
-from uniaudio_lm.models.loading import _replace_parts
+from uniaudio_lm.checkpoint.load import _replace_parts
+from uniaudio_lm.config import CoverageConfig, PartConfig, RecognitionConfig, UniAudioConfig
 from uniaudio_lm.recognition.coverage import SLACK, Heard, speech_patches
 
 PATCHES = 12
@@ -78,9 +78,9 @@ def test_wrong_configs_are_refused() -> None:
 def test_another_backbone_has_not_learned_to_look(tmp_path: Path) -> None:
     config = UniAudioConfig(
         *(PartConfig(name) for name in ("dense", "mlp", "linear", "pooling")),
-        coverage=CoverageConfig(1, [0]),
+        recognition=RecognitionConfig(coverage=CoverageConfig(1, [0])),
     )
     same, _ = _replace_parts(config, {"backbone": "dense", "generation_head": "dit"}, tmp_path)
-    assert same.coverage == config.coverage
+    assert same.recognition == config.recognition
     other, _ = _replace_parts(config, {"backbone": "bailing_moe"}, tmp_path)
-    assert other.coverage is None
+    assert other.recognition.coverage is None

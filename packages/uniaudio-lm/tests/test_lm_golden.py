@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from mingtok_audio.core.errors import FormatError
 from uniaudio_lm import parity
-from uniaudio_lm.models.filling import check_names
-from uniaudio_lm.models.loading import tokenizer_zeros
-from uniaudio_lm.models.reference import model_place, published_config
-from uniaudio_lm.models.uniaudio import UniAudio
+from uniaudio_lm.checkpoint.fit import check_names
+from uniaudio_lm.checkpoint.load import tokenizer_zeros
+from uniaudio_lm.checkpoint.published import model_place, published_config
+from uniaudio_lm.model.speech_lm import SpeechLM
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden"
 WANTED = {
@@ -40,7 +40,7 @@ def test_full_size_model_accepts_every_published_name_and_shape() -> None:
     assumed = json.loads((GOLDEN / "names" / "assumed_config.json").read_text())
     config, tokenizer = published_config(assumed)
     with torch.device("meta"):
-        model = UniAudio(config, tokenizer)
+        model = SpeechLM(config, tokenizer)
     zeros = tokenizer_zeros(tokenizer)
 
     def check(shapes: dict[str, list[int]]) -> None:

@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from mingtok_audio.core.errors import ConfigError, FormatError, HubError, UserError
 from mingtok_audio.core.models.hub import INDEX_NAME, sha256_of_weights
 from uniaudio_lm import UniAudio
+from uniaudio_lm.checkpoint.describe import describe
+from uniaudio_lm.checkpoint.read import read_tensors
 from uniaudio_lm.commands.convert import convert
-from uniaudio_lm.models.info import describe
-from uniaudio_lm.models.reading import read_tensors
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
 
@@ -48,7 +48,7 @@ def uniaudio(*args: object) -> subprocess.CompletedProcess:
 def test_shards_in_any_order_give_the_same_model(tmp_path: Path) -> None:
     whole = UniAudio.from_pretrained(GOLDEN)
     parts = UniAudio.from_pretrained(sharded(tmp_path / "shards"))
-    wanted, found = whole.state_dict(), parts.state_dict()
+    wanted, found = whole.model.state_dict(), parts.model.state_dict()
     assert wanted.keys() == found.keys()
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
 
@@ -207,11 +207,12 @@ def test_a_converted_model_has_the_same_weights(tmp_path: Path, shard_size: str)
     for file in found["files"]:
         assert (target / file).stat().st_size < 500_000 or shard_size == "5GB"
     before, after = UniAudio.from_pretrained(GOLDEN), UniAudio.from_pretrained(target)
-    wanted, made = before.state_dict(), after.state_dict()
+    wanted, made = before.model.state_dict(), after.model.state_dict()
     assert wanted.keys() == made.keys()
     assert all(torch.equal(wanted[name], made[name]) for name in wanted)
     assert after.config.backbone == before.config.backbone
-    assert after.config.temperature == before.config.temperature == 1.5
+    assert after.config.sampling == before.config.sampling
+    assert after.config.sampling.temperature == 1.5
     quick = {"num_steps": 1, "cfg_scale": 1.0}
     assert torch.equal(after.synthesize("ha", **quick).wav, before.synthesize("ha", **quick).wav)
     # Its tokenizer is pinned: another one is refused.
@@ -225,13 +226,13 @@ def test_a_converted_model_has_the_same_weights(tmp_path: Path, shard_size: str)
 def test_conversion_refuses_and_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "out"
     convert(str(GOLDEN), str(target), dtype="bfloat16")
-    assert UniAudio.from_pretrained(target, dtype=None).dtype == torch.bfloat16
+    assert UniAudio.from_pretrained(target, dtype=None).model.dtype == torch.bfloat16
     before = sha256_of_weights(target)
     with pytest.raises(UserError, match=r"exists already.*--force"):
         convert(str(GOLDEN), str(target))
     assert sha256_of_weights(target) == before
     convert(str(GOLDEN), str(target), force=True)
-    assert UniAudio.from_pretrained(target, dtype=None).dtype == torch.float32
+    assert UniAudio.from_pretrained(target, dtype=None).model.dtype == torch.float32
     with pytest.raises(UserError, match="not in the published layout"):
         convert(str(target), str(tmp_path / "other"))
     precious = tmp_path / "precious"
@@ -263,7 +264,7 @@ def test_info_shows_parts_sizes_hash_and_plugins(tmp_path: Path) -> None:
         assert shown["sha256"] == sha256_of_weights(shown["path"])
         assert shown["bytes"] == sum(part["bytes"] for part in shown["parts"].values())
     loaded = UniAudio.from_pretrained(target)
-    assert ours["parameters"] == sum(p.numel() for p in loaded.parameters())
+    assert ours["parameters"] == sum(p.numel() for p in loaded.model.parameters())
     assert ours["tokenizer"]["sha256"] == sha256_of_weights(target / "tokenizer")
 
 
@@ -296,19 +297,21 @@ def test_a_plugin_name_takes_the_part_that_comes_with_the_model(
     other = "mlp" if model.config.generation_head.name == "dit" else "dit"
     bare = UniAudio.from_pretrained(folder, generation_head=other)  # random weights, as before
     save_component(
-        folder / "parts" / "generation_head" / other, bare.generation_head,
+        folder / "parts" / "generation_head" / other, bare.model.generation_head,
         slot="generation_head", name=other,
     )  # fmt: skip
     found = UniAudio.from_pretrained(folder, generation_head=other)
-    wanted = bare.generation_head.state_dict()
-    assert all(torch.equal(v, wanted[k]) for k, v in found.generation_head.state_dict().items())
+    wanted = bare.model.generation_head.state_dict()
+    assert all(
+        torch.equal(v, wanted[k]) for k, v in found.model.generation_head.state_dict().items()
+    )
     assert found.config.generation_head.name == other
     (described,) = describe([str(folder)])
     assert described["alternatives"] == {"generation_head": [other]}
     # Its own part, by name, stays its own.
     same = UniAudio.from_pretrained(folder, generation_head=model.config.generation_head.name)
-    own = model.generation_head.state_dict()
-    assert all(torch.equal(v, own[k]) for k, v in same.generation_head.state_dict().items())
+    own = model.model.generation_head.state_dict()
+    assert all(torch.equal(v, own[k]) for k, v in same.model.generation_head.state_dict().items())
 
 
 def test_a_name_without_weights_is_told_what_there_is(caplog: pytest.LogCaptureFixture) -> None:

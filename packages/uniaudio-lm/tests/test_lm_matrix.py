@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.core.runtime import seeded_generator
-from uniaudio_lm import UniAudio, prompts
-from uniaudio_lm.backbones.moe import Router
-from uniaudio_lm.config import PartConfig, UniAudioConfig
-from uniaudio_lm.generation import Item, Sampling, SeededNoise, generate
+from uniaudio_lm import UniAudio
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.config import PartConfig, Sampling, UniAudioConfig
 from uniaudio_lm.interfaces import TextInfo
+from uniaudio_lm.model import prompts
+from uniaudio_lm.model.generation import Item, SeededNoise, generate
+from uniaudio_lm.model.speech_lm import SpeechLM
+from uniaudio_lm.parts.backbones.moe import Router
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
 BACKBONES = {
@@ -47,12 +50,12 @@ reasons: dict[tuple, list[str]] = {}
 
 
 @cache
-def golden() -> UniAudio:
-    return UniAudio.from_pretrained(GOLDEN)
+def golden() -> SpeechLM:
+    return load_model(GOLDEN)
 
 
 @cache
-def tiny(names: tuple[str, str, str, str]) -> UniAudio:
+def tiny(names: tuple[str, str, str, str]) -> SpeechLM:
     backbone, head, compressor, stop = names
     base = golden()
     torch.manual_seed(0)
@@ -64,9 +67,9 @@ def tiny(names: tuple[str, str, str, str]) -> UniAudio:
         compressor=PartConfig(compressor),
         latent_mean=[0.1] * size,
         latent_std=[1.5] * size,
-        num_steps=2,
+        sampling=Sampling(num_steps=2),
     )
-    made = UniAudio(config, base.tokenizer.config, base.text)
+    made = SpeechLM(config, base.tokenizer.config, base.text)
     made.tokenizer.load_state_dict(base.tokenizer.state_dict())
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -87,7 +90,7 @@ def assert_equal(found: Tensor, wanted: Tensor, what: str) -> None:
         assert error <= bound, f"{what}: {error:.2g} > {bound:.2g}"
 
 
-def prompt_of(model: UniAudio, text: str) -> Tensor:
+def prompt_of(model: SpeechLM, text: str) -> Tensor:
     segments = prompts.speech(text, "", 0)
     return model.embed_prompt(prompts.encode(model.text_tokenizer, segments, join=False), [])[0][0]
 
@@ -95,7 +98,7 @@ def prompt_of(model: UniAudio, text: str) -> Tensor:
 class Margins:
     """Watches the routers: how far each token is from going to other experts."""
 
-    def __init__(self, model: UniAudio) -> None:
+    def __init__(self, model: SpeechLM) -> None:
         self.smallest: Tensor | None = None
         routers = [m for m in model.modules() if isinstance(m, Router)]
         self._hooks = [router.register_forward_hook(self._look) for router in routers]
@@ -165,7 +168,7 @@ def test_a_batch_equals_singles_teacher_forced(names: tuple[str, str, str, str])
         assert decided.reason[i] == made.reason[0]
 
 
-def speak(model: UniAudio, chosen: list[int]) -> list[tuple[list[Tensor], str]]:
+def speak(model: SpeechLM, chosen: list[int]) -> list[tuple[list[Tensor], str]]:
     """Some of the texts, together: patches and the reason of the end of each."""
     limits = [26, 7, 15]
     items = [
@@ -203,9 +206,9 @@ def test_a_batch_equals_singles_running_free(names: tuple[str, str, str, str]) -
 def test_a_stream_joins_to_the_whole(names: tuple[str, str, str, str]) -> None:
     model = tiny(names)
     options = {"seed": 3, "num_steps": 1, "cfg_scale": 0.0}
-    stream = model.synthesize_stream("ha", **options)
+    stream = UniAudio(model).synthesize_stream("ha", **options)
     pieces = list(stream)
-    whole = model.synthesize("ha", **options)
+    whole = UniAudio(model).synthesize("ha", **options)
     assert torch.equal(torch.cat(pieces), whole.wav)
     assert (stream.patches, stream.stop_reason) == (whole.patches, whole.stop_reason)
     assert len(whole.wav) == round(whole.patches * model.patch_seconds * whole.sample_rate)

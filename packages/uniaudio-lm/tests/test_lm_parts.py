@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.plugins import import_target
-from uniaudio_lm.backbones import moe
 from uniaudio_lm.conformance import check_generation_head, check_stop_detector
-from uniaudio_lm.heads.flow_matching import solver_times
-from uniaudio_lm.heads.mlp import MlpHead
 from uniaudio_lm.interfaces import TextInfo
+from uniaudio_lm.parts.backbones import moe
+from uniaudio_lm.parts.heads.flow_matching import solver_times
+from uniaudio_lm.parts.heads.mlp import MlpHead
+from uniaudio_lm.parts.stop.guarded import GuardedStop
+from uniaudio_lm.parts.stop.linear import LinearStop, weakly_supervised_loss
 from uniaudio_lm.plugins import SLOTS, get_host
-from uniaudio_lm.stop.guarded import GuardedStop
-from uniaudio_lm.stop.linear import LinearStop, weakly_supervised_loss
 
 BUILTINS = [
     ("generation_head", "dit"),

@@ -11,9 +11,9 @@ import pytest
 
 from mingtok_audio.core.errors import FormatError, PluginError
 from uniaudio_lm.conformance import check_phonemizer
-from uniaudio_lm.phonemizers.english import EnglishPhonemizer
-from uniaudio_lm.phonemizers.letters import PHONEMES
-from uniaudio_lm.phonemizers.table import (
+from uniaudio_lm.parts.phonemizers.english import EnglishPhonemizer
+from uniaudio_lm.parts.phonemizers.letters import PHONEMES
+from uniaudio_lm.parts.phonemizers.table import (
     LETTERS_PATH,
     TABLE_PATH,
     load_table,
@@ -80,7 +80,7 @@ def test_words_that_were_held_out_are_mostly_right() -> None:
         from build import edit_distance, is_held_out
     finally:
         sys.path.remove(str(EXAMPLE))
-    from uniaudio_lm.phonemizers.table import load_letters
+    from uniaudio_lm.parts.phonemizers.table import load_letters
 
     table = load_table()
     words = [word for word in table if is_held_out(word)][::20]

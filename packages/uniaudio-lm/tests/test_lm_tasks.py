@@ -14,8 +14,9 @@ import torch
 from mingtok_audio.core.errors import AudioError, ConfigError, FormatError, HubError, UserError
 from mingtok_audio.core.models.components import PinnedModel, save_component
 from uniaudio_lm import UniAudio, VoicePrompt
-from uniaudio_lm.config import PartConfig, UniAudioConfig
-from uniaudio_lm.heads.mlp import MlpHead
+from uniaudio_lm.config import PartConfig, Sampling, UniAudioConfig
+from uniaudio_lm.model.speech_lm import SpeechLM
+from uniaudio_lm.parts.heads.mlp import MlpHead
 from uniaudio_lm.tasks.asr import split_at_silence
 from uniaudio_lm.text.tokenizer import TextTokenizer
 
@@ -40,7 +41,7 @@ def voice(seconds: float = 1.0, rate: int = 16000, text: str = "hello there") ->
 def test_a_batch_says_what_each_says_alone(
     model: UniAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "config", dataclasses.replace(model.config, piece_seconds=1.5))
+    monkeypatch.setattr(model.model, "config", dataclasses.replace(model.config, piece_seconds=1.5))
     texts = ["ha", "one two", "你好啊", "two short sentences. " * 2]
     voices = [None, voice(), voice(0.7, 24000), None]
     together = model.synthesize_batch(texts, voices, seeds=[1, 2, 3, 4], **QUICK)
@@ -91,13 +92,15 @@ def test_the_noise_that_patches_begin_as_has_a_scale(
     assert not torch.equal(said(5, noise_scale=0.5), said(6, noise_scale=0.5))
     batch = model.synthesize_batch(["hello"], seeds=[5], **still, noise_scale=0.0)
     assert torch.allclose(batch[0].wav, silent, atol=1e-5)
-    monkeypatch.setattr(model, "config", dataclasses.replace(model.config, noise_scale=0.0))
+    monkeypatch.setattr(
+        model.model, "config", dataclasses.replace(model.config, sampling=Sampling(noise_scale=0.0))
+    )
     assert torch.equal(said(7), silent)
     for bad in (-0.1, 2.5, float("nan")):
         with pytest.raises(UserError, match="noise scale"):
             said(5, noise_scale=bad)
-        with pytest.raises(ValueError, match="noise_scale"):
-            dataclasses.replace(model.config, noise_scale=bad)
+        with pytest.raises(ValueError, match="noise scale"):
+            Sampling(noise_scale=bad)
 
 
 def test_recognition_is_deterministic_and_takes_any_length(model: UniAudio) -> None:
@@ -166,11 +169,11 @@ def tiny(model: UniAudio, names: tuple) -> UniAudio:
         compressor=PartConfig(compressor),
         latent_mean=[0.1] * size,
         latent_std=[1.5] * size,
-        num_steps=2,
+        sampling=Sampling(num_steps=2),
     )
-    made = UniAudio(config, model.tokenizer.config, model.text)
+    made = UniAudio(SpeechLM(config, model.tokenizer.config, model.model.text).eval())
     made.tokenizer.load_state_dict(model.tokenizer.state_dict())
-    return made.eval()
+    return made
 
 
 @pytest.mark.parametrize("names", MATRIX[::5], ids=lambda n: "-".join(map(str, n)))
@@ -197,11 +200,13 @@ def test_parts_are_swapped_and_checked(model: UniAudio, tmp_path: Path) -> None:
     good = tmp_path / "good"
     save_component(good, MlpHead(**options), slot="generation_head", name="mlp", options=options)
     swapped = UniAudio.from_pretrained(GOLDEN, generation_head=good)
-    assert isinstance(swapped.generation_head, MlpHead)
+    assert isinstance(swapped.model.generation_head, MlpHead)
     assert swapped.synthesize("ha", **QUICK).patches
     # The same shapes: the model's own stop head goes on in the other detector.
     guarded = UniAudio.from_pretrained(GOLDEN, stop_detector="guarded")
-    assert torch.equal(guarded.stop_detector.stop_head.weight, model.stop_detector.stop_head.weight)
+    assert torch.equal(
+        guarded.model.stop_detector.stop_head.weight, model.model.stop_detector.stop_head.weight
+    )
     wrong = tmp_path / "wrong"
     narrow = {**options, "cond_dim": 32}
     save_component(wrong, MlpHead(**narrow), slot="generation_head", name="mlp", options=narrow)

@@ -308,7 +308,7 @@ def test_weights_of_another_slot_and_broken_ones(
     uniaudio: Callable, small_folder: Path, tmp_path: Path
 ) -> None:
     from mingtok_audio.core.models.components import save_component
-    from uniaudio_lm.stop.linear import LinearStop
+    from uniaudio_lm.parts.stop.linear import LinearStop
 
     stop = tmp_path / "stop"
     save_component(stop, LinearStop(24), slot="stop_detector", name="linear", options={"dim": 24})
@@ -316,7 +316,7 @@ def test_weights_of_another_slot_and_broken_ones(
     one_line(uniaudio(*call, "--head", stop), "is a stop_detector, not a generation_head")
     model = UniAudio.from_pretrained(small_folder)
     with torch.no_grad():
-        for parameter in model.generation_head.parameters():
+        for parameter in model.model.generation_head.parameters():
             parameter.fill_(torch.nan)
     broken = model.save_pretrained(tmp_path / "broken")
     ran = uniaudio("tts", "hi", "-o", tmp_path / "out.wav", "-m", broken)

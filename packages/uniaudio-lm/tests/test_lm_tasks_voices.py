@@ -14,10 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.errors import AudioError, FormatError, UserError
-from uniaudio_lm import UniAudio, VoicePrompt, prompts
+from uniaudio_lm import UniAudio, VoicePrompt
 from uniaudio_lm.interfaces import Aligner, Word
-from uniaudio_lm.speakers import add_speaker, read_speakers
+from uniaudio_lm.model import prompts
+from uniaudio_lm.model.speech_lm import SpeechLM
+from uniaudio_lm.speaker_file import read_speakers
 from uniaudio_lm.tasks.asr import Transcript, TranscriptSegment
+from uniaudio_lm.tasks.speakers import add_speaker
 from uniaudio_lm.tasks.tts import make_job
 from uniaudio_lm.tasks.voice import MAX_VOICE_SECONDS, choose_reference, find_speech
 from uniaudio_lm.text.words import split_words
@@ -72,7 +75,7 @@ def test_chinese_text_is_shared_out(speech) -> None:
 def test_a_reference_of_half_an_hour_takes_seconds(small, speech) -> None:
     wav = speech(60.0, 8000).repeat(30)
     start = time.process_time()
-    job = make_job(small, "hello", VoicePrompt(wav, 8000, "word " * 4000), 0)
+    job = make_job(small.model, "hello", VoicePrompt(wav, 8000, "word " * 4000), 0)
     assert time.process_time() - start < 20
     assert job.voice.latents is not None
     assert job.voice.latents.shape[1] / 50 <= MAX_VOICE_SECONDS
@@ -98,25 +101,25 @@ def test_a_voice_without_text_is_recognised(small, speech, monkeypatch) -> None:
         return Transcript("what was said", "", [])
 
     monkeypatch.setattr(UniAudio, "transcribe", transcribe)
-    job = make_job(small, "hello", VoicePrompt(speech(40.0), 16000), 0)
+    job = small.job("hello", VoicePrompt(speech(40.0), 16000))
     assert job.voice.text == "what was said"
     assert heard and heard[0] <= MAX_VOICE_SECONDS, "the stretch that is used, not the whole"
     monkeypatch.setattr(UniAudio, "transcribe", lambda *_: Transcript(" ", "", []))
     with pytest.raises(AudioError, match="say what is said"):
-        make_job(small, "hello", VoicePrompt(speech(4.0), 16000), 0)
+        small.job("hello", VoicePrompt(speech(4.0), 16000))
 
 
 def test_all_pieces_of_a_text_have_one_voice(small, monkeypatch) -> None:
-    monkeypatch.setattr(small, "config", dataclasses.replace(small.config, piece_seconds=0.5))
+    monkeypatch.setattr(small.model, "config", dataclasses.replace(small.config, piece_seconds=0.5))
     seen = []
-    inner = UniAudio.embed_audio
+    inner = SpeechLM.embed_audio
 
     def embed(self, values, state=None, lengths=None):
         if values.shape[1] > self.config.patch_size:
             seen.append(values.clone())
         return inner(self, values, state, lengths)
 
-    monkeypatch.setattr(UniAudio, "embed_audio", embed)
+    monkeypatch.setattr(SpeechLM, "embed_audio", embed)
     made = small.synthesize("One two. Three four. Five six. Seven.", seed=3)
     assert len(made.pieces) >= 3
     assert len(seen) == len(made.pieces) - 1, "all but the first are given a voice"
@@ -131,14 +134,14 @@ def test_speakers_are_kept_found_and_checked(small, small_folder, speech, tmp_pa
     own = UniAudio.from_pretrained(folder)
     voice = VoicePrompt(speech(3.0, 24000), 24000, "some words here")
     file = folder / "speakers.safetensors"
-    add_speaker(own, file, "ann", voice, language="en", description="calm")
-    add_speaker(own, file, "bob", VoicePrompt(speech(2.0, seed=5), 16000, "others"))
+    add_speaker(own.model, file, "ann", voice, language="en", description="calm")
+    add_speaker(own.model, file, "bob", VoicePrompt(speech(2.0, seed=5), 16000, "others"))
     assert [s.name for s in own.speakers()] == ["ann", "bob"]
     assert own.speakers()[0].description == "calm"
     with pytest.raises(UserError, match="already"):
-        add_speaker(own, file, "ann", voice)
+        add_speaker(own.model, file, "ann", voice)
     with pytest.raises(UserError, match="no name for a speaker"):
-        add_speaker(own, file, "../ann", voice)
+        add_speaker(own.model, file, "../ann", voice)
     by_name = own.synthesize("hi", "ann", seed=1)
     assert torch.equal(by_name.wav, own.synthesize("hi", voice, seed=1).wav)
     assert not torch.equal(by_name.wav, own.synthesize("hi", "bob", seed=1).wav)
@@ -147,7 +150,7 @@ def test_speakers_are_kept_found_and_checked(small, small_folder, speech, tmp_pa
     again = UniAudio.from_pretrained(own.save_pretrained(tmp_path / "copy"))
     assert [s.name for s in again.speakers()] == ["ann", "bob"]
     alone = tmp_path / "one.safetensors"
-    add_speaker(own, alone, "ann", voice)
+    add_speaker(own.model, alone, "ann", voice)
     assert torch.equal(small.synthesize("hi", str(alone), seed=1).wav, by_name.wav)
     with pytest.raises(UserError, match="2 voices"):
         small.synthesize_stream("hi", str(file))
@@ -155,7 +158,7 @@ def test_speakers_are_kept_found_and_checked(small, small_folder, speech, tmp_pa
 
 def test_files_of_speakers_that_cannot_be_read(small, speech, tmp_path) -> None:
     file = tmp_path / "s.safetensors"
-    add_speaker(small, file, "ann", VoicePrompt(speech(2.0), 16000, "words"))
+    add_speaker(small.model, file, "ann", VoicePrompt(speech(2.0), 16000, "words"))
     tensors = load_file(file)
     about = {"format": "uniaudio-speakers", "format_version": "1"}
     described = {**about, "speakers": json.dumps({"ann": {"text": "words"}})}
@@ -191,7 +194,7 @@ def test_questions_are_prompted_as_published(small, speech, monkeypatch) -> None
     wav = speech(0.65)
     one = small.ask(wav, 16000, "Who speaks?", max_tokens=4)
     assert one == small.ask(wav, 16000, "Who speaks?", max_tokens=4)
-    patches = len(small.embed_audio(small.tokenizer.encode(wav, 16000).values)[0])
+    patches = len(small.model.embed_audio(small.tokenizer.encode(wav, 16000).values)[0])
     human, assistant = prompts.role("HUMAN"), prompts.role("ASSISTANT")
     assert seen[0] == [*human, "Who speaks?", prompts.Audio(patches), *assistant]
     small.ask(wav, 16000, "And now?", history=[("Who speaks?", "A man.")], max_tokens=1)
@@ -222,7 +225,7 @@ def test_conversations_give_the_recorded_answers() -> None:
         ids = io[f"{name}.generated_ids"][0].tolist()
         prompt = io[f"{name}.input_ids"].shape[1]
         answer = model.chat(messages, max_tokens=len(ids) - prompt)
-        assert answer.text == model.text_tokenizer.decode(ids[prompt:]).strip()
+        assert answer.text == model.model.text_tokenizer.decode(ids[prompt:]).strip()
         assert answer.truncated
 
 
@@ -261,7 +264,7 @@ def test_words_have_times_where_an_aligner_is(small, speech, monkeypatch) -> Non
     wav = speech(70.0)
     assert small.transcribe(wav[:16000], 16000).words is None
     small.use_aligner(Even())
-    assert "_aligner" not in dict(small.named_modules()), "it is no part of the model"
+    assert "aligner" not in dict(small.model.named_modules()), "it is no part of the model"
 
     def recognize(model, parts, *_):
         return [("one two three", False) for _ in parts]

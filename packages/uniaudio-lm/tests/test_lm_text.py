@@ -9,10 +9,10 @@ import pytest
 from mingtok_audio.core.errors import PluginError, UserError
 from uniaudio_lm.conformance import check_text_normalizer
 from uniaudio_lm.interfaces import Phonemizer, TextNormalizer
+from uniaudio_lm.parts.normalizers.rules import RulesNormalizer
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.tasks.tts import spoken_pieces
 from uniaudio_lm.text.length import speech_seconds
-from uniaudio_lm.text.rules import RulesNormalizer
 from uniaudio_lm.text.sentences import split_sentences, split_text
 from uniaudio_lm.text.words import split_words
 
@@ -178,13 +178,17 @@ def test_pieces_fit_and_nothing_is_lost(text: str) -> None:
     assert len(split_text("Yes. No. Yes. No.", 6.0)) == 1
 
 
+def pieces(model, text: str, language: str | None = None) -> list[str]:
+    return spoken_pieces(text, model.normalizer, model.config.piece_seconds, language)
+
+
 def test_a_model_says_normalised_pieces(small) -> None:
     text = "It is 5 km. 共有12人。 1990!"
-    assert spoken_pieces(small, text) == ["It is five kilometers. 共有十二人。一千九百九十!"]
-    assert spoken_pieces(small, "12", "en") == ["twelve"]
-    assert spoken_pieces(small, "12", "zh") == ["十二"]
+    assert pieces(small, text) == ["It is five kilometers. 共有十二人。一千九百九十!"]
+    assert pieces(small, "12", "en") == ["twelve"]
+    assert pieces(small, "12", "zh") == ["十二"]
     small.use_text_normalizer("none")
-    assert spoken_pieces(small, text) == ["It is 5 km. 共有12人。1990!"]
+    assert pieces(small, text) == ["It is 5 km. 共有12人。1990!"]
     with pytest.raises(PluginError, match="did you mean 'rules'"):
         small.use_text_normalizer("rule")
 
@@ -194,8 +198,8 @@ def test_a_model_says_normalised_pieces(small) -> None:
 
     small.use_text_normalizer(Wrong())
     with pytest.raises(PluginError, match="Wrong gave NoneType"):
-        spoken_pieces(small, text)
-    assert spoken_pieces(small, "twelve") == ["twelve"]
+        pieces(small, text)
+    assert pieces(small, "twelve") == ["twelve"]
 
 
 def test_wrong_languages_are_refused(small) -> None:
@@ -208,7 +212,7 @@ def test_wrong_languages_are_refused(small) -> None:
         def phonemize(self, text: str, language: str) -> list[list[str]]:
             return [list(word) for word in split_words(text)]
 
-    small.phonemizer = Letters()  # the model reads phonemes of English
+    small.model.phonemizer = Letters()  # the model reads phonemes of English
     assert small.synthesize_stream("hello").stop_reason == ""
     for text, language in (("你好吗", None), ("hello", "zh")):
         with pytest.raises(UserError, match="speaks en; the text is in 'zh'"):

@@ -11,7 +11,7 @@ from lm_training_data import make_config
 
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.training.trainer import Trainer
-from uniaudio_lm import UniAudio
+from uniaudio_lm.checkpoint.load import load_model
 from uniaudio_lm.tasks.tts import make_job
 from uniaudio_lm.training.joint import JointTask
 from uniaudio_lm.training.run import load_config, shipped_config, train
@@ -167,7 +167,7 @@ def test_a_run_leaves_a_model_and_what_it_said(data: Path, tmp_path: Path) -> No
     )  # fmt: skip
     summary = train(config, tmp_path / "run")
     assert summary.steps == 4 and summary.skipped_files.keys() == {str(data / "broken.wav")}
-    model = UniAudio.from_pretrained(tmp_path / "run" / "model")
+    model = load_model(tmp_path / "run" / "model")
     assert model.config.latent_mean is not None
     assert model.text_tokenizer.special("<audioPatch>") >= 0
     said = (tmp_path / "run" / "samples" / "transcripts.tsv").read_text()

@@ -12,8 +12,8 @@ from lm_training_data import make_config
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.training.manifests import Recording
 from mingtok_audio.training.trainer import Trainer
-from uniaudio_lm import UniAudio
-from uniaudio_lm.aligners.units import PHONES
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.parts.aligners.units import PHONES
 from uniaudio_lm.training.joint import JointTask
 from uniaudio_lm.training.losses import FrameHead
 from uniaudio_lm.training.run import train
@@ -49,7 +49,7 @@ def test_no_recording_is_read(data: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_embeddings_of_phonemes_are_written_and_taught(data: Path, silent_run: Path) -> None:
     table = read_symbols(silent_run / "symbols.safetensors")
-    model = UniAudio.from_pretrained(silent_run / "model")
+    model = load_model(silent_run / "model")
     assert set(table) >= {"_", "o"} and all(len(row) == model.dim for row in table.values())
     config = make_config(
         data, "model=null", f"init={silent_run / 'model'}",
@@ -76,7 +76,7 @@ def test_embeddings_that_are_given_stay(data: Path, silent_run: Path, tmp_path: 
     before, after = read_symbols(file), read_symbols(tmp_path / "more" / "symbols.safetensors")
     assert list(before) == list(after)
     assert all(torch.equal(row, after[name]) for name, row in before.items())
-    old, new = (UniAudio.from_pretrained(f / "model") for f in (silent_run, tmp_path / "more"))
+    old, new = (load_model(f / "model") for f in (silent_run, tmp_path / "more"))
     pairs = zip(old.backbone.parameters(), new.backbone.parameters(), strict=True)
     assert not all(torch.equal(a, b) for a, b in pairs)
 
@@ -112,7 +112,7 @@ def test_a_semantic_module_learns_the_phonemes_of_frames(data: Path, tmp_path: P
     assert last < 0.7 * first
     moved = {k for k, v in task.model.lm.state_dict().items() if not torch.equal(v, before[k])}
     assert {".".join(k.split(".")[:2]) for k in moved} == {"tokenizer.semantic"}
-    saved = UniAudio.from_pretrained(task.save_pretrained(task.model, tmp_path / "model"))
+    saved = load_model(task.save_pretrained(task.model, tmp_path / "model"))
     name = "tokenizer.semantic.input_proj.weight"
     assert not torch.equal(saved.state_dict()[name], before[name])
 

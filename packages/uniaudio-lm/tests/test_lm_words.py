@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import lzma
 from pathlib import Path
 
@@ -9,16 +10,15 @@ import numpy as np
 import pytest
 
 from mingtok_audio.core.errors import FormatError
-from uniaudio_lm.recognition.word_file import find_words, load_words, save_words
-from uniaudio_lm.recognition.word_model import END, START, WordModel
+from uniaudio_lm.parts.word_models.bigram import END, FILE, START, BigramModel
 from uniaudio_lm.recognition.words import BEGINNING, KnownWords, WordPlace, words_of
 
 TEXTS = ["the cat sat", "the cat ran", "the dog sat down", "a dog isn't a cat"]
 DICTIONARY = ["aardvark", "cat", "catalogue"]
 
 
-def counted(least: int = 1) -> WordModel:
-    return WordModel.counted((words_of(text) for text in 2 * TEXTS), DICTIONARY, least)
+def counted(least: int = 1) -> BigramModel:
+    return BigramModel.counted((words_of(text) for text in 2 * TEXTS), DICTIONARY, least)
 
 
 def test_probabilities_add_up_to_one() -> None:
@@ -43,9 +43,10 @@ def test_what_was_seen_costs_less() -> None:
 
 def test_a_file_says_the_same_but_for_rounding(tmp_path: Path) -> None:
     model = counted(least=3)
-    save_words(model, tmp_path / "words.xz", DICTIONARY)
-    read = load_words(tmp_path / "words.xz", DICTIONARY)
-    assert read.words == model.words
+    model.save(tmp_path)
+    read = BigramModel()
+    read.load(tmp_path)
+    assert set(model.words) <= set(read.words), "it knows the shipped pronunciation table too"
     pairs = [(b, w) for b in (START, *model.words) for w in (*model.words, END)]
     for before, word in pairs:
         assert read.cost(before, word) == pytest.approx(model.cost(before, word), abs=0.13)
@@ -55,22 +56,28 @@ def test_a_file_says_the_same_but_for_rounding(tmp_path: Path) -> None:
 
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "words.xz"
-    assert find_words(tmp_path) is None
-    save_words(counted(), path)
+    with pytest.raises(FormatError, match=FILE):
+        BigramModel().load(tmp_path)
+    path = counted().save(tmp_path)
     whole = path.read_bytes()
     inside = lzma.decompress(whole)
+    data = json.loads(inside)
     bad = {
         "half": whole[: len(whole) // 2],
         "text": b"words",
         "short": lzma.compress(inside[:-3]),
         "other": lzma.compress(inside.replace(b"uniaudio-words", b"something-else")),
-        "header": lzma.compress(b"{" + inside),
+        "no object": lzma.compress(b"[]"),
+        "deep": lzma.compress(b"[" * 100_000),
     }
-    for data in bad.values():
-        path.write_bytes(data)
-        with pytest.raises(FormatError, match=r"words\.xz"):
-            load_words(path)
+    for key in ("words", "costs", "backoff", "successors", "next", "pair"):
+        bad[f"shorter {key}"] = lzma.compress(json.dumps(data | {key: data[key][:-1]}).encode())
+        bad[f"no {key}"] = lzma.compress(json.dumps(data | {key: None}).encode())
+    for what, content in bad.items():
+        path.write_bytes(content)
+        with pytest.raises(FormatError, match=FILE):
+            BigramModel().load(tmp_path)
+            pytest.fail(what)
 
 
 def said(known: KnownWords, text: str, pieces: int = 1) -> tuple[WordPlace, float]:

@@ -21,6 +21,8 @@ class AttentiveStatsCompressor(Compressor):
         drop_last: drop a partial last patch; otherwise it is weighed from the frames it has.
     """
 
+    shared_options = ("drop_last",)
+
     def __init__(
         self, in_dim: int, patch_size: int = 5, hidden: int = 32, drop_last: bool = False
     ) -> None:

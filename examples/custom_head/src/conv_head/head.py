@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uniaudio_lm.heads.flow_matching import FlowHead, sinusoids
+from uniaudio_lm.parts.heads.flow_matching import FlowHead, sinusoids
 
 
 class ConvBlock(nn.Module):

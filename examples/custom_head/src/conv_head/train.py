@@ -25,8 +25,11 @@ from conv_head.head import ConvHead
 from mingtok_audio import MingTok
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.models.components import save_component
-from uniaudio_lm import UniAudio, prompts
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.checkpoint.save import save_model
 from uniaudio_lm.config import PartConfig, UniAudioConfig
+from uniaudio_lm.model import prompts
+from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.text.tokenizer import TextTokenizer
 
 SPECIALS = [
@@ -36,7 +39,7 @@ SPECIALS = [
 _WIDTH = 64
 
 
-def small_model(wavs: list[Any], tokenizer: MingTok) -> UniAudio:
+def small_model(wavs: list[Any], tokenizer: MingTok) -> SpeechLM:
     """A language model with random weights around `tokenizer`, normalised for some recordings."""
     torch.manual_seed(0)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -63,13 +66,13 @@ def small_model(wavs: list[Any], tokenizer: MingTok) -> UniAudio:
         latent_std=latents.std(dim=0).clamp_min(1e-3).tolist(),
         name="conv-head-demo",
     )
-    model = UniAudio(config, tokenizer.config, text)
+    model = SpeechLM(config, tokenizer.config, text)
     model.tokenizer.load_state_dict(tokenizer.state_dict())
     return model.eval()
 
 
 @torch.no_grad()
-def states(model: UniAudio, wav: Any, text: str) -> tuple[Tensor, Tensor, Tensor]:
+def states(model: SpeechLM, wav: Any, text: str) -> tuple[Tensor, Tensor, Tensor]:
     """A recording as training pairs: the states (N, D) that its patches follow, the patches
     (N, p, d) in the head's units, and the ones before them."""
     size = model.config.patch_size
@@ -132,9 +135,9 @@ def main() -> None:
     wavs = [load_audio(folder / row["audio"], sample_rate=16000)[0] for row in rows]
     if options.model is None:
         model = small_model(wavs, MingTok.from_pretrained("nano"))
-        model.save_pretrained(options.output / "model")
+        save_model(model, options.output / "model")
     else:
-        model = UniAudio.from_pretrained(options.model)
+        model = load_model(options.model)
     found = [states(model, wav, row["text"]) for wav, row in zip(wavs, rows, strict=True)]
     cond, target, history = (torch.cat(parts) for parts in zip(*found, strict=True))
     torch.manual_seed(0)

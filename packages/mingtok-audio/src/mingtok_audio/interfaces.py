@@ -6,7 +6,7 @@ Axes: B batch, L frames (50 Hz), P patches, p frames of a patch, H feature chann
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,13 @@ class Compressor(nn.Module, ABC):
         patch_size: p, frames of a patch.
         drop_last: a last patch with fewer than p frames is dropped (what the published
             checkpoints do) instead of being computed from the frames that it has.
+        projects: the constructor takes `out_dim` too. A language model then asks for its own width.
+        shared_options: keywords of the constructor that a compressor hands on to the one that
+            replaces it in a model.
     """
+
+    projects: ClassVar[bool] = False
+    shared_options: ClassVar[tuple[str, ...]] = ()
 
     in_dim: int
     out_dim: int

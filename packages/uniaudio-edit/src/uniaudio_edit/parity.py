@@ -26,7 +26,8 @@ from uniaudio_edit.parsers.lm import READ_BY
 from uniaudio_edit.parts import Parts
 from uniaudio_edit.plan import Operation, Plan
 from uniaudio_lm import UniAudio
-from uniaudio_lm.models.info import is_published
+from uniaudio_lm.checkpoint.describe import is_published
+from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.parity_unified import EditCase, unified_outputs
 from uniaudio_lm.tasks.edit import EditedSpeech
 
@@ -43,10 +44,10 @@ class _Watched(LmBackend):
         return self.made[-1]
 
 
-def edit_case(model: UniAudio, case: EditCase) -> EditedSpeech:
+def edit_case(model: SpeechLM, case: EditCase) -> EditedSpeech:
     """A recorded edit through the editor and its `lm` backend."""
     backend = _Watched(Draws(noise=case.noise, posterior_noise=case.posterior_noise))
-    editor = Editor(backend="lm", parts=Parts(model), backends={"lm": backend})
+    editor = Editor(backend="lm", parts=Parts(UniAudio(model)), backends={"lm": backend})
     rate = model.tokenizer.config.sample_rate
     edited = editor.apply(case.wav.numpy(), rate, plan_of(case.instruction, case.use_cot))
     made = backend.made[-1]

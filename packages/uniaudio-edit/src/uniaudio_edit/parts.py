@@ -100,7 +100,7 @@ class Parts:
         Raises:
             MissingPartError: it is the shipped one, which is not; or it cannot be loaded.
         """
-        from uniaudio_lm.models.loading import shipped_weights
+        from uniaudio_lm.checkpoint.load import shipped_weights
 
         try:
             shipped = isinstance(self.model, str) and shipped_weights(self.model) is not None
@@ -128,7 +128,7 @@ class Parts:
             if not isinstance(self.aligner, str):
                 self._aligner = self.aligner
                 return self._aligner
-            from uniaudio_lm.aligners.loading import load_aligner
+            from uniaudio_lm.parts.aligners.loading import load_aligner
 
             try:
                 self._aligner = load_aligner(self.aligner or None)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mingtok_audio.core.errors import UserError
+    from uniaudio_lm.engine import UniAudio
     from uniaudio_lm.interfaces import Aligner, Backbone, GenerationHead, StopDetector
-    from uniaudio_lm.models.uniaudio import UniAudio
     from uniaudio_lm.tasks.ask import Answer
     from uniaudio_lm.tasks.asr import Transcript
     from uniaudio_lm.tasks.tts import Speech, VoicePrompt
@@ -44,7 +44,7 @@ _LAZY = {
     "StopDetector": "uniaudio_lm.interfaces",
     "Speech": "uniaudio_lm.tasks.tts",
     "Transcript": "uniaudio_lm.tasks.asr",
-    "UniAudio": "uniaudio_lm.models.uniaudio",
+    "UniAudio": "uniaudio_lm.engine",
     "VoicePrompt": "uniaudio_lm.tasks.tts",
     "UserError": "mingtok_audio.core.errors",
 }

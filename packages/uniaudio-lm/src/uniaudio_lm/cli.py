@@ -62,7 +62,7 @@ def info(
 ) -> None:
     """Show what a model, a component or a file is."""
     from mingtok_audio.commands.info import as_text
-    from uniaudio_lm.models.info import describe
+    from uniaudio_lm.checkpoint.describe import describe
 
     found = describe(inputs)
     if as_json:
@@ -262,14 +262,16 @@ def tts(
     from uniaudio_lm.commands.models import ModelChoice
     from uniaudio_lm.commands.tts import Speaking
     from uniaudio_lm.commands.tts import run as run_tts
+    from uniaudio_lm.config import SamplingChanges
 
     choice = ModelChoice(
         model, device, dtype, head, stop, compressor, normalizer, device_map=device_map,
         max_memory=max_memory, quantize=quantize,
     )  # fmt: skip
-    work = Speaking(
-        choice, voice, voice_text, speaker, language, steps, cfg, temperature, noise_scale, seed
+    changes = SamplingChanges(
+        num_steps=steps, cfg_scale=cfg, temperature=temperature, noise_scale=noise_scale
     )
+    work = Speaking(choice, voice, voice_text, speaker, language, changes, seed)
     run_tts(
         texts, output, work, stream=stream, lines=lines, as_json=as_json, workers=workers,
         batch=batch_size, force=force,
@@ -333,7 +335,7 @@ def _hosts() -> list[PluginHost]:
 
 def _doctor() -> dict[str, Any]:
     from mingtok_audio.weights import shipped_folder
-    from uniaudio_lm.aligners.loading import shipped_aligner
+    from uniaudio_lm.parts.aligners.loading import shipped_aligner
     from uniaudio_lm.weights import shipped_folder as shipped_model
 
     weights = {

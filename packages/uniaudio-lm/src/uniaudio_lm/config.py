@@ -6,14 +6,18 @@ tokenizer, `tokenizer.json` (text), and the folder `tokenizer/` (speech).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
+from mingtok_audio.core.config import from_dict
+from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.core.models.components import PinnedModel
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_NOISE_SCALE = 2.0
 MAX_WORD_WEIGHT = 10.0
+MAX_BEAMS = 64
 
 
 @dataclass(frozen=True)
@@ -44,34 +48,96 @@ class CoverageConfig:
 
 
 @dataclass(frozen=True)
-class UniAudioConfig:
-    """A speech language model.
+class Sampling:
+    """How patches of speech are sampled; see `GenerationHead.sample`.
 
     Attributes:
-        latent_dims: how many of the latents' dimensions the language model reads and says, from the
-            first; the others are 0 in what it says. None: all. A tokenizer whose first dimensions
-            describe speech without its phase has others that no text foretells.
-        latent_mean, latent_std: per latent dimension; the head works on (latent - mean) / std.
-            None: on the latents as they are (published).
+        num_steps: steps of the solver for each patch, from 1.
+        cfg_scale: guidance scale; 0 samples from the condition alone.
+        temperature: of the noise between solver steps; 0 adds none.
+        noise_scale: scale of the initial noise, 0 to 2; 1 is what the head was trained with. Lower
+            values give less varied and often clearer speech (not in the paper).
+    """
+
+    num_steps: int = 10
+    cfg_scale: float = 2.0
+    temperature: float = 0.0
+    noise_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise ValueError(f"solver steps (num_steps) must be at least 1, not {self.num_steps}")
+        if self.temperature < 0:
+            raise ValueError("temperature cannot be negative")
+        if not 0 <= self.noise_scale <= MAX_NOISE_SCALE:
+            raise ValueError(
+                f"the noise scale (noise_scale) is from 0 to {MAX_NOISE_SCALE:g}, not "
+                f"{self.noise_scale:g}"
+            )
+
+
+class SamplingChanges(TypedDict, total=False):
+    """The fields of `Sampling` as keywords; a field that is missing or None keeps its value."""
+
+    num_steps: int | None
+    cfg_scale: float | None
+    temperature: float | None
+    noise_scale: float | None
+
+
+@dataclass(frozen=True)
+class RecognitionConfig:
+    """How recognition searches for a text. The paper's way is the default: one beam, nothing else.
+
+    Attributes:
+        beams: hypotheses that the beam search keeps; 1 takes the likeliest token.
+        hotword_boost: nats that every token of a hotword adds to a hypothesis; 0 leaves hotwords to
+            the prompt alone.
+        word_model: a plugin that scores words (`word_model` slot); None: no word model.
+        word_weight: weight of its log-probabilities; 0 switches it off.
+        word_bonus: nats that every word adds, against a bias to few long words.
+        coverage: penalty for audio that a hypothesis leaves out; None: no penalty.
+    """
+
+    beams: int = 1
+    hotword_boost: float = 0.0
+    word_model: PartConfig | None = None
+    word_weight: float = 0.0
+    word_bonus: float = 1.0
+    coverage: CoverageConfig | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.beams <= MAX_BEAMS:
+            raise ValueError(f"beams is from 1 to {MAX_BEAMS}, not {self.beams}")
+        if self.hotword_boost < 0:
+            raise ValueError("hotword_boost cannot be negative")
+        if not 0 <= self.word_weight <= MAX_WORD_WEIGHT:
+            raise ValueError(
+                f"word_weight is from 0 to {MAX_WORD_WEIGHT:g}, not {self.word_weight:g}"
+            )
+
+
+@dataclass(frozen=True)
+class UniAudioConfig:
+    """A speech language model: its parts, and how it is used unless a caller says otherwise.
+
+    Attributes:
+        tokenizer: the speech tokenizer that it was trained with.
         patch_size: frames of a patch.
         audio_input: what of the tokenizer the language model reads: "unified" features, or
             "latent" (normalised as for the head; the paper's figure 8 compares both).
-        phonemizer: turns what is to be said into phonemes; None: the model reads letters.
-        text_normalizer: writes numbers and signs as they are said; None: texts go in as they are.
-        piece_seconds: about how much speech is said at once; longer texts are cut at sentences.
-            What a model was trained on is a good choice.
-        num_steps, cfg_scale, temperature: what the head samples with by default.
-        noise_scale: of the noise that a patch begins as; 1 is what the head was trained with. Less
-            gives less varied and often clearer speech (not in the paper).
-        beams: texts that recognition follows at once (`beam_search`); 1 takes the likeliest token.
-        hotword_boost: what a hotword's every token adds to a text's log-probability; 0 leaves
-            hotwords to the prompt alone (published).
-        word_weight: of what the model's `words.xz`, if it has one, says of a text's words;
-            0: nothing.
-        word_bonus: what every word earns a text then, in nats.
-        coverage: recognition holds texts to saying all of a recording; None: it does not
-            (published).
-        tokenizer: the speech tokenizer that it was trained with.
+        phonemizer: turns a text to be spoken into phonemes; None: the model reads letters.
+        text_normalizer: writes numbers and signs as words; None: texts stay as they are.
+        latent_dims: how many of the latents' dimensions the language model reads and generates,
+            from the first; the others are 0 in what it generates. None: all. A tokenizer whose
+            first dimensions describe speech without its phase has others that cannot be predicted
+            from text.
+        latent_mean, latent_std: per latent dimension; the head works on (latent - mean) / std.
+            None: on the latents as they are (published).
+        piece_seconds: about how much speech is generated at once; longer texts are cut at
+            sentences. The length of the training utterances is a good choice.
+        sampling: default of the generation head.
+        recognition: default of recognition.
     """
 
     backbone: PartConfig
@@ -87,40 +153,57 @@ class UniAudioConfig:
     latent_mean: list[float] | None = None
     latent_std: list[float] | None = None
     piece_seconds: float = 12.0
-    num_steps: int = 10
-    cfg_scale: float = 2.0
-    temperature: float = 0.0
-    noise_scale: float = 1.0
-    beams: int = 1
-    hotword_boost: float = 0.0
-    word_weight: float = 0.0
-    word_bonus: float = 1.0
-    coverage: CoverageConfig | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    recognition: RecognitionConfig = field(default_factory=RecognitionConfig)
     name: str = "uniaudio"
     model_type: Literal["uniaudio"] = "uniaudio"
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
-            raise ValueError(
-                f"format_version {self.format_version} is not known (this release reads "
-                f"{FORMAT_VERSION}); upgrade uniaudio-lm"
-            )
-        if self.patch_size < 1 or self.num_steps < 1:
-            raise ValueError("patch_size and num_steps must be at least 1")
+            raise ValueError(f"format_version is {FORMAT_VERSION}, not {self.format_version}")
+        if self.patch_size < 1:
+            raise ValueError("patch_size must be at least 1")
         if not self.piece_seconds > 0:
             raise ValueError("piece_seconds must be positive")
         if self.latent_dims is not None and self.latent_dims < 1:
             raise ValueError("latent_dims must be at least 1")
-        if not 1 <= self.beams <= 64 or self.hotword_boost < 0:
-            raise ValueError("beams is from 1 to 64, hotword_boost cannot be negative")
-        if not 0 <= self.word_weight <= MAX_WORD_WEIGHT:
-            raise ValueError(f"word_weight is from 0 to {MAX_WORD_WEIGHT:g}")
-        if self.temperature < 0:
-            raise ValueError("temperature cannot be negative")
-        if not 0 <= self.noise_scale <= MAX_NOISE_SCALE:
-            raise ValueError(f"noise_scale is from 0 to {MAX_NOISE_SCALE:g}")
         if (self.latent_mean is None) != (self.latent_std is None):
             raise ValueError("latent_mean and latent_std go together")
         if self.latent_std is not None and min(self.latent_std) <= 0:
             raise ValueError("latent_std must be positive")
+
+
+_SAMPLING_FIELDS = ("num_steps", "cfg_scale", "temperature", "noise_scale")
+_RECOGNITION_FIELDS = ("beams", "hotword_boost", "word_weight", "word_bonus", "coverage")
+
+
+def migrated(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a `config.json` of any format version as the newest version has them.
+
+    Version 1 kept the fields of `sampling` and `recognition` beside the parts, and a word model
+    where the folder held one.
+    """
+    out = dict(data)
+    if out.get("format_version", 1) != 1:
+        return out
+    sampling = {key: out.pop(key) for key in _SAMPLING_FIELDS if key in out}
+    recognition = {key: out.pop(key) for key in _RECOGNITION_FIELDS if key in out}
+    if recognition.get("word_weight"):
+        recognition["word_model"] = {"name": "bigram", "options": {}}
+    return {**out, "sampling": sampling, "recognition": recognition, "format_version": 2}
+
+
+def parse_config(data: Mapping[str, Any], where: str) -> UniAudioConfig:
+    """A parsed `config.json` of any format version.
+
+    Raises:
+        ConfigError: unknown keys, wrong types or values; `where` is named.
+    """
+    version = data.get("format_version", FORMAT_VERSION)
+    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+        raise ConfigError(
+            f"{where}: format_version {version!r} is not known (this release reads 1 to "
+            f"{FORMAT_VERSION}); upgrade uniaudio-lm"
+        )
+    return from_dict(UniAudioConfig, migrated(data), where=where)

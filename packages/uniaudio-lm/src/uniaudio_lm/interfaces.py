@@ -7,9 +7,10 @@ the language model, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -37,9 +38,10 @@ class BackboneState(ABC):
 class Backbone(nn.Module, ABC):
     """A causal language model on embeddings.
 
-    Rules, which `uniaudio plugins validate NAME` checks: a position depends on nothing behind it;
-    a prompt and then steps give what the whole gives; an item of a left-padded batch gives what it
-    gives alone; gradients reach every parameter that takes part.
+    A constructor has the keyword `vocab_size`, or `with_vocabulary` says where else it goes. Rules,
+    which `uniaudio plugins validate NAME` checks: a position depends on nothing after it; a prompt
+    and then steps give what the whole gives; an item of a left-padded batch gives what it gives
+    alone; gradients reach every parameter that takes part.
 
     Attributes:
         dim: D.
@@ -48,6 +50,11 @@ class Backbone(nn.Module, ABC):
 
     dim: int
     vocab_size: int
+
+    @classmethod
+    def with_vocabulary(cls, options: Mapping[str, Any], size: int) -> dict[str, Any]:
+        """The constructor's options with a vocabulary of `size`."""
+        return {**options, "vocab_size": size}
 
     @abstractmethod
     def embed(self, ids: Tensor) -> Tensor:
@@ -180,8 +187,11 @@ class StopDetector(nn.Module, ABC):
     Attributes:
         stop_after_patch: the decision belongs to the patch that the same hidden state made, which
             is kept (the published checkpoints). Otherwise it comes first: no patch is made then.
+        shared_options: keywords of the constructor that a detector hands on to the one that
+            replaces it in a model.
     """
 
+    shared_options: ClassVar[tuple[str, ...]] = ()
     stop_after_patch: bool
 
     @abstractmethod
@@ -264,3 +274,32 @@ class Phonemizer(ABC):
     def phonemize(self, text: str, language: str) -> list[list[str]]:
         """The phonemes of each word of a normalised text, words as `split_words` cuts them. A word
         of a script that it does not read has none."""
+
+
+class WordModel(ABC):
+    """Which words there are, and how likely one follows another: beside a language model of pieces
+    of words, for `recognition.words`. Costs are negative log-probabilities in nats.
+
+    A constructor has defaults for everything; `load` then reads the numbers.
+
+    Attributes:
+        files: names of its files in a model folder; they are saved and fetched with the model.
+    """
+
+    START: ClassVar[str] = "<s>"
+    END: ClassVar[str] = "</s>"
+    FLOOR: ClassVar[float] = 10.0
+    """No known word costs more."""
+    files: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def load(self, folder: Path) -> None:
+        """Read its files from a model folder. Raises `FormatError` where they cannot be read."""
+
+    @abstractmethod
+    def cost(self, before: str, word: str) -> float:
+        """Of `word` (or `END`) after the word `before` (or `START`); words in lower case."""
+
+    @abstractmethod
+    def best(self, part: str) -> float:
+        """Least cost of a word that begins with `part`, after any word."""

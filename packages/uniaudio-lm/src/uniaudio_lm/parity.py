@@ -20,13 +20,18 @@ from torch import Tensor
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.models.hub import load_tensors
 from mingtok_audio.parity import Compute, Tensors, load_io, pooling_outputs, run
-from uniaudio_lm.backbones.bailing_moe import BailingMoe
-from uniaudio_lm.backbones.moe import Router
-from uniaudio_lm.heads.dit import DitHead
-from uniaudio_lm.heads.flow_matching import SIGMA, flow_error, sinusoids, solver_times
-from uniaudio_lm.models.filling import fill
-from uniaudio_lm.models.info import is_published
-from uniaudio_lm.models.reference import backbone_options, backbone_place, head_options, head_place
+from uniaudio_lm.checkpoint.describe import is_published
+from uniaudio_lm.checkpoint.fit import fill
+from uniaudio_lm.checkpoint.published import (
+    backbone_options,
+    backbone_place,
+    head_options,
+    head_place,
+)
+from uniaudio_lm.parts.backbones.bailing_moe import BailingMoe
+from uniaudio_lm.parts.backbones.moe import Router
+from uniaudio_lm.parts.heads.dit import DitHead
+from uniaudio_lm.parts.heads.flow_matching import SIGMA, flow_error, sinusoids, solver_times
 
 _SCALE = re.compile(r"(?:(.+)\.)?cfg([\d.]+)_(noise|nonoise)")
 _TIMES = re.compile(r"timesteps(\d+)")

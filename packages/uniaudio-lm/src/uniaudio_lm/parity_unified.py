@@ -15,11 +15,13 @@ from torch import Tensor
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.parity import Tensors
-from uniaudio_lm import prompts
-from uniaudio_lm.generation import Item, RecordedNoise, Sampling, Step, generate
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.config import Sampling
 from uniaudio_lm.interfaces import TextInfo
-from uniaudio_lm.models.uniaudio import UniAudio
-from uniaudio_lm.stop.linear import LinearStop
+from uniaudio_lm.model import prompts
+from uniaudio_lm.model.generation import Item, RecordedNoise, Step, generate
+from uniaudio_lm.model.speech_lm import SpeechLM
+from uniaudio_lm.parts.stop.linear import LinearStop
 from uniaudio_lm.tasks.edit import EditedSpeech, NoSpeechError, edit
 
 NEW_TOKENS = 16
@@ -41,7 +43,7 @@ class EditCase:
     sampling: Sampling
 
 
-def direct_edit(model: UniAudio, case: EditCase) -> EditedSpeech:
+def direct_edit(model: SpeechLM, case: EditCase) -> EditedSpeech:
     """A recorded edit by this package alone."""
     return edit(
         model, case.wav, model.tokenizer.config.sample_rate, case.instruction,
@@ -55,11 +57,11 @@ def unified_outputs(
     folder: Path,
     io: Tensors,
     options: argparse.Namespace,
-    editing: Callable[[UniAudio, EditCase], EditedSpeech] = direct_edit,
+    editing: Callable[[SpeechLM, EditCase], EditedSpeech] = direct_edit,
 ) -> Tensors:
     """Every run of `layout.json` whose inputs are recorded. `editing` makes the edits: what is
     built on this package is compared by giving its own."""
-    model = UniAudio.from_pretrained(folder)
+    model = load_model(folder)
     runs = load_json(folder / "layout.json")["runs"]
     out: Tensors = {}
     for name, run in runs.items():
@@ -86,7 +88,7 @@ def unified_outputs(
     return {key: value for key, value in out.items() if key in io}
 
 
-def _audio_input(model: UniAudio, inputs: Tensors) -> tuple[Tensor, Tensor, Any]:
+def _audio_input(model: SpeechLM, inputs: Tensors) -> tuple[Tensor, Tensor, Any]:
     """The recording's latents (1, L, d), cut to whole patches; its patches (P, D); the stream."""
     posterior = model.tokenizer.posterior_of(inputs["waveform"])
     noise = inputs["enc_noise_bdt"].transpose(1, 2)  # (B, d, L) -> (B, L, d)
@@ -97,7 +99,7 @@ def _audio_input(model: UniAudio, inputs: Tensors) -> tuple[Tensor, Tensor, Any]
     return latents, model.embed_audio(latents, state)[0], state
 
 
-def _recognition(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Tensors:
+def _recognition(model: SpeechLM, run: Mapping[str, Any], inputs: Tensors) -> Tensors:
     _, patches, _ = _audio_input(model, inputs)
     text = model.text_tokenizer
     prompt = prompts.encode(text, prompts.chat(run["messages"], [len(patches)]))
@@ -121,14 +123,13 @@ def _recognition(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Te
     }
 
 
-def _recorded(model: UniAudio, inputs: Tensors) -> tuple[RecordedNoise, Sampling]:
+def _recorded(model: SpeechLM, inputs: Tensors) -> tuple[RecordedNoise, Sampling]:
     initial = inputs["init_noise_bct"][:, 0].transpose(1, 2)  # (P, d, p) -> (P, p, d)
-    config = model.config
-    sampling = Sampling(config.num_steps, config.cfg_scale, config.temperature, config.noise_scale)
+    sampling = model.config.sampling
     return RecordedNoise(initial, inputs["step_noise"][:, :, 0]), sampling
 
 
-def _audio_outputs(model: UniAudio, steps: list[Step], folder_steps: Tensors) -> Tensors:
+def _audio_outputs(model: SpeechLM, steps: list[Step], folder_steps: Tensors) -> Tensors:
     """What the audio steps made: hidden states, stop logits, latents, and every input."""
     spoken = [step for step in steps if step.items]
     latents = torch.cat([s.patches for s in spoken if s.patches is not None], dim=0)
@@ -144,7 +145,7 @@ def _audio_outputs(model: UniAudio, steps: list[Step], folder_steps: Tensors) ->
     }
 
 
-def _speech(model: UniAudio, run: Mapping[str, Any], inputs: Tensors) -> Tensors:
+def _speech(model: SpeechLM, run: Mapping[str, Any], inputs: Tensors) -> Tensors:
     latents, patches, state = _audio_input(model, inputs)
     segments = prompts.speech(run["text"], run["prompt_text"], len(patches))
     prompt = prompts.encode(model.text_tokenizer, segments, join=False)
@@ -178,10 +179,10 @@ _INSTRUCTION = re.compile(r"<prompt>(.*)\n</prompt>", re.DOTALL)
 
 
 def _edit(
-    model: UniAudio,
+    model: SpeechLM,
     run: Mapping[str, Any],
     inputs: Tensors,
-    editing: Callable[[UniAudio, EditCase], EditedSpeech],
+    editing: Callable[[SpeechLM, EditCase], EditedSpeech],
 ) -> Tensors:
     instruction = _INSTRUCTION.search(str(run["text"]))
     if instruction is None:

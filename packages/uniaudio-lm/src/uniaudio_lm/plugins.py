@@ -35,6 +35,9 @@ SLOTS = {
     "phonemizer": SlotDef(
         f"{_INTERFACES}:Phonemizer", 1, f"{_KITS}:check_phonemizer", "words to phonemes"
     ),
+    "word_model": SlotDef(
+        f"{_INTERFACES}:WordModel", 1, f"{_KITS}:check_word_model", "scores words in recognition"
+    ),
 }
 
 
@@ -42,74 +45,80 @@ _BUILTINS = (
     (
         "backbone",
         "bailing_moe",
-        "backbones.bailing_moe:BailingMoe",
+        "parts.backbones.bailing_moe:BailingMoe",
         "the published mixture of experts with a router for each kind of token",
     ),
     (
         "backbone",
         "hf_causal_lm",
-        "backbones.hf_causal_lm:HfCausalLm",
+        "parts.backbones.hf_causal_lm:HfCausalLm",
         "any causal language model of transformers, built from its config",
     ),
     (
         "backbone",
         "dense",
-        "backbones.dense:DenseTransformer",
+        "parts.backbones.dense:DenseTransformer",
         "a small dense transformer: the nano's",
     ),
     (
         "generation_head",
         "dit",
-        "heads.dit:DitHead",
+        "parts.heads.dit:DitHead",
         "flow matching with a small transformer: the published checkpoints' head",
     ),
     (
         "generation_head",
         "mlp",
-        "heads.mlp:MlpHead",
+        "parts.heads.mlp:MlpHead",
         "flow matching with residual blocks over the flat patch: faster",
     ),
     (
         "stop_detector",
         "linear",
-        "stop.linear:LinearStop",
+        "parts.stop.linear:LinearStop",
         "a linear layer and a threshold: the published rule",
     ),
     (
         "stop_detector",
         "guarded",
-        "stop.guarded:GuardedStop",
+        "parts.stop.guarded:GuardedStop",
         "the linear layer, with bounds from the text, silence and loop detection",
     ),
     (
         "text_normalizer",
         "rules",
-        "text.rules:RulesNormalizer",
+        "parts.normalizers.rules:RulesNormalizer",
         "numbers, dates, money, units and signs in English and Chinese",
     ),
     (
         "text_normalizer",
         "wetext",
-        "text.wetext:WeTextNormalizer",
+        "parts.normalizers.wetext:WeTextNormalizer",
         "the grammars of WeTextProcessing (extra: wetext)",
     ),
     (
         "aligner",
         "ctc",
-        "aligners.ctc:CtcAligner",
+        "parts.aligners.ctc:CtcAligner",
         "phonemes from the tokenizer's frames, placed by a Viterbi search",
     ),
     (
         "phonemizer",
         "english",
-        "phonemizers.english:EnglishPhonemizer",
+        "parts.phonemizers.english:EnglishPhonemizer",
         "ARPABET from CMUdict, and a small network for other words",
     ),
     (
         "phonemizer",
         "mandarin",
-        "phonemizers.mandarin:MandarinPhonemizer",
+        "parts.phonemizers.mandarin:MandarinPhonemizer",
         "pinyin initials and finals with tones (extra: zh)",
+    ),
+    (
+        "word_model",
+        "bigram",
+        "parts.word_models.bigram:BigramModel",
+        "a back-off bigram model of words: the nano's",
     ),
 )
 

@@ -65,6 +65,9 @@ class CrossAttentionCompressor(Compressor):
         drop_last: drop a partial last patch; otherwise [CLS] sees the frames that it has.
     """
 
+    projects = True
+    shared_options = ("drop_last",)
+
     def __init__(
         self,
         in_dim: int,

@@ -36,6 +36,9 @@ class LinearPoolingCompressor(Compressor):
         eps: of the RMS norm; 1e-6 as published.
     """
 
+    projects = True
+    shared_options = ("drop_last",)
+
     def __init__(
         self,
         in_dim: int,

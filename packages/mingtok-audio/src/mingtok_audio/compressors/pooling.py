@@ -19,6 +19,8 @@ class PoolingCompressor(Compressor):
         drop_last: drop a partial last patch, which is otherwise the mean of the frames it has.
     """
 
+    shared_options = ("drop_last",)
+
     def __init__(self, in_dim: int, patch_size: int = 5, drop_last: bool = False) -> None:
         super().__init__(in_dim, in_dim, patch_size, drop_last)
 

@@ -63,7 +63,7 @@ class ModelJudge:
 
         with torch.no_grad():
             latents = self._model.tokenizer.encode(wav.astype(np.float32), rate)
-            features = self._model.audio_features(latents.values.to(self._model.device))
+            features = self._model.model.audio_features(latents.values.to(self._model.device))
         return features[0].mean(dim=0).float().cpu().numpy()
 
 

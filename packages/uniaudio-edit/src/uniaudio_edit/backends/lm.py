@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from uniaudio_edit.parts import Parts
     from uniaudio_lm import UniAudio
-    from uniaudio_lm.generation import Noise
+    from uniaudio_lm.model.generation import Noise
     from uniaudio_lm.tasks.edit import EditedSpeech
 
 _PURPOSE = "{} needs an edit model, one that speaks the edited recording"
@@ -114,12 +114,11 @@ class LmBackend(EditBackend):
     ) -> EditedSpeech:  # fmt: skip
         """One pass over a recording (T,)."""
         from uniaudio_lm.tasks.edit import edit
-        from uniaudio_lm.tasks.tts import sampling_of
 
         return edit(
-            model, wav, rate, published_prompt(instruction), use_cot=use_cot, seed=draws.seed,
+            model.model, wav, rate, published_prompt(instruction), use_cot=use_cot, seed=draws.seed,
             noise=draws.noise, posterior_noise=draws.posterior_noise,
-            sampling=sampling_of(model),
+            sampling=model.config.sampling,
         )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ def _ask(sentence: str, recording: Recording, parts: Parts) -> tuple[str, bool]:
 
     model = parts.editing_lm("the parser 'lm' needs a model that is trained for edits")
     return edit_answer(
-        model, mono_float(recording), recording.sample_rate, published_prompt(sentence)
+        model.model, mono_float(recording), recording.sample_rate, published_prompt(sentence)
     )
 
 

@@ -23,14 +23,14 @@ from mingtok_audio.core.errors import ConfigError, FormatError, UserError
 from mingtok_audio.training.manifests import Recording
 from uniaudio_edit.data.cot import MASK, published_prompt
 from uniaudio_edit.data.frames import frame_weights
-from uniaudio_lm import prompts
+from uniaudio_lm.model import prompts
 from uniaudio_lm.text.tokenizer import TextTokenizer
 from uniaudio_lm.training.batches import IGNORED
 from uniaudio_lm.training.plan import Plan
 from uniaudio_lm.training.store import LatentStore
 
 if TYPE_CHECKING:
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.model.speech_lm import SpeechLM
 
 _TEXT_TOKENS = 120  # of a prompt and an answer, to a few: only for packing
 
@@ -151,7 +151,7 @@ class PairCorpus:
     def __init__(
         self,
         folders: Sequence[str],
-        model: UniAudio,
+        model: SpeechLM,
         store: LatentStore,
         *,
         seed: int,

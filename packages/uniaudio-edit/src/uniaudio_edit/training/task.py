@@ -26,8 +26,10 @@ from mingtok_audio.training.prefetch import Prefetcher
 from uniaudio_edit.data.cot import published_prompt
 from uniaudio_edit.training.pairs import EditBatch, PairCorpus
 from uniaudio_edit.training.settings import EditConfig
+from uniaudio_lm.checkpoint.load import load_model
 from uniaudio_lm.interfaces import GenerationHead
-from uniaudio_lm.models.uniaudio import UniAudio
+from uniaudio_lm.model.speech_lm import SpeechLM
+from uniaudio_lm.tasks.edit import edit
 from uniaudio_lm.training.batches import IGNORED
 from uniaudio_lm.training.losses import RouterBalance
 from uniaudio_lm.training.parts import (
@@ -44,7 +46,7 @@ from uniaudio_lm.training.store import store_of
 class EditModel(nn.Module):
     """The model that learns (what a `Task` of the trainer owns)."""
 
-    def __init__(self, lm: UniAudio) -> None:
+    def __init__(self, lm: SpeechLM) -> None:
         super().__init__()
         self.lm = lm
 
@@ -60,7 +62,7 @@ class EditTask:
     def __init__(self, config: EditConfig) -> None:
         torch.manual_seed(config.trainer.seed)
         self.config = config
-        lm = UniAudio.from_pretrained(config.init).train()
+        lm = load_model(config.init).train()
         loss = config.loss
         set_head(lm, cond_dropout=loss.cond_dropout, time_distribution=loss.time_distribution)
         data = config.data
@@ -72,7 +74,7 @@ class EditTask:
         self.balance = RouterBalance(lm.backbone)
         self.batches: Prefetcher[Any] = Prefetcher(self.train_pairs.batch, data.workers)
 
-    def _corpus(self, lm: UniAudio, folders: list[str], seed: int) -> PairCorpus:
+    def _corpus(self, lm: SpeechLM, folders: list[str], seed: int) -> PairCorpus:
         data = self.config.data
         return PairCorpus(
             folders, lm, self.store, seed=seed, max_tokens=data.max_tokens,
@@ -192,7 +194,7 @@ class EditTask:
             self._edit_some(model.lm, corpus, folder)
         return {name: sum(values) / len(values) for name, values in figures.items()}
 
-    def _edit_some(self, lm: UniAudio, corpus: PairCorpus, folder: Path) -> None:
+    def _edit_some(self, lm: SpeechLM, corpus: PairCorpus, folder: Path) -> None:
         """Edits of held-out sources: `ID.wav`, and `edits.tsv` with what was asked and written."""
         folder.mkdir(parents=True, exist_ok=True)
         lines = []
@@ -201,7 +203,8 @@ class EditTask:
             try:
                 wav, rate = load_audio(place / row["source"])
                 sentence = published_prompt(row["instruction"])
-                made = lm.edit(wav, rate, sentence, use_cot=bool(row["use_cot"]))
+                cot = bool(row["use_cot"])
+                made = edit(lm, wav, rate, sentence, use_cot=cot, sampling=lm.config.sampling)
             except (UserError, OSError) as error:
                 lines.append(f"{row['id']}\t{row['instruction']}\terror\t{error}\n")
                 continue

@@ -14,7 +14,7 @@ from uniaudio_lm.commands.batch import Result, Task, done, failed, make_folder
 from uniaudio_lm.commands.models import ModelChoice
 
 if TYPE_CHECKING:
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.engine import UniAudio
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from uniaudio_lm.commands.batch import (
 from uniaudio_lm.commands.models import ModelChoice
 
 if TYPE_CHECKING:
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.engine import UniAudio
     from uniaudio_lm.tasks.asr import Transcript
 
 FORMATS = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt"}
@@ -63,13 +63,8 @@ class Recognition:
 
     def run(self, model: UniAudio, tasks: Sequence[Task]) -> list[Result]:
         """See `Work.run`."""
-        from uniaudio_lm.tasks.asr import check_beams, check_hints, check_word_weight, prepare_wav
+        from uniaudio_lm.tasks.asr import prepare_wav
 
-        check_hints(self.language, self.hotwords)
-        if self.beams is not None:
-            check_beams(self.beams)
-        if self.word_weight is not None:
-            check_word_weight(self.word_weight)
         rate = model.tokenizer.config.sample_rate
         results: dict[int, Result] = {}
         wavs = {}
@@ -201,7 +196,7 @@ def _tasks(items: Sequence[Item], folder: str | None, format: str, stack: ExitSt
 def _take_shipped_aligner(model: UniAudio) -> None:
     """Words have times: from the model's own latents where the shipped aligner fits those, else
     from the tokenizer that it was trained with."""
-    from uniaudio_lm.aligners.loading import load_aligner, shipped_aligner
+    from uniaudio_lm.parts.aligners.loading import load_aligner, shipped_aligner
 
     if shipped_aligner() is not None:
         try:

@@ -28,7 +28,7 @@ from mingtok_audio.core.errors import UserError, one_line
 from mingtok_audio.core.files import os_reason
 
 if TYPE_CHECKING:
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.engine import UniAudio
 
 logger = logging.getLogger("uniaudio_lm.commands")
 

@@ -13,7 +13,7 @@ from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import os_reason
 from mingtok_audio.core.models.components import PinnedModel
 from mingtok_audio.core.models.hub import CONFIG_NAME, resolve, sha256_of_weights
-from uniaudio_lm.models.info import is_published
+from uniaudio_lm.checkpoint.describe import is_published
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME
 
 if TYPE_CHECKING:
@@ -85,11 +85,11 @@ def _write(found: ResolvedSource, root: Path, dtype: str | None, shard: str) -> 
     import torch
 
     from mingtok_audio.core.runtime import DTYPES
-    from uniaudio_lm.models.filling import fill
-    from uniaudio_lm.models.loading import TOKENIZER_FOLDER, read_source
-    from uniaudio_lm.models.placing import parse_size
-    from uniaudio_lm.models.saving import ShardWriter, write_config, write_text_tokenizer
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.checkpoint.fit import fill
+    from uniaudio_lm.checkpoint.load import TOKENIZER_FOLDER, read_source
+    from uniaudio_lm.checkpoint.place import parse_size
+    from uniaudio_lm.checkpoint.save import ShardWriter, write_config, write_text_tokenizer
+    from uniaudio_lm.model.speech_lm import SpeechLM
     from uniaudio_lm.text.tokenizer import TextTokenizer
 
     if dtype is not None and dtype not in DTYPES:
@@ -103,7 +103,7 @@ def _write(found: ResolvedSource, root: Path, dtype: str | None, shard: str) -> 
     tokenizer = dataclasses.replace(tokenizer, name=name)
     text = TextTokenizer.from_file(found.path / TOKENIZER_NAME)
     with torch.device("meta"):
-        model = UniAudio(config, tokenizer, text)
+        model = SpeechLM(config, tokenizer, text)
     inner = root / TOKENIZER_FOLDER
     inner.mkdir(parents=True)
     kept = ""

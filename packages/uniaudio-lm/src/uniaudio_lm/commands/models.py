@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.engine import UniAudio
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class ModelChoice:
 
     def load(self) -> UniAudio:
         """The model. Raises `UserError` in one line."""
-        from uniaudio_lm.models.placing import parse_memory
-        from uniaudio_lm.models.uniaudio import UniAudio
+        from uniaudio_lm.checkpoint.place import parse_memory
+        from uniaudio_lm.engine import UniAudio
 
         memory = None if self.max_memory is None else parse_memory(self.max_memory)
         made = UniAudio.from_pretrained(
@@ -47,7 +47,7 @@ class ModelChoice:
         """What tells this choice from another one: names, and the sizes and times of the files
         that they stand for (to hash the weights of a large model would take minutes)."""
         from mingtok_audio.core.models.hub import resolve
-        from uniaudio_lm.models.loading import MODEL_FILES, shipped_weights
+        from uniaudio_lm.checkpoint.load import MODEL_FILES, shipped_weights
 
         source = resolve(self.model, kind="model", builtin=shipped_weights, files=MODEL_FILES)
         folders = [source.path]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,10 @@ from uniaudio_lm.commands.batch import (
 from uniaudio_lm.commands.models import ModelChoice
 from uniaudio_lm.commands.sinks import open_sink
 from uniaudio_lm.commands.texts import Text, open_text, read_texts
+from uniaudio_lm.config import SamplingChanges
 
 if TYPE_CHECKING:
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.engine import UniAudio
     from uniaudio_lm.tasks.tts import Job
     from uniaudio_lm.tasks.voice import Voice, VoicePrompt
 
@@ -45,10 +46,8 @@ class Speaking:
     voice_text: str | None = None
     speaker: str | None = None
     language: str | None = None
-    steps: int | None = None
-    cfg: float | None = None
-    temperature: float | None = None
-    noise_scale: float | None = None
+    changes: SamplingChanges = field(default_factory=SamplingChanges)
+    """Of the model's own sampling."""
     seed: int = 0
 
     def load(self) -> UniAudio:
@@ -66,23 +65,23 @@ class Speaking:
 
     def run(self, model: UniAudio, tasks: Sequence[Task]) -> list[Result]:
         """See `Work.run`. The texts of a call go through the model together."""
-        from uniaudio_lm.tasks.tts import make_job, run_jobs, sampling_of
+        from uniaudio_lm.tasks.tts import run_jobs
 
         started = time.perf_counter()
-        sampling = sampling_of(model, self.steps, self.cfg, self.temperature, self.noise_scale)
+        sampling = model.sampling(**self.changes)
         voice = self.find_voice(model)
         results: dict[int, Result] = {}
         jobs: dict[int, Job] = {}
         for i, task in enumerate(tasks):
             try:
-                jobs[i] = make_job(model, task.text, voice, self.seed, self.language)
+                jobs[i] = model.job(task.text, voice, seed=self.seed, language=self.language)
             except UserError as error:
                 results[i] = failed(task, error)
         places = list(jobs)
         outputs = {i: _Output(tasks[i], model.tokenizer.config.sample_rate) for i in places}
         try:
             if places:
-                for at, wav in run_jobs(model, list(jobs.values()), sampling):
+                for at, wav in run_jobs(model.model, list(jobs.values()), sampling):
                     outputs[places[at]].write(wav.numpy())
         except BaseException as error:
             for output in outputs.values():
@@ -103,13 +102,11 @@ class Speaking:
 
     def find_voice(self, model: UniAudio) -> Voice | None:
         """The voice, encoded once for all texts."""
-        from uniaudio_lm.tasks.voice import prepare_voice
-
         if self.speaker is not None:
-            return prepare_voice(model, self.speaker)
+            return model.prepare_voice(self.speaker)
         if self.voice is None:
             return None
-        return prepare_voice(model, read_voice(model, self.voice, self.voice_text))
+        return model.prepare_voice(read_voice(model, self.voice, self.voice_text))
 
     def report(  # noqa: PLR0917
         self, model: UniAudio, reason: str, patches: int, samples: int, first: float, wall: float
@@ -217,8 +214,7 @@ def _run_one(text: Text, output: str, work: Speaking, stream: bool, as_json: boo
     started = time.perf_counter()
     speech = model.synthesize_stream(
         text.text, work.find_voice(model), seed=work.seed, language=work.language,
-        num_steps=work.steps, cfg_scale=work.cfg, temperature=work.temperature,
-        noise_scale=work.noise_scale,
+        **work.changes,
     )  # fmt: skip
     samples, first = 0, 0.0
     with open_sink(output, speech.sample_rate, stream) as sink:

@@ -11,12 +11,12 @@ from mingtok_audio.core.cli import emit_json
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.models.hub import resolve
 from uniaudio_lm.commands.models import ModelChoice
-from uniaudio_lm.speakers import SPEAKERS_NAME, speakers_of
+from uniaudio_lm.speaker_file import SPEAKERS_NAME, speakers_of
 
 
 def list_voices(model: str, as_json: bool) -> None:
     """Show the speakers of a model."""
-    from uniaudio_lm.models.loading import MODEL_FILES, shipped_weights
+    from uniaudio_lm.checkpoint.load import MODEL_FILES, shipped_weights
 
     source = resolve(model, kind="model", builtin=shipped_weights, files=MODEL_FILES)
     found = speakers_of(source.path)
@@ -54,8 +54,8 @@ def add_voice(
 ) -> None:
     """Encode a recording and keep it as a speaker, in the model's folder or in a file."""
     from uniaudio_lm.commands.tts import read_voice
-    from uniaudio_lm.models.uniaudio import UniAudio
-    from uniaudio_lm.speakers import add_speaker
+    from uniaudio_lm.engine import UniAudio
+    from uniaudio_lm.tasks.speakers import add_speaker
 
     model: UniAudio = choice.load()
     if output is None:
@@ -71,8 +71,8 @@ def add_voice(
         if target.suffix != ".safetensors":
             raise UserError(f"the output {target} must end in .safetensors")
     speaker = add_speaker(
-        model, target, name, read_voice(model, recording, text), language=language,
-        description=description, replace=replace,
+        model.model, target, name, read_voice(model, recording, text), language=language,
+        description=description, replace=replace, recognise=model.recognise,
     )  # fmt: skip
     seconds = speaker.frames / model.tokenizer.frame_rate
     typer.echo(f"{target}: {name}, {seconds:.2f} s, says: {speaker.text}")

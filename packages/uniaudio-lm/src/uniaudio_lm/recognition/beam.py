@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from uniaudio_lm.attention import AttentionProbe
-from uniaudio_lm.generation import Item
+from uniaudio_lm.config import MAX_BEAMS
+from uniaudio_lm.model.attention import AttentionProbe
+from uniaudio_lm.model.generation import Item
 from uniaudio_lm.recognition.coverage import Heard
 from uniaudio_lm.recognition.hints import NOWHERE, HintPlace, Hints
 from uniaudio_lm.recognition.words import BEGINNING, KnownWords, WordPlace
 
 if TYPE_CHECKING:
     from uniaudio_lm.interfaces import BackboneState
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.model.speech_lm import SpeechLM
 
 _MARGIN = 64
-MAX_BEAMS = 64
 _MOST_ENDED = 6  # times K texts
 _PATIENCE = 4  # tokens that texts are followed for after a better one has ended
 _USUAL_TOKENS = 10  # ranks are per token, and so is a fault in a text of so many
@@ -141,7 +141,7 @@ class _Search:
 
 @torch.no_grad()
 def beam_search(
-    model: UniAudio,
+    model: SpeechLM,
     item: Item,
     beams: int,
     hints: Hints,

@@ -1,8 +1,8 @@
-"""What texts earn for their words.
+"""Word-level shallow fusion with look-ahead.
 
-A small language model that writes in pieces of words writes words that there are not. Texts earn
-what a bigram model says of their words, and a word's part so far what its likeliest word would earn
-(shallow fusion with look-ahead; Gulcehre et al., "On using monolingual corpora in neural machine
+A small language model of pieces of words spells words that do not exist. A hypothesis adds the
+log-probability that a word model gives its words, and for an unfinished word that of the best
+completion (Gulcehre et al., "On using monolingual corpora in neural machine
 translation", 2015; Ney and Ortmanns, "Progress in dynamic programming search for LVCSR", 2000). Not
 in the paper.
 """
@@ -13,8 +13,12 @@ import bisect
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
-from uniaudio_lm.recognition.word_model import END, FLOOR, START, WordModel
+from uniaudio_lm.config import PartConfig
+from uniaudio_lm.interfaces import WordModel
+from uniaudio_lm.plugins import get_host
 from uniaudio_lm.text.length import is_cjk
 
 
@@ -22,11 +26,12 @@ from uniaudio_lm.text.length import is_cjk
 class WordPlace:
     """Where a text stands: the word before, and what there is of the next one."""
 
-    before: str = START
+    before: str = WordModel.START
     part: str = ""
 
 
 BEGINNING = WordPlace()
+_FLOOR = WordModel.FLOOR
 
 
 class KnownWords:
@@ -55,7 +60,7 @@ class KnownWords:
             if character.isalnum() or (character == "'" and part):
                 part += character
             elif character == "\t":  # the language's name ends here
-                before, part, earned = START, "", 0.0
+                before, part, earned = WordModel.START, "", 0.0
             elif part:
                 earned += self._earned(before, part)
                 before, part = part, ""
@@ -67,19 +72,19 @@ class KnownWords:
         if not part:
             return 0.0
         cost = self.model.best(part)
-        return -self.weight * (FLOOR if cost > FLOOR and self._may_be(part) else cost)
+        return -self.weight * (_FLOOR if cost > _FLOOR and self._may_be(part) else cost)
 
     def ended(self, place: WordPlace) -> float:
         """What a text earns that ends here."""
         last = self._earned(place.before, place.part) if place.part else 0.0
         before = place.part or place.before
-        return last - self.weight * self.model.cost(before, END)
+        return last - self.weight * self.model.cost(before, WordModel.END)
 
     def _earned(self, before: str, part: str) -> float:
         word = part.rstrip("'")
         at = bisect.bisect_left(self._expected, word)
         is_expected = at < len(self._expected) and self._expected[at] == word
-        most = FLOOR if is_expected or word.isdecimal() else math.inf
+        most = _FLOOR if is_expected or word.isdecimal() else math.inf
         return self.bonus - self.weight * min(most, self.model.cost(before, word))
 
     def _may_be(self, part: str) -> bool:
@@ -87,6 +92,18 @@ class KnownWords:
         return part.isdecimal() or (
             at < len(self._expected) and self._expected[at].startswith(part)
         )
+
+
+def load_word_model(part: PartConfig, folder: Path) -> WordModel:
+    """A word model by its plugin's name, with its files of a model folder.
+
+    Raises:
+        PluginError: no such plugin.
+        FormatError: its files are missing or damaged.
+    """
+    made = cast(WordModel, get_host().create("word_model", part.name, **part.options))
+    made.load(folder)
+    return made
 
 
 def words_of(text: str) -> list[str]:

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mingtok_audio.core.errors import AudioError, UserError
-from uniaudio_lm import prompts
-from uniaudio_lm.generation import Item, Sampling, generate
+from uniaudio_lm.config import Sampling
+from uniaudio_lm.model import prompts
+from uniaudio_lm.model.generation import Item, generate
 from uniaudio_lm.tasks.asr import embed_recording, prepare_wav
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from torch import Tensor
 
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.model.speech_lm import SpeechLM
 
 MAX_SECONDS = 600.0
 MAX_PROMPT = 20_000
@@ -36,7 +37,7 @@ class Answer:
 
 
 def ask(  # noqa: PLR0917
-    model: UniAudio,
+    model: SpeechLM,
     wav: ArrayLike | Tensor,
     sample_rate: int,
     prompt: str,
@@ -59,7 +60,7 @@ def _says(role: str, text: str) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def chat(model: UniAudio, messages: Sequence[Mapping[str, Any]], max_tokens: int = 512) -> Answer:
+def chat(model: SpeechLM, messages: Sequence[Mapping[str, Any]], max_tokens: int = 512) -> Answer:
     """See `UniAudio.chat`."""
     if max_tokens < 1:
         raise UserError(f"max_tokens must be at least 1, not {max_tokens}")

@@ -6,7 +6,7 @@ Axes: T samples, P patches, D width of the language model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from mingtok_audio.core.audio import check_sample_rate, resample
 from mingtok_audio.core.errors import AudioError, UserError
-from uniaudio_lm import prompts
-from uniaudio_lm.attention import AttentionProbe
-from uniaudio_lm.config import MAX_WORD_WEIGHT
-from uniaudio_lm.generation import Item, Sampling, generate
-from uniaudio_lm.recognition.beam import MAX_BEAMS, Listening, beam_search
+from uniaudio_lm.config import MAX_BEAMS, MAX_WORD_WEIGHT, RecognitionConfig, Sampling
+from uniaudio_lm.model import prompts
+from uniaudio_lm.model.attention import AttentionProbe
+from uniaudio_lm.model.generation import Item, generate
+from uniaudio_lm.recognition.beam import Listening, beam_search
 from uniaudio_lm.recognition.coverage import speech_patches
 from uniaudio_lm.recognition.hints import Hints
 from uniaudio_lm.recognition.words import KnownWords
@@ -28,8 +28,8 @@ from uniaudio_lm.text.length import guess_language, is_cjk
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from uniaudio_lm.interfaces import Aligner, Word
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.interfaces import Aligner, Word, WordModel
+    from uniaudio_lm.model.speech_lm import SpeechLM
 
 SEGMENT_SECONDS = 30.0
 _SEARCH_SECONDS = 10.0  # of a segment's end, where the quietest place is looked for
@@ -65,23 +65,54 @@ class Transcript:
         return any(segment.truncated for segment in self.segments)
 
 
+@dataclass(frozen=True)
+class RecognitionOptions:
+    """How to recognise; see `UniAudio.transcribe`. None takes the config's value."""
+
+    language: str | None = None
+    hotwords: tuple[str, ...] = ()
+    beams: int | None = None
+    word_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        check_hints(self.language, self.hotwords)
+        if self.beams is not None and not 1 <= self.beams <= MAX_BEAMS:
+            raise UserError(f"beams is a number from 1 to {MAX_BEAMS}, not {self.beams}")
+        weight = self.word_weight
+        if weight is not None and not 0 <= weight <= MAX_WORD_WEIGHT:
+            raise UserError(
+                f"the weight of the word model is from 0 to {MAX_WORD_WEIGHT:g}, not {weight}"
+            )
+
+    def completed(self, config: RecognitionConfig) -> RecognitionOptions:
+        """With the config's values where none are given, and each hotword once."""
+        return RecognitionOptions(
+            self.language,
+            tuple(check_hints(self.language, self.hotwords)),
+            config.beams if self.beams is None else self.beams,
+            config.word_weight if self.word_weight is None else self.word_weight,
+        )
+
+
 @torch.no_grad()
-def transcribe_batch(  # noqa: PLR0917
-    model: UniAudio,
+def transcribe_batch(
+    model: SpeechLM,
     wavs: Sequence[ArrayLike | Tensor],
     sample_rates: Sequence[int],
-    language: str | None = None,
-    hotwords: Sequence[str] = (),
-    beams: int | None = None,
+    options: RecognitionOptions,
     *,
-    word_weight: float | None = None,
+    words: WordModel | None = None,
+    aligner: Aligner | None = None,
 ) -> list[Transcript]:
-    """See `UniAudio.transcribe_batch`."""
-    beams = check_beams(model.config.beams if beams is None else beams)
-    weight = check_word_weight(model.config.word_weight if word_weight is None else word_weight)
+    """Text of recordings (T,); each the same as alone. See `UniAudio.transcribe`.
+
+    Args:
+        words: scores the words of hypotheses; None does without.
+        aligner: gives words their times; None: they have none.
+    """
+    options = options.completed(model.config.recognition)
     if len(wavs) != len(sample_rates):
         raise UserError(f"{len(wavs)} recordings were given with {len(sample_rates)} sample rates")
-    hotwords = check_hints(language, hotwords)
     rate = model.tokenizer.config.sample_rate
     arrays = [prepare_wav(wav, r, rate) for wav, r in zip(wavs, sample_rates, strict=True)]
     spans = [split_at_silence(array, rate) for array in arrays]
@@ -91,19 +122,17 @@ def transcribe_batch(  # noqa: PLR0917
     answers: list[tuple[str, bool]] = [("", False)] * len(parts)
     for first in range(0, len(sounding), _BATCH):
         chosen = sounding[first : first + _BATCH]
-        found = _recognize(model, [parts[i] for i in chosen], language, hotwords, beams, weight)
+        found = _recognize(model, [parts[i] for i in chosen], options, words)
         for i, answer in zip(chosen, found, strict=True):
             answers[i] = answer
     transcripts, at = [], 0
     for array, places in zip(arrays, spans, strict=True):
         said = answers[at : at + len(places)]
         at += len(places)
-        transcript = _assemble(places, said, rate, language)
-        if model.aligner is not None:
-            words = _align(model.aligner, array, rate, transcript)
-            transcript = Transcript(
-                transcript.text, transcript.language, transcript.segments, words
-            )
+        transcript = _assemble(places, said, rate, options.language)
+        if aligner is not None:
+            timed = _align(aligner, array, rate, transcript)
+            transcript = replace(transcript, words=timed)
         transcripts.append(transcript)
     return transcripts
 
@@ -144,28 +173,6 @@ def check_hints(language: str | None, hotwords: Sequence[str]) -> list[str]:
     return words
 
 
-def check_beams(beams: int) -> int:
-    """How many texts are followed at once.
-
-    Raises:
-        UserError: none, or more than 64.
-    """
-    if not 1 <= beams <= MAX_BEAMS:
-        raise UserError(f"beams is a number from 1 to {MAX_BEAMS}, not {beams}")
-    return beams
-
-
-def check_word_weight(weight: float) -> float:
-    """What known words count.
-
-    Raises:
-        UserError: less than nothing, or more than 10.
-    """
-    if not 0 <= weight <= MAX_WORD_WEIGHT:
-        raise UserError(f"the weight of known words is from 0 to {MAX_WORD_WEIGHT:g}, not {weight}")
-    return weight
-
-
 def split_at_silence(wav: np.ndarray, rate: int) -> list[tuple[int, int]]:
     """[start, end) of segments of at most 30 s that cover the recording without overlap, cut at
     the quietest 0.2 s of each one's last 10 s."""
@@ -181,7 +188,7 @@ def split_at_silence(wav: np.ndarray, rate: int) -> list[tuple[int, int]]:
     return [*spans, (start, len(wav))]
 
 
-def embed_recording(model: UniAudio, wav: np.ndarray) -> Tensor:
+def embed_recording(model: SpeechLM, wav: np.ndarray) -> Tensor:
     """A recording (T,) at the tokenizer's rate as inputs of the language model (P, D)."""
     config = model.tokenizer.config
     shortest = model.config.patch_size * config.hop_length
@@ -190,15 +197,15 @@ def embed_recording(model: UniAudio, wav: np.ndarray) -> Tensor:
     return model.embed_audio(model.tokenizer.encode(padded, config.sample_rate).values)[0]
 
 
-def _recognize(  # noqa: PLR0917
-    model: UniAudio,
+def _recognize(
+    model: SpeechLM,
     parts: Sequence[np.ndarray],
-    language: str | None,
-    hotwords: Sequence[str],
-    beams: int,
-    word_weight: float,
+    options: RecognitionOptions,
+    word_model: WordModel | None,
 ) -> list[tuple[str, bool]]:
     """The answer for each part, and whether the token limit ended it."""
+    config, language, hotwords = model.config.recognition, options.language, options.hotwords
+    beams = options.beams or 1
     text = model.text_tokenizer
     hint = prompts.language_hint(text, language)
     end = frozenset([text.special(prompts.END_OF_TEXT)])
@@ -217,8 +224,10 @@ def _recognize(  # noqa: PLR0917
             )
         )  # fmt: skip
     lead = "" if language is None else f"{language}\t"
-    hints = Hints(text, hotwords, model.config.hotword_boost)
-    words = _words(model, hotwords, word_weight)
+    hints = Hints(text, hotwords, config.hotword_boost)
+    words = None
+    if word_model is not None and options.word_weight:
+        words = KnownWords(word_model, options.word_weight, config.word_bonus, hotwords)
     heads = _heads(model)
     if beams > 1 or hints or words is not None or heads is not None:
         found = [
@@ -233,26 +242,22 @@ def _recognize(  # noqa: PLR0917
     return [(lead + text.decode(ids), cut) for ids, cut in found]
 
 
-def _words(model: UniAudio, hotwords: Sequence[str], weight: float) -> KnownWords | None:
-    known = model.words if weight else None
-    return None if known is None else KnownWords(known, weight, model.config.word_bonus, hotwords)
-
-
-def _heads(model: UniAudio) -> AttentionProbe | None:
-    coverage = model.config.coverage
+def _heads(model: SpeechLM) -> AttentionProbe | None:
+    coverage = model.config.recognition.coverage
     if coverage is None or not coverage.weight:
         return None
     return AttentionProbe(model.backbone, coverage.layer, coverage.heads)
 
 
-def _listening(model: UniAudio, heads: AttentionProbe, item: Item, wav: np.ndarray) -> Listening:
-    assert item.audio_mask is not None and model.config.coverage is not None
+def _listening(model: SpeechLM, heads: AttentionProbe, item: Item, wav: np.ndarray) -> Listening:
+    coverage = model.config.recognition.coverage
+    assert item.audio_mask is not None and coverage is not None
     size = model.config.patch_size * model.tokenizer.config.hop_length
     speech = speech_patches(wav, int(item.audio_mask.sum()), size)
-    return Listening(heads, model.config.coverage.weight, speech)
+    return Listening(heads, coverage.weight, speech)
 
 
-def _likeliest(model: UniAudio, items: Sequence[Item]) -> list[tuple[list[int], bool]]:
+def _likeliest(model: SpeechLM, items: Sequence[Item]) -> list[tuple[list[int], bool]]:
     """The likeliest token at every step, for all items together; and whether the limit cut them."""
     tokens: list[list[int]] = [[] for _ in items]
     reasons = [""] * len(items)
@@ -283,8 +288,6 @@ def _assemble(
 
 def _align(aligner: Aligner, wav: np.ndarray, rate: int, transcript: Transcript) -> list[Word]:
     """Words with times in the recording (at `rate`, the tokenizer's), segment by segment."""
-    from dataclasses import replace
-
     words: list[Word] = []
     for segment in transcript.segments:
         if segment.text:

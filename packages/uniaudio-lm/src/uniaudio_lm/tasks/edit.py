@@ -22,19 +22,20 @@ from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.core.runtime import seeded_generator
 from mingtok_audio.modules.kv_cache import FullCache
 from mingtok_audio.modules.transformer import TransformerState
-from uniaudio_lm import prompts
-from uniaudio_lm.generation import Item, Noise, Sampling, SeededNoise, Step, generate
+from uniaudio_lm.config import Sampling
 from uniaudio_lm.interfaces import TextInfo
-from uniaudio_lm.models.reference import MIN_PATCHES
-from uniaudio_lm.prompts import Prompt
+from uniaudio_lm.model import prompts
+from uniaudio_lm.model.generation import Item, Noise, SeededNoise, Step, generate
+from uniaudio_lm.model.prompts import Prompt
+from uniaudio_lm.parts.stop.linear import PUBLISHED_MIN_PATCHES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.model.speech_lm import SpeechLM
 
 # The published edit asks one patch less than speech; its step limit follows from the prompt.
-EDIT_MIN_PATCHES, STEPS_PER_TOKEN, MIN_STEPS = MIN_PATCHES - 1, 2.5, 100
+EDIT_MIN_PATCHES, STEPS_PER_TOKEN, MIN_STEPS = PUBLISHED_MIN_PATCHES - 1, 2.5, 100
 MIN_SECONDS = 0.1
 
 
@@ -72,7 +73,7 @@ class EditRun:
         """Spoken."""
         return sum(len(step.items) for step in self.steps)
 
-    def answer(self, model: UniAudio) -> str:
+    def answer(self, model: SpeechLM) -> str:
         """What the model wrote, as it stands, without `<gen_audio>`."""
         written = model.text_tokenizer.decode(self.tokens, specials=True)
         return written.removesuffix(prompts.GENERATE_AUDIO).removesuffix(prompts.END_OF_TEXT)
@@ -101,7 +102,7 @@ class EditedSpeech:
 
 @torch.no_grad()
 def source_latents(
-    model: UniAudio, wav: ArrayLike | Tensor, sample_rate: int, noise: Tensor | None = None
+    model: SpeechLM, wav: ArrayLike | Tensor, sample_rate: int, noise: Tensor | None = None
 ) -> Tensor:
     """The latents (1, L, d) of a recording (T,), L a multiple of p.
 
@@ -131,7 +132,7 @@ def source_latents(
 
 @torch.no_grad()
 def run_edit(
-    model: UniAudio,
+    model: SpeechLM,
     latents: Tensor,
     instruction: str,
     *,
@@ -180,7 +181,7 @@ def run_edit(
     return EditRun(prompt, embeds, tokens, steps, steps[-1].finished[0])
 
 
-def _room(model: UniAudio, state: TransformerState) -> int:
+def _room(model: SpeechLM, state: TransformerState) -> int:
     """Patches that the stream of features can still take: where a layer hears everything, the
     recording and its edit together have a bound."""
     if not any(isinstance(layer, FullCache) for layer in state.layers):
@@ -195,15 +196,15 @@ def _room(model: UniAudio, state: TransformerState) -> int:
     return left
 
 
-def _least(model: UniAudio) -> int | None:
+def _least(model: SpeechLM) -> int | None:
     """The minimum of patches: the published one for models that have it for speech."""
     asked = getattr(model.stop_detector, "min_patches", None)
-    return EDIT_MIN_PATCHES if asked == MIN_PATCHES else None
+    return EDIT_MIN_PATCHES if asked == PUBLISHED_MIN_PATCHES else None
 
 
 @torch.no_grad()
 def edit(
-    model: UniAudio,
+    model: SpeechLM,
     wav: ArrayLike | Tensor,
     sample_rate: int,
     instruction: str,
@@ -232,7 +233,7 @@ def edit(
 
 @torch.no_grad()
 def edit_answer(
-    model: UniAudio, wav: ArrayLike | Tensor, sample_rate: int, instruction: str
+    model: SpeechLM, wav: ArrayLike | Tensor, sample_rate: int, instruction: str
 ) -> tuple[str, bool]:
     """Only the text that `edit` writes before it speaks, and whether it came to its end."""
     made = run_edit(

@@ -11,21 +11,22 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.core.errors import UserError
-from uniaudio_lm import prompts
-from uniaudio_lm.generation import Item, Sampling, generate
+from uniaudio_lm.config import Sampling
+from uniaudio_lm.model import prompts
+from uniaudio_lm.model.generation import Item, generate
 from uniaudio_lm.tasks.asr import SEGMENT_SECONDS, check_hints, embed_recording, prepare_wav
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.model.speech_lm import SpeechLM
 
 _LEAD_TOKENS = 8  # that a language's name may take
 
 
 @torch.no_grad()
 def text_log_probs(
-    model: UniAudio,
+    model: SpeechLM,
     wav: ArrayLike | Tensor,
     sample_rate: int,
     text: str,
@@ -55,7 +56,7 @@ def text_log_probs(
     return scores.cpu()[torch.arange(len(wanted)), torch.tensor(wanted)]
 
 
-def _named_language(model: UniAudio, prompt: tuple[Tensor, Tensor]) -> list[int]:
+def _named_language(model: SpeechLM, prompt: tuple[Tensor, Tensor]) -> list[int]:
     """What the model's own answer begins with: a language and its tab; nothing if it names none."""
     tab = model.text_tokenizer.encode("\t")[-1]
     item = Item(

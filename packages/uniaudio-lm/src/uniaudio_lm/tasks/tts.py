@@ -9,25 +9,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Unpack
 
 import torch
 from torch import Tensor
 
 from mingtok_audio.core.errors import PluginError, UserError
 from mingtok_audio.core.runtime import seeded_generator
-from uniaudio_lm import prompts
-from uniaudio_lm.config import MAX_NOISE_SCALE
-from uniaudio_lm.generation import Item, Sampling, SeededNoise, generate
-from uniaudio_lm.interfaces import TextInfo
-from uniaudio_lm.states import select_decoding
-from uniaudio_lm.tasks.voice import Voice, VoicePrompt, prepare_voice, silent_voice, voice_of
+from uniaudio_lm.config import Sampling, SamplingChanges
+from uniaudio_lm.interfaces import TextInfo, TextNormalizer
+from uniaudio_lm.model import prompts
+from uniaudio_lm.model.generation import Item, SeededNoise, generate
+from uniaudio_lm.model.states import select_decoding
+from uniaudio_lm.tasks.voice import (
+    Recogniser,
+    Voice,
+    VoicePrompt,
+    prepare_voice,
+    voice_of,
+)
 from uniaudio_lm.text.length import guess_language, is_spoken, speech_seconds
 from uniaudio_lm.text.sentences import join_pieces, split_sentences
 
 if TYPE_CHECKING:
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.model.speech_lm import SpeechLM
 
 __all__ = ["Job", "Speech", "SpeechStream", "VoicePrompt", "make_job", "run_jobs"]
 
@@ -80,7 +86,7 @@ class Job:
 class SpeechStream(Iterator[Tensor]):
     """The samples (m,) of one text, as soon as they are there. `result` tells how it ended."""
 
-    def __init__(self, model: UniAudio, job: Job, sampling: Sampling) -> None:
+    def __init__(self, model: SpeechLM, job: Job, sampling: Sampling) -> None:
         self._job = job
         self.sample_rate = model.tokenizer.config.sample_rate
         self._pieces = run_jobs(model, [job], sampling)
@@ -109,37 +115,34 @@ def speech_of(job: Job, wav: Tensor, sample_rate: int) -> Speech:
     return Speech(wav, sample_rate, job.stop_reason, job.patches, pieces)
 
 
-def sampling_of(
-    model: UniAudio,
-    num_steps: int | None = None,
-    cfg_scale: float | None = None,
-    temperature: float | None = None,
-    noise_scale: float | None = None,
-) -> Sampling:
-    """The model's own values where none are given.
+def sampling_of(default: Sampling, **changes: Unpack[SamplingChanges]) -> Sampling:
+    """`default` with the fields changed that are given and not None.
 
     Raises:
-        UserError: a noise scale that is out of range (the head checks the others).
+        UserError: a value out of range.
     """
-    config = model.config
-    if noise_scale is not None and not 0 <= noise_scale <= MAX_NOISE_SCALE:
-        raise UserError(f"the noise scale is from 0 to {MAX_NOISE_SCALE:g}, not {noise_scale:g}")
-    return Sampling(
-        config.num_steps if num_steps is None else num_steps,
-        config.cfg_scale if cfg_scale is None else cfg_scale,
-        config.temperature if temperature is None else temperature,
-        config.noise_scale if noise_scale is None else noise_scale,
-    )
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return replace(default, **given)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def make_job(
-    model: UniAudio,
+    model: SpeechLM,
     text: str,
     voice: VoicePrompt | Voice | str | None,
     seed: int,
     language: str | None = None,
+    *,
+    normalizer: TextNormalizer | None = None,
+    recognise: Recogniser | None = None,
 ) -> Job:
     """Check a text and a voice, and cut the text into pieces.
+
+    Args:
+        normalizer: writes the text as it is spoken; None leaves it as it is.
+        recognise: see `prepare_voice`.
 
     Raises:
         UserError: nothing to say, too much of it, or a voice that cannot be used.
@@ -157,11 +160,12 @@ def make_job(
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
         raise UserError("the text holds bytes that are no UTF-8")
     _check_language(model, text, language)
-    pieces = spoken_pieces(model, text, language)
-    return Job(pieces, prepare_voice(model, voice), SeededNoise(seeded_generator(seed)))
+    pieces = spoken_pieces(text, normalizer, model.config.piece_seconds, language)
+    made = prepare_voice(model, voice, recognise)
+    return Job(pieces, made, SeededNoise(seeded_generator(seed)))
 
 
-def _check_language(model: UniAudio, text: str, language: str | None) -> None:
+def _check_language(model: SpeechLM, text: str, language: str | None) -> None:
     """A model that reads phonemes speaks the languages of its phonemizer, and no other."""
     if model.phonemizer is None or not model.phonemizer.languages:
         return
@@ -173,14 +177,15 @@ def _check_language(model: UniAudio, text: str, language: str | None) -> None:
         )
 
 
-def spoken_pieces(model: UniAudio, text: str, language: str | None = None) -> list[str]:
-    """The text as it is said, in pieces of about the config's `piece_seconds`.
+def spoken_pieces(
+    text: str, normalizer: TextNormalizer | None, piece_seconds: float, language: str | None = None
+) -> list[str]:
+    """The text as it is said, in pieces of about `piece_seconds`.
 
     Each sentence is normalised in `language`, or in its own: a text may mix them. One without
     letters is in the language of the one before.
     """
     sentences = split_sentences(text)
-    normalizer = model.text_normalizer
     if normalizer is not None:
         code = language or guess_language(text)
         for i, sentence in enumerate(sentences):
@@ -192,15 +197,15 @@ def spoken_pieces(model: UniAudio, text: str, language: str | None = None) -> li
                 raise PluginError(f"the text normaliser {kind} gave {type(said).__name__}, no text")
             # Whatever a normaliser does not know how to say is left to the model.
             sentences[i] = " ".join(said.split()) if is_spoken(said) else sentence
-    return join_pieces(sentences, model.config.piece_seconds)
+    return join_pieces(sentences, piece_seconds)
 
 
 def run_jobs(
-    model: UniAudio, jobs: Sequence[Job], sampling: Sampling
+    model: SpeechLM, jobs: Sequence[Job], sampling: Sampling
 ) -> Iterator[tuple[int, Tensor]]:
     """Say all jobs together: (job, samples (m,)) as they are made. A job says the same in any
     company, to rounding."""
-    silence = silent_voice(model)
+    silence = model.silence()
     for piece in range(max(len(job.texts) for job in jobs)):
         members = [i for i, job in enumerate(jobs) if piece < len(job.texts)]
         items = [_item(model, jobs[i], piece, silence) for i in members]
@@ -215,7 +220,18 @@ def run_jobs(
             job.latents = []
 
 
-def _item(model: UniAudio, job: Job, piece: int, silence: Tensor | None) -> Item:
+def speak_batch(model: SpeechLM, jobs: Sequence[Job], sampling: Sampling) -> list[Speech]:
+    """Say all jobs together, and give each as a whole."""
+    if not jobs:
+        return []
+    parts: list[list[Tensor]] = [[torch.zeros(0)] for _ in jobs]
+    for i, wav in run_jobs(model, jobs, sampling):
+        parts[i].append(wav)
+    rate = model.tokenizer.config.sample_rate
+    return [speech_of(job, torch.cat(p), rate) for job, p in zip(jobs, parts, strict=True)]
+
+
+def _item(model: SpeechLM, job: Job, piece: int, silence: Tensor | None) -> Item:
     voice, text = job.voice, job.texts[piece]
     size = model.config.patch_size
     state = model.new_feature_state()
@@ -239,7 +255,7 @@ def _item(model: UniAudio, job: Job, piece: int, silence: Tensor | None) -> Item
 
 @torch.no_grad()
 def _run_piece(
-    model: UniAudio,
+    model: SpeechLM,
     jobs: Sequence[Job],
     members: Sequence[int],
     items: Sequence[Item],

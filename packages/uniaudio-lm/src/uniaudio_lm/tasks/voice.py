@@ -9,21 +9,29 @@ Axes: T samples, F energy frames of 20 ms, L latent frames, d latent dimensions.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from mingtok_audio.core.audio import check_sample_rate, resample
-from mingtok_audio.core.errors import AudioError
+from mingtok_audio.core.config import near
+from mingtok_audio.core.errors import AudioError, FormatError, UserError
+from uniaudio_lm.speaker_file import read_speakers, speakers_of
 from uniaudio_lm.text.length import SYLLABLES_PER_SECOND, is_cjk, is_spoken, syllables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.model.speech_lm import SpeechLM
+
+Recogniser = Callable[["ArrayLike | Tensor", int], str]
+"""Samples (T,) and their rate in Hz to the text that is said there."""
 
 MAX_VOICE_SECONDS, MIN_VOICE_SECONDS = 12.0, 0.3
 _LEAST = 4.0  # seconds taken of a longer reference
@@ -56,8 +64,15 @@ class Voice:
     rate: float = SYLLABLES_PER_SECOND
 
 
-def prepare_voice(model: UniAudio, voice: VoicePrompt | Voice | str | None) -> Voice:
+def prepare_voice(
+    model: SpeechLM,
+    voice: VoicePrompt | Voice | str | None,
+    recognise: Recogniser | None = None,
+) -> Voice:
     """A recording, or a speaker by name or file, as latents; what is a `Voice` already stays.
+
+    Args:
+        recognise: gives the text of a recording that comes without one; None refuses those.
 
     Raises:
         AudioError: silent, too short, NaN, of a wrong shape.
@@ -68,8 +83,6 @@ def prepare_voice(model: UniAudio, voice: VoicePrompt | Voice | str | None) -> V
     if isinstance(voice, Voice):
         return voice
     if isinstance(voice, str):
-        from uniaudio_lm.speakers import find_speaker
-
         return find_speaker(model, voice)
     wav, text = choose_reference(voice, model.tokenizer.config.sample_rate)
     rate = model.tokenizer.config.sample_rate
@@ -79,10 +92,54 @@ def prepare_voice(model: UniAudio, voice: VoicePrompt | Voice | str | None) -> V
     if latents.shape[1] == 0:
         raise AudioError("the voice is shorter than one patch of this model")
     if text is None:
-        text = model.transcribe(wav, rate).text
+        text = "" if recognise is None else recognise(wav, rate)
         if not is_spoken(text):
             raise AudioError("no words were recognised in the voice: say what is said there")
     return Voice(latents.to(model.device, model.dtype), text, speaking_rate(text, len(wav) / rate))
+
+
+def find_speaker(model: SpeechLM, name: str) -> Voice:
+    """A speaker of the model by name, or the only voice of a file.
+
+    Raises:
+        UserError: no such speaker (and which there are), or one of another tokenizer.
+    """
+    if name.endswith(".safetensors"):
+        if not Path(name).is_file():
+            raise UserError(f"there is no file of speakers '{name}'")
+        found = read_speakers(name)
+        if len(found.speakers) != 1:
+            raise UserError(f"{name} holds {len(found.speakers)} voices; one is needed")
+        name = next(iter(found.speakers))
+    else:
+        own = speakers_of(model.folder)
+        if own is None:
+            raise UserError(
+                f"model {model.model_id} has no speakers: give a recording as the voice, or add "
+                "one (uniaudio voices add)"
+            )
+        if name not in own.speakers:
+            known = ", ".join(own.speakers)
+            raise UserError(
+                f"model {model.model_id} has no speaker '{name}'{near(name, own.speakers)} "
+                f"(it has {known})"
+            )
+        found = own
+    speaker = found.speakers[name]
+    pinned = model.config.tokenizer
+    other = pinned is not None and found.tokenizer_sha256 not in ("", pinned.sha256)
+    if other or speaker.latent_dim != model.tokenizer.config.latent_dim:
+        raise UserError(f"{found.path}: speaker '{name}' was encoded by another tokenizer")
+    latents = load_file(str(found.path))[name]
+    size = model.config.patch_size
+    latents = latents[: len(latents) // size * size]
+    if not len(latents) or not bool(torch.isfinite(latents).all()):
+        raise FormatError(f"{found.path}: speaker '{name}' is empty or not finite")
+    seconds = len(latents) / model.tokenizer.frame_rate
+    return Voice(
+        latents[None].to(model.device, model.dtype), speaker.text,
+        speaking_rate(speaker.text, seconds),
+    )  # fmt: skip
 
 
 def speaking_rate(text: str, seconds: float) -> float:
@@ -199,18 +256,3 @@ def voice_of(latents: Tensor, text: str, patch_size: int, frame_rate: float) -> 
     if len(kept) < len(latents):
         text = _share_of(text, 0.0, len(kept) / len(latents))
     return Voice(kept[None], text, SYLLABLES_PER_SECOND)
-
-
-def silent_voice(model: UniAudio) -> Tensor:
-    """The latent frame (d,) of digital silence, in the head's units; kept while the model is in
-    use."""
-    kept = model.kept_silence
-    if kept is not None and (kept.device, kept.dtype) == (model.device, model.dtype):
-        return kept
-    rate = model.tokenizer.config.sample_rate
-    with torch.no_grad():
-        latents = model.tokenizer.encode(np.zeros(rate, dtype=np.float32), rate).values
-    silence = model.normalize(latents[0, -1]).to(model.device, model.dtype)
-    if not model.training:
-        model.kept_silence = silence
-    return silence

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.core.errors import UserError
-from uniaudio_lm import prompts
+from uniaudio_lm.model import prompts
+from uniaudio_lm.parts.normalizers import new_normalizer
 from uniaudio_lm.tasks.tts import spoken_pieces
 from uniaudio_lm.text.phonemes import manifest_text
 from uniaudio_lm.training.plan import Plan, TaskName
@@ -33,7 +34,7 @@ from uniaudio_lm.training.times import (
 from uniaudio_lm.training.utterances import Utterance, read_utterances
 
 if TYPE_CHECKING:
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.model.speech_lm import SpeechLM
 
 IGNORED = -100
 _HOTWORDS_AT_MOST = 5
@@ -106,7 +107,7 @@ class Corpus:
     def __init__(
         self,
         task: Understanding | Generation,
-        model: UniAudio,
+        model: SpeechLM,
         store: LatentStore,
         seed: int,
         *,
@@ -127,6 +128,7 @@ class Corpus:
             if not self.items:
                 raise UserError("data.audio: phonemes: no item has `phonemes` and `durations`")
         self._text = model.text_tokenizer
+        self._normalizer = new_normalizer(model.config.text_normalizer)
         self._size = model.config.patch_size
         self._said = [self._prepare(item) for item in self.items]
         self._words: list[str] = []
@@ -172,7 +174,10 @@ class Corpus:
                 )
             return said
         language = item.language or None
-        return self._model.speakable(" ".join(spoken_pieces(self._model, item.text)), language)
+        return self._model.speakable(" ".join(self._pieces(item.text)), language)
+
+    def _pieces(self, text: str) -> list[str]:
+        return spoken_pieces(text, self._normalizer, self._model.config.piece_seconds)
 
     def _tokens(self, index: int) -> int:
         """An item's tokens, to a few."""

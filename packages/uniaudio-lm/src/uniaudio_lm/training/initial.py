@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,9 +15,11 @@ from torch import nn
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.training.initial import start_from, with_semantic
 from mingtok_audio.training.manifests import Source
-from uniaudio_lm import prompts
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.checkpoint.save import save_model
 from uniaudio_lm.config import PartConfig, UniAudioConfig
-from uniaudio_lm.models.uniaudio import PART_SLOTS, UniAudio
+from uniaudio_lm.model import prompts
+from uniaudio_lm.model.speech_lm import PART_SLOTS, SpeechLM
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.text.phonemes import written
 from uniaudio_lm.text.tokenizer import TextTokenizer
@@ -37,7 +38,7 @@ PHRASES = (
 _MEASURED = 400  # recordings whose latents give mean and deviation
 
 
-def start_model(config: JointConfig) -> UniAudio:
+def start_model(config: JointConfig) -> SpeechLM:
     """The model that a run begins with.
 
     Raises:
@@ -51,7 +52,7 @@ def start_model(config: JointConfig) -> UniAudio:
             if slot not in PART_SLOTS:
                 raise ConfigError(f"parts.{slot}: no such slot: {', '.join(PART_SLOTS)}")
         parts: dict[str, Any] = {k: v for k, v in config.parts.items() if isinstance(v, str)}
-        model = UniAudio.from_pretrained(config.init, **parts)
+        model = load_model(config.init, parts=parts)
         for slot, part in config.parts.items():
             if isinstance(part, PartConfig):
                 model = with_part(model, slot, part)
@@ -60,13 +61,13 @@ def start_model(config: JointConfig) -> UniAudio:
     return model.train()
 
 
-def with_part(model: UniAudio, slot: str, part: PartConfig) -> UniAudio:
+def with_part(model: SpeechLM, slot: str, part: PartConfig) -> SpeechLM:
     """The model with a part of random weights in a slot; a new compressor has a new adapter.
 
     Raises:
         ConfigError: a backbone of another width than the other parts.
     """
-    made = UniAudio(
+    made = SpeechLM(
         replace(model.config, **{slot: part}),  # type: ignore[arg-type]
         model.tokenizer.config,
         model.text,
@@ -81,13 +82,13 @@ def with_part(model: UniAudio, slot: str, part: PartConfig) -> UniAudio:
     return made
 
 
-def take_head(model: UniAudio, folder: str) -> None:
+def take_head(model: SpeechLM, folder: str) -> None:
     """The generation head of another model (paper, table 5).
 
     Raises:
         ConfigError: it has other shapes.
     """
-    other = UniAudio.from_pretrained(folder)
+    other = load_model(folder)
     try:
         model.generation_head.load_state_dict(other.generation_head.state_dict())
     except RuntimeError as error:
@@ -97,7 +98,7 @@ def take_head(model: UniAudio, folder: str) -> None:
         ) from error
 
 
-def fresh_model(plan: FreshModel, config: JointConfig) -> UniAudio:
+def fresh_model(plan: FreshModel, config: JointConfig) -> SpeechLM:
     """Random weights around the tokenizer; its text tokenizer and units come from the data."""
     tokenizer = with_semantic(start_from(plan.tokenizer, None), plan.semantic, None, None).eval()
     if plan.audio_input == "unified" and tokenizer.semantic is None:
@@ -135,12 +136,10 @@ def fresh_model(plan: FreshModel, config: JointConfig) -> UniAudio:
         latent_dims=plan.latent_dims,
         latent_mean=mean,
         latent_std=std,
-        num_steps=plan.num_steps,
-        cfg_scale=plan.cfg_scale,
-        temperature=plan.temperature,
+        sampling=plan.sampling,
         name=plan.name,
     )
-    model = UniAudio(made_config, tokenizer.config, text)
+    model = SpeechLM(made_config, tokenizer.config, text)
     model.tokenizer.load_state_dict(tokenizer.state_dict())
     model.tokenizer.model_id = tokenizer.model_id
     init_backbone(model.backbone)
@@ -149,13 +148,8 @@ def fresh_model(plan: FreshModel, config: JointConfig) -> UniAudio:
 
 def with_vocabulary(backbone: PartConfig, size: int) -> PartConfig:
     """The backbone's options with a vocabulary of `size`."""
-    parameters = inspect.signature(get_host().resolve("backbone", backbone.name)).parameters
-    options = dict(backbone.options)
-    if "vocab_size" in parameters:
-        options["vocab_size"] = size
-    elif isinstance(options.get("config"), dict):
-        options["config"] = {**options["config"], "vocab_size": size}
-    return replace(backbone, options=options)
+    found = get_host().resolve("backbone", backbone.name)
+    return replace(backbone, options=found.with_vocabulary(backbone.options, size))
 
 
 def init_backbone(backbone: nn.Module) -> None:
@@ -220,4 +214,4 @@ def learn_tokenizer(
 
 def init_folder(config: JointConfig, folder: str | Path) -> Path:
     """Write the model that a run would begin with."""
-    return start_model(config).eval().save_pretrained(folder)
+    return save_model(start_model(config).eval(), Path(folder))

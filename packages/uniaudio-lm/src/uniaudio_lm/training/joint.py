@@ -21,8 +21,9 @@ from torch.nn import functional as F
 
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.training.prefetch import Prefetcher
-from uniaudio_lm.attention import AttentionProbe
-from uniaudio_lm.models.uniaudio import UniAudio
+from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.model.attention import AttentionProbe
+from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.training.batches import IGNORED, Batch, Corpora, Corpus
 from uniaudio_lm.training.initial import start_model
 from uniaudio_lm.training.learned import JointModel
@@ -100,7 +101,7 @@ class JointTask:
 
     # --- what is there at the start --------------------------------------------------------------
 
-    def _probes(self, lm: UniAudio) -> dict[str, AttentionProbe]:
+    def _probes(self, lm: SpeechLM) -> dict[str, AttentionProbe]:
         """Of each task whose attention is guided."""
         guide = self.config.loss.attention
         heads = {"generation": guide.heads, "understanding": guide.answer_heads}
@@ -110,12 +111,12 @@ class JointTask:
             if guide.weight and heads[task]
         }
 
-    def _teacher(self, lm: UniAudio) -> nn.ModuleList | None:
+    def _teacher(self, lm: SpeechLM) -> nn.ModuleList | None:
         """The compressor and the adapter that a new compressor learns from."""
         if not self.config.loss.compressor:
             return None
         assert self.config.init is not None
-        old = UniAudio.from_pretrained(self.config.init)
+        old = load_model(self.config.init)
         if old.compressor.num_patches(99) != lm.compressor.num_patches(99):
             raise ConfigError("loss.compressor: both compressors must make the same patches")
         return nn.ModuleList((old.compressor, old.adapter)).requires_grad_(False)
@@ -126,7 +127,7 @@ class JointTask:
             return fresh_symbols(len(self._classes), dim)
         return read_table(Path(self.config.symbols), self._classes, dim)
 
-    def _read(self, lm: UniAudio) -> Corpora:
+    def _read(self, lm: SpeechLM) -> Corpora:
         data, loss, seed = self.config.data, self.config.loss, self.config.trainer.seed
         out, tasks = Corpora(), []
         if data.ratio[0]:
@@ -158,7 +159,7 @@ class JointTask:
                 out.valid[train.name] = Corpus(task, lm, store, 0, split="valid", **options)
         return out
 
-    def _choose(self, lm: UniAudio) -> None:
+    def _choose(self, lm: SpeechLM) -> None:
         """Which parameters learn."""
         config = self.config
         learns = choose_learners(lm, config.learn, config.lora, config.semantic)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from uniaudio_lm.models.uniaudio import UniAudio
+from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.training.losses import FrameHead
 
 
@@ -21,7 +21,7 @@ class JointModel(nn.Module):
     """
 
     def __init__(
-        self, lm: UniAudio, phonemes: int, symbols: Tensor | None = None, delays: int = 0
+        self, lm: SpeechLM, phonemes: int, symbols: Tensor | None = None, delays: int = 0
     ) -> None:
         super().__init__()
         self.lm = lm

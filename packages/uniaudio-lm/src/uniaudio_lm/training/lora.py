@@ -126,17 +126,18 @@ def main() -> None:
     """Merge an adapter into a model folder."""
     import argparse
 
-    from uniaudio_lm.models.uniaudio import UniAudio
+    from uniaudio_lm.checkpoint.load import load_model
+    from uniaudio_lm.checkpoint.save import save_model
 
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("model")
     parser.add_argument("adapter")
     parser.add_argument("-o", "--output", required=True)
     options = parser.parse_args()
-    model = UniAudio.from_pretrained(options.model)
+    model = load_model(options.model)
     load_adapter(model, options.adapter)
     count = merge_lora(model)
-    model.save_pretrained(options.output)
+    save_model(model, Path(options.output))
     print(f"{options.output}: {count} layers merged")
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uniaudio_lm.aligners.units import PHONES
-from uniaudio_lm.backbones.moe import Router
+from uniaudio_lm.parts.aligners.units import PHONES
+from uniaudio_lm.parts.backbones.moe import Router
 from uniaudio_lm.training.batches import IGNORED
 
 

@@ -1,4 +1,4 @@
-"""What every task that trains a `UniAudio` does: the joint stages, and editing's.
+"""What every task that trains a `SpeechLM` does: the joint stages, and editing's.
 
 Axes: B items, S tokens, P patches, p frames of a patch, d latent dimensions, D width.
 """
@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.core.errors import ConfigError
-from uniaudio_lm.models.uniaudio import UniAudio
+from uniaudio_lm.checkpoint.save import save_model as write_model
+from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.training.lora import LoraLinear, add_lora, as_merged, save_adapter
 from uniaudio_lm.training.settings import LoraConfig
 
 
-def set_head(lm: UniAudio, **options: float | str | None) -> None:
+def set_head(lm: SpeechLM, **options: float | str | None) -> None:
     """Give the generation head the options that a run changes; None keeps the head's own.
 
     Raises:
@@ -33,7 +34,7 @@ def set_head(lm: UniAudio, **options: float | str | None) -> None:
 
 
 def choose_learners(
-    lm: UniAudio, learn: Sequence[str], lora: LoraConfig | None, semantic: bool
+    lm: SpeechLM, learn: Sequence[str], lora: LoraConfig | None, semantic: bool
 ) -> set[str]:
     """Let parts of a model learn, by adapters where `lora` says so; everything else is frozen.
 
@@ -65,7 +66,7 @@ def choose_learners(
     return learning
 
 
-def latent_noise(lm: UniAudio, values: Tensor, most: float, generator: torch.Generator) -> Tensor:
+def latent_noise(lm: SpeechLM, values: Tensor, most: float, generator: torch.Generator) -> Tensor:
     """Noise for latents (B, ..., d), of a level of its own up to `most` for each item, in the
     latents' units."""
     level = most * torch.rand(len(values), generator=generator)
@@ -77,7 +78,7 @@ def latent_noise(lm: UniAudio, values: Tensor, most: float, generator: torch.Gen
     return noise
 
 
-def stop_places(lm: UniAudio, starts: Tensor, counts: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
+def stop_places(lm: SpeechLM, starts: Tensor, counts: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
     """Where the stop detector reads the hidden states of speech.
 
     Args:
@@ -93,16 +94,16 @@ def stop_places(lm: UniAudio, starts: Tensor, counts: Tensor, tokens: int) -> tu
     return places.clamp_max(tokens - 1), counts
 
 
-def stop_loss(lm: UniAudio, hidden: Tensor, places: Tensor, counts: Tensor) -> Tensor:
+def stop_loss(lm: SpeechLM, hidden: Tensor, places: Tensor, counts: Tensor) -> Tensor:
     """The stop detector's loss on hidden states (B, S, D) at `places` (B, P)."""
     states = hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[-1]))
     return lm.stop_detector.loss(states, counts)
 
 
-def save_model(lm: UniAudio, lora: LoraConfig | None, folder: Path) -> Path:
+def save_model(lm: SpeechLM, lora: LoraConfig | None, folder: Path) -> Path:
     """Write the model; adapters apart too (`adapter/` beside it), and merged into it."""
     if lora is None:
-        return lm.save_pretrained(folder)
+        return write_model(lm, folder)
     save_adapter(lm, lora, folder.parent / "adapter")
     with as_merged(lm):
-        return lm.save_pretrained(folder)
+        return write_model(lm, folder)

@@ -9,7 +9,7 @@ from mingtok_audio.config import TransformerConfig
 from mingtok_audio.training.data import Augmentation
 from mingtok_audio.training.manifests import Source
 from mingtok_audio.training.trainer import OptimConfig, TrainerConfig
-from uniaudio_lm.config import PartConfig
+from uniaudio_lm.config import PartConfig, Sampling
 
 PARTS = ("backbone", "compressor", "adapter", "generation_head", "stop_detector")
 
@@ -236,9 +236,8 @@ class FreshModel:
     normalize_latents: bool = True
     """Measure mean and deviation of the training latents; the head works in those units."""
     patch_size: int = 5
-    num_steps: int = 10
-    cfg_scale: float = 2.0
-    temperature: float = 0.0
+    sampling: Sampling = field(default_factory=Sampling)
+    """How it speaks by default."""
     name: str = "my-uniaudio"
 
     def __post_init__(self) -> None:

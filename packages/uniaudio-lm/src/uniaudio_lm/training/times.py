@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mingtok_audio.core.errors import ConfigError
-from uniaudio_lm.aligners.references import frame_labels, read_timed
 from uniaudio_lm.text.phonemes import PUNCTUATION, manifest_text, written
+from uniaudio_lm.training.aligner.references import frame_labels, read_timed
 from uniaudio_lm.training.utterances import Utterance
 
 _MARGIN = 0.05  # seconds to either side of a patch that still count as being said there

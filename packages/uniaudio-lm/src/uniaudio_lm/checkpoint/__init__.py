@@ -1,0 +1,1 @@
+"""Reading, fitting, placing, quantising and writing the files of a model."""

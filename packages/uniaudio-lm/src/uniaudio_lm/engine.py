@@ -1,0 +1,430 @@
+"""One model that recognises and speaks: what a user of the package calls.
+
+`UniAudio` holds the network (`model.SpeechLM`) and what a task may need beside it: a text
+normaliser, an aligner, a word model. The tasks themselves are functions in `uniaudio_lm.tasks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+import torch
+from torch import Tensor
+
+from mingtok_audio.core.errors import UserError
+from mingtok_audio.models.mingtok import MingTok
+from uniaudio_lm.checkpoint.load import Room, load_model
+from uniaudio_lm.checkpoint.save import save_model
+from uniaudio_lm.config import PartConfig, Sampling, SamplingChanges, UniAudioConfig
+from uniaudio_lm.interfaces import Aligner, TextNormalizer, WordModel
+from uniaudio_lm.model.speech_lm import SpeechLM
+from uniaudio_lm.parts.aligners.loading import load_aligner
+from uniaudio_lm.parts.normalizers import new_normalizer
+from uniaudio_lm.recognition.words import load_word_model
+from uniaudio_lm.speaker_file import Speaker, speakers_of
+from uniaudio_lm.tasks import ask as ask_task
+from uniaudio_lm.tasks import asr, tts
+from uniaudio_lm.tasks import edit as edit_task
+from uniaudio_lm.tasks.likelihood import text_log_probs
+from uniaudio_lm.tasks.voice import Voice, VoicePrompt, prepare_voice
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from uniaudio_lm.tasks.ask import Answer
+    from uniaudio_lm.tasks.asr import Transcript
+    from uniaudio_lm.tasks.edit import EditedSpeech
+    from uniaudio_lm.tasks.tts import Speech, SpeechStream
+
+
+class UniAudio:
+    """A loaded model. `from_pretrained` makes one; the constructor takes a network that is there.
+
+    Attributes:
+        model: the network.
+        normalizer: writes a text as it is spoken; None leaves texts as they are.
+        aligner: gives recognised words their times; None: words have no times. It is not saved.
+    """
+
+    def __init__(
+        self,
+        model: SpeechLM,
+        *,
+        normalizer: TextNormalizer | None = None,
+        aligner: Aligner | None = None,
+    ) -> None:
+        self.model = model
+        self.aligner = aligner
+        self.normalizer = normalizer or new_normalizer(model.config.text_normalizer)
+        self._words: WordModel | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: str | torch.dtype | None = "float32",
+        backbone: str | Path | None = None,
+        compressor: str | Path | None = None,
+        generation_head: str | Path | None = None,
+        stop_detector: str | Path | None = None,
+        device_map: str | Path | Mapping[str, str | int] | None = None,
+        max_memory: Mapping[str | int, str | int] | None = None,
+        offload_folder: str | Path | None = None,
+        quantize: str | None = None,
+    ) -> Self:
+        """Load a folder, "org/name" or "hf://org/name@revision".
+
+        Folders in the published layout are recognised by their config. A part can be replaced: by
+        the folder or repository of a trained component, or by the name of a plugin. A name takes
+        what the model has in `parts/SLOT/NAME` (nano: `generation_head="dit"`,
+        `compressor="pooling"`), and random weights otherwise (for training; parts without
+        parameters work at once).
+
+        Args:
+            device, dtype: of everything; None keeps the dtype of the file.
+            device_map: "auto", "balanced", or a JSON file or mapping from modules of the backbone
+                to "cuda:1", "cpu" or "disk": its layers are spread, all else stays on `device`.
+                Needs accelerate.
+            max_memory: most bytes of each device ({0: "20GB", "cpu": "60GB"}) for a map that is
+                computed.
+            offload_folder: where weights on disk are kept; by default a temporary folder.
+            quantize: "int8" keeps the backbone's matrices in 8 bits. Needs torchao.
+
+        Raises:
+            UserError: (`HubError`, `ConfigError`, `FormatError`, `PluginError`) in one line.
+        """
+        parts = {
+            "backbone": backbone,
+            "compressor": compressor,
+            "generation_head": generation_head,
+            "stop_detector": stop_detector,
+        }
+        chosen = {slot: part for slot, part in parts.items() if part is not None}
+        room = Room(device, dtype, device_map, max_memory, offload_folder, quantize)
+        return cls(load_model(name_or_path, room, chosen))
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write a model folder: config, weights (in shards where they are large), text tokenizer,
+        the speech tokenizer's folder, and the speakers and word model of the folder that this
+        model was read from.
+
+        Raises:
+            UserError: some weights are quantised or offloaded, or the file system refuses.
+        """
+        return save_model(self.model, Path(folder))
+
+    # --- what it is made of ----------------------------------------------------------------------
+
+    @property
+    def config(self) -> UniAudioConfig:
+        """The model's config."""
+        return self.model.config
+
+    @property
+    def tokenizer(self) -> MingTok:
+        """The speech tokenizer."""
+        return self.model.tokenizer
+
+    @property
+    def model_id(self) -> str:
+        """The model's name, for reports."""
+        return self.model.model_id
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the model was read from; None for a fresh one."""
+        return self.model.folder
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    @property
+    def words(self) -> WordModel | None:
+        """The word model of recognition, read when it is first needed; None where the config names
+        none.
+
+        Raises:
+            UserError: (`FormatError`, `PluginError`) it cannot be read.
+        """
+        part = self.config.recognition.word_model
+        if self._words is None and part is not None and self.folder is not None:
+            self._words = load_word_model(part, self.folder)
+        return self._words
+
+    def use_aligner(self, aligner: Aligner | str | Path | None) -> Self:
+        """Take an aligner: an object, or a folder, a repository or a plugin's name; None takes the
+        present one away. It is not saved with the model."""
+        if isinstance(aligner, str | Path):
+            aligner = load_aligner(aligner, tokenizer=self.tokenizer)
+        self.aligner = aligner
+        return self
+
+    def use_text_normalizer(self, normalizer: TextNormalizer | PartConfig | str | None) -> Self:
+        """Take a text normaliser: an object, or a plugin's name; None or "none" takes the present
+        one away.
+
+        Raises:
+            PluginError: no such plugin.
+        """
+        if normalizer == "none":
+            normalizer = None
+        if isinstance(normalizer, str):
+            normalizer = PartConfig(normalizer)
+        if isinstance(normalizer, PartConfig):
+            normalizer = new_normalizer(normalizer)
+        self.normalizer = normalizer
+        return self
+
+    def speakers(self) -> list[Speaker]:
+        """The voices in the model's folder; `synthesize(..., voice="name")` takes one."""
+        found = speakers_of(self.folder)
+        return [] if found is None else list(found.speakers.values())
+
+    # --- speech to text --------------------------------------------------------------------------
+
+    def transcribe(
+        self,
+        wav: ArrayLike | Tensor,
+        sample_rate: int,
+        language: str | None = None,
+        hotwords: Sequence[str] = (),
+        beams: int | None = None,
+        *,
+        word_weight: float | None = None,
+    ) -> Transcript:
+        """Recognise a recording (T,) of any length and rate. The same input gives the same text.
+
+        Args:
+            language: what the answer is made to begin with, in the words that the model was
+                trained with; None leaves it to the model.
+            hotwords: words to expect. They are added to the prompt in the published wording; each
+                matched token adds the config's `hotword_boost` nats.
+            beams: hypotheses of the beam search; None: the config's number.
+            word_weight: weight of the word model; None: the config's.
+
+        Returns:
+            a `Transcript`; its words have times where the model has an `aligner`.
+
+        Raises:
+            AudioError: an empty recording, or NaN or infinite samples.
+        """
+        options = asr.RecognitionOptions(language, tuple(hotwords), beams, word_weight)
+        return self._transcribe([wav], [sample_rate], options)[0]
+
+    def transcribe_batch(
+        self,
+        wavs: Sequence[ArrayLike | Tensor],
+        sample_rates: Sequence[int],
+        language: str | None = None,
+        hotwords: Sequence[str] = (),
+        beams: int | None = None,
+        *,
+        word_weight: float | None = None,
+    ) -> list[Transcript]:
+        """Several recordings together; each as `transcribe` gives it alone."""
+        options = asr.RecognitionOptions(language, tuple(hotwords), beams, word_weight)
+        return self._transcribe(wavs, sample_rates, options)
+
+    def _transcribe(
+        self,
+        wavs: Sequence[ArrayLike | Tensor],
+        sample_rates: Sequence[int],
+        options: asr.RecognitionOptions,
+    ) -> list[Transcript]:
+        options = options.completed(self.config.recognition)
+        words = self.words if options.word_weight else None
+        return asr.transcribe_batch(
+            self.model, wavs, sample_rates, options, words=words, aligner=self.aligner
+        )
+
+    def log_likelihood(
+        self, wav: ArrayLike | Tensor, sample_rate: int, text: str, language: str | None = None
+    ) -> float:
+        """How likely recognition finds that a recording (T,) of at most 30 s says `text`: the mean
+        log-probability, in nats, of the text's tokens and its end (0 is certainty).
+
+        It ranks several texts of one recording, or several recordings of one text. `language` is as
+        in `transcribe`.
+
+        Raises:
+            UserError: an empty text, a longer recording, (`AudioError`) one that `transcribe`
+                refuses.
+        """
+        return float(text_log_probs(self.model, wav, sample_rate, text, language).mean())
+
+    def ask(
+        self,
+        wav: ArrayLike | Tensor,
+        sample_rate: int,
+        prompt: str,
+        *,
+        history: Sequence[tuple[str, str]] = (),
+        max_tokens: int = 512,
+    ) -> Answer:
+        """Ask anything about a recording (T,) of any rate.
+
+        Args:
+            prompt: as text; it comes before the recording, as in recognition.
+            history: questions about the same recording and their answers, before this one. The
+                recording then stands with the first question.
+            max_tokens: of an answer; `Answer.truncated` tells that it was cut there.
+
+        Raises:
+            UserError: an empty prompt, or a recording that cannot be used.
+        """
+        return ask_task.ask(self.model, wav, sample_rate, prompt, history, max_tokens)
+
+    def chat(self, messages: Sequence[Mapping[str, Any]], *, max_tokens: int = 512) -> Answer:
+        """Answer a conversation: messages `{"role": "HUMAN" | "ASSISTANT", "content": [...]}` with
+        parts `{"type": "text", "text": ...}` and `{"type": "audio", "audio": (T,), "sample_rate":
+        Hz}`, in any order and any number of turns."""
+        return ask_task.chat(self.model, messages, max_tokens)
+
+    # --- text to speech --------------------------------------------------------------------------
+
+    def sampling(
+        self, given: Sampling | None = None, **changes: Unpack[SamplingChanges]
+    ) -> Sampling:
+        """`given`, or the model's own sampling, with some fields changed.
+
+        Raises:
+            UserError: a value out of range.
+        """
+        return tts.sampling_of(self.config.sampling if given is None else given, **changes)
+
+    def prepare_voice(self, voice: VoicePrompt | Voice | str | None) -> Voice:
+        """A recording or the name of a speaker, encoded once for many texts.
+
+        Raises:
+            UserError: no such speaker, (`AudioError`) a recording that cannot be used.
+        """
+        return prepare_voice(self.model, voice, self.recognise)
+
+    def recognise(self, wav: ArrayLike | Tensor, sample_rate: int) -> str:
+        """The text of a recording, as `transcribe` gives it."""
+        return self.transcribe(wav, sample_rate).text
+
+    def job(
+        self,
+        text: str,
+        voice: VoicePrompt | Voice | str | None = None,
+        *,
+        seed: int = 0,
+        language: str | None = None,
+    ) -> tts.Job:
+        """A text that is checked and ready for `tasks.tts.run_jobs`; see `synthesize_stream`."""
+        return tts.make_job(
+            self.model,
+            text,
+            voice,
+            seed,
+            language,
+            normalizer=self.normalizer,
+            recognise=self.recognise,
+        )
+
+    def synthesize_stream(
+        self,
+        text: str,
+        voice: VoicePrompt | Voice | str | None = None,
+        *,
+        seed: int = 0,
+        language: str | None = None,
+        sampling: Sampling | None = None,
+        **changes: Unpack[SamplingChanges],
+    ) -> SpeechStream:
+        """Say a text: an iterator over samples (m,), as soon as they are made.
+
+        Args:
+            voice: to imitate: a recording, a voice of `prepare_voice`, or the name of a speaker of
+                the model; None leaves it to the model and the seed.
+            seed: of all random draws; the same on every device.
+            language: a code ("en", "zh") for the text normaliser; by default each sentence's own.
+            sampling: of the generation head; the model's own by default. Single fields can be
+                changed by keyword: `num_steps`, `cfg_scale`, `temperature`, `noise_scale`.
+
+        Raises:
+            UserError: nothing to say, a value out of range, or a voice that cannot be used. At
+                once, not at the first piece.
+        """
+        chosen = self.sampling(sampling, **changes)
+        return tts.SpeechStream(
+            self.model, self.job(text, voice, seed=seed, language=language), chosen
+        )
+
+    def synthesize(
+        self,
+        text: str,
+        voice: VoicePrompt | Voice | str | None = None,
+        *,
+        seed: int = 0,
+        language: str | None = None,
+        sampling: Sampling | None = None,
+        **changes: Unpack[SamplingChanges],
+    ) -> Speech:
+        """Say a text; what `synthesize_stream` gives, as a whole."""
+        stream = self.synthesize_stream(
+            text, voice, seed=seed, language=language, sampling=sampling, **changes
+        )
+        return stream.result(torch.cat([torch.zeros(0), *stream]))
+
+    def synthesize_batch(
+        self,
+        texts: Sequence[str],
+        voices: Sequence[VoicePrompt | Voice | str | None] | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        language: str | None = None,
+        sampling: Sampling | None = None,
+        **changes: Unpack[SamplingChanges],
+    ) -> list[Speech]:
+        """Say several texts together; each as `synthesize` says it alone, to rounding.
+
+        `voices` and `seeds` are one for each text; by default no voice and seed 0.
+        """
+        voices = [None] * len(texts) if voices is None else voices
+        seeds = [0] * len(texts) if seeds is None else seeds
+        if not len(texts) == len(voices) == len(seeds):
+            raise UserError("give as many voices and seeds as texts")
+        chosen = self.sampling(sampling, **changes)
+        jobs = [
+            self.job(text, voice, seed=seed, language=language)
+            for text, voice, seed in zip(texts, voices, seeds, strict=True)
+        ]
+        return tts.speak_batch(self.model, jobs, chosen)
+
+    # --- speech to speech ------------------------------------------------------------------------
+
+    def edit(
+        self,
+        wav: ArrayLike | Tensor,
+        sample_rate: int,
+        instruction: str,
+        *,
+        use_cot: bool = True,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        **changes: Unpack[SamplingChanges],
+    ) -> EditedSpeech:
+        """Change a recording (T,) as an instruction says; the whole of it is generated again.
+
+        Args:
+            instruction: the sentence that the model was trained with, taken as it stands.
+            use_cot: let the model write the new text first: for edits of words. False for edits
+                of the sound.
+            seed, sampling, changes: as for `synthesize_stream`.
+
+        Raises:
+            UserError: (`AudioError`) an empty instruction, a recording that cannot be edited, or a
+                model that wrote text only and no speech.
+        """
+        chosen = self.sampling(sampling, **changes)
+        return edit_task.edit(
+            self.model, wav, sample_rate, instruction, use_cot=use_cot, seed=seed, sampling=chosen
+        )

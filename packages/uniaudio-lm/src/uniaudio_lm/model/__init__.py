@@ -1,0 +1,1 @@
+"""The network of the speech language model, and how it generates."""

@@ -1,1 +1,0 @@
-"""The speech language model, its published layout, and how it is loaded."""

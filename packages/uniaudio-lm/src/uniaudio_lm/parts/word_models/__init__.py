@@ -1,0 +1,1 @@
+"""Word models for recognition."""
