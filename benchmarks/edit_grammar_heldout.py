@@ -18,7 +18,7 @@ from pathlib import Path
 
 from audio_eval.manifest import read_manifest
 from uniaudio_edit.errors import AmbiguousInstructionError, InstructionError
-from uniaudio_edit.parsers.grammar import GrammarParser
+from uniaudio_edit.grammar.engine import GrammarParser
 
 
 def plain(text: str) -> str:

@@ -24,8 +24,8 @@ import numpy as np
 from mingtok_audio.core.errors import UserError
 from uniaudio_edit.editor import Editor
 from uniaudio_edit.interfaces import Word
-from uniaudio_edit.parsers.units import Text
 from uniaudio_edit.pcm import read_recording
+from uniaudio_edit.text import Text
 
 
 def word_times(folder: Path | None) -> Any:

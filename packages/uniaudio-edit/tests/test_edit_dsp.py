@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from mingtok_audio.core.errors import UserError
-from uniaudio_edit.backends.dsp import CEILING_DB, limit, true_peak
 from uniaudio_edit.editor import Edited, Editor
 from uniaudio_edit.errors import MissingPartError
+from uniaudio_edit.operations.levels import CEILING_DB, limit, true_peak
 
 _RATE = 16000
 

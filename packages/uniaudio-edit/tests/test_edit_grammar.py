@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from mingtok_audio.core.errors import UserError
 from uniaudio_edit.errors import AmbiguousInstructionError, InstructionError
-from uniaudio_edit.parsers.grammar import GrammarParser
-from uniaudio_edit.parsers.units import Text
+from uniaudio_edit.grammar.engine import GrammarParser
 from uniaudio_edit.plan import Plan
 from uniaudio_edit.plugins import make_host
+from uniaudio_edit.text import Text
 
 _LIST = Path(__file__).parent / "data" / "instructions.jsonl"
 _ROWS = [json.loads(line) for line in _LIST.read_text(encoding="utf-8").splitlines()]

@@ -17,15 +17,15 @@ from safetensors.torch import load_file
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.parity import differences as parity_differences
 from uniaudio_edit import parity
-from uniaudio_edit.backends.lm import passes, sound_wording, word_wording
+from uniaudio_edit.backends.lm import passes, wording
 from uniaudio_edit.data.cot import published_prompt
 from uniaudio_edit.editor import Editor
 from uniaudio_edit.errors import AmbiguousInstructionError, InstructionError, MissingPartError
+from uniaudio_edit.grammar.engine import GrammarParser
 from uniaudio_edit.interfaces import EditRequest, Word
-from uniaudio_edit.parsers.grammar import GrammarParser
-from uniaudio_edit.parsers.lm import differences, read_answer
-from uniaudio_edit.parsers.units import Text
+from uniaudio_edit.lm_parser import differences, read_answer
 from uniaudio_edit.parts import Parts
+from uniaudio_edit.text import Text
 from uniaudio_lm import UniAudio
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
@@ -133,9 +133,9 @@ def test_several_edits_are_passes_from_the_last_to_the_first() -> None:
         ("delete the characters or words from index 1 to index 1", True, "two one four five"),
         ("adjusts the speed to 1.2", False, ""),
     ]
-    assert word_wording(plan.operations[1], Text(text)) == "insert 'five' at the end"
+    assert wording(plan.operations[1], Text(text)) == "insert 'five' at the end"
     quiet = GrammarParser().parse("turn it down by 6 dB", text).operations[0]
-    assert sound_wording(quiet) == "adjusts the volume to 0.5"
+    assert wording(quiet, Text(text)) == "adjusts the volume to 0.5"
 
 
 def test_the_lm_backend_makes_the_whole_recording_anew(speaking: UniAudio) -> None:

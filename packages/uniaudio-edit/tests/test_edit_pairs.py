@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,26 +19,24 @@ import soundfile
 
 from mingtok_audio.core.cli import run
 from mingtok_audio.core.errors import FormatError, UserError
-from uniaudio_edit.data.acoustic import _SPEEDS, _VOLUMES
 from uniaudio_edit.data.build import build_pairs, read_pairs
 from uniaudio_edit.data.cli import uniaudio_app
 from uniaudio_edit.data.clips import Clip, phoneme_words, read_clips, unit_words
 from uniaudio_edit.data.cot import mark, published_prompt, unmark
 from uniaudio_edit.data.frames import frame_weights
 from uniaudio_edit.data.make import Recipe
+from uniaudio_edit.data.naming import styles
 from uniaudio_edit.data.pair import SEMANTIC_TASKS
-from uniaudio_edit.data.semantic import Spoken, deletion, insertion, reads_as, substitution
-from uniaudio_edit.data.timbre import FormantShift
-from uniaudio_edit.data.wording import (
-    _ACOUSTIC,
-    SOUND_NAMES,
-    acoustic_sentence,
-    pitch_values,
-    styles,
-)
+from uniaudio_edit.data.spoken import Spoken, reads_as
+from uniaudio_edit.data.voices import FormantShift
+from uniaudio_edit.grammar.engine import GrammarParser
 from uniaudio_edit.interfaces import Word
-from uniaudio_edit.parsers.grammar import GrammarParser
-from uniaudio_edit.parsers.units import Text
+from uniaudio_edit.operations import sound, speed, volume
+from uniaudio_edit.operations.deletion import Deletion
+from uniaudio_edit.operations.insertion import Insertion
+from uniaudio_edit.operations.substitution import Substitution
+from uniaudio_edit.plugins import edit_operations
+from uniaudio_edit.text import Text
 
 RATE = 16000
 _EN = [
@@ -91,6 +90,21 @@ def spoken(text: str, seed: int) -> Spoken:
     return Spoken.of(wav, text, words)
 
 
+@dataclass(frozen=True)
+class TwoRecordings:
+    """The part of `Material` that word operations look at."""
+
+    whole: Spoken
+    other: Spoken
+    longest_span: int = 3
+
+    def spoken(self) -> Spoken:
+        return self.whole
+
+    def donor(self, rng: Random) -> Spoken:
+        return self.other
+
+
 def letters(text: str) -> str:
     return "".join(c for c in text.casefold() if c.isalnum())
 
@@ -100,9 +114,10 @@ def test_semantic_pairs_are_what_they_say(texts: list[str]) -> None:
     for seed in range(12):
         rng = Random(seed)
         whole, donor = spoken(texts[seed % 3], seed), spoken(texts[(seed + 1) % 3], seed + 50)
-        cut = insertion(whole, rng, 3)
-        put = deletion(whole, donor, rng, 3)
-        moved = substitution(whole, rng, 3)
+        material = TwoRecordings(whole, donor)
+        cut = Insertion().pair(material, rng)
+        put = Deletion().pair(material, rng)
+        moved = Substitution().pair(material, rng)
         for pair in (cut, put, moved):
             # The instruction, read by another path than the one that made it, gives the target.
             assert reads_as(pair.instruction, pair.source_text, whole.text.raw)
@@ -224,6 +239,12 @@ def test_sound_pairs_hit_what_they_ask_for(tmp_path: Path) -> None:
     assert seen == set(tasks)
 
 
+_LOWER = (
+    {"value": "-3", "count": "3", "updown": "Lower", "direction": "down", "higher": "lower"},
+    {"value": "-3", "count": "3", "updown": "降低"},
+)
+
+
 def test_every_sound_sentence_is_understood() -> None:
     parser = GrammarParser()
     for language in ("en", "zh"):
@@ -232,21 +253,21 @@ def test_every_sound_sentence_is_understood() -> None:
                 rng = Random(seed)
                 for task, values in (
                     ("denoise", {}), ("add_sound", {"sound": "雨声" if style == "zh" else "rain"}),
-                    ("speed", {"value": "1.3"}), ("pitch", pitch_values(-3, style)),
+                    ("speed", {"value": "1.3"}), ("pitch", _LOWER[style == "zh"]),
                     ("volume", {"value": "0.6", "percent": "60"}),
                     ("emotion", {"label": "happy"}),
                     ("dialect", {"label": "成都话" if style == "zh" else "Chengdu"}),
                 ):  # fmt: skip
-                    sentence = acoustic_sentence(task, style, rng, **values)
+                    sentence = edit_operations()[task].sentence(style, rng, **values)
                     (op,) = parser.parse(sentence, "").operations
                     assert op.type == task, sentence
 
 
 def test_every_factor_is_read_as_written() -> None:
     # "1.2 times" was once read as "2 times".
-    for task, values in (("speed", _SPEEDS), ("volume", _VOLUMES)):
+    for task, values in (("speed", speed.DRAWN), ("volume", volume.DRAWN)):
         for style in ("published", "en", "zh"):
-            for template in _ACOUSTIC[style, task]:
+            for template in edit_operations()[task].sentences[style]:
                 for value in values:
                     sentence = template.format(value=f"{value:g}", percent=f"{100 * value:g}")
                     (op,) = GrammarParser().parse(sentence, "").operations
@@ -254,12 +275,22 @@ def test_every_factor_is_read_as_written() -> None:
 
 
 def test_names_of_sounds_are_understood() -> None:
-    for name, (english, chinese) in SOUND_NAMES.items():
+    for name, (english, chinese) in sound.SPOKEN.items():
         for seed in range(8):
             for style, spoken in (("published", english), ("en", english), ("zh", chinese)):
-                sentence = acoustic_sentence("add_sound", style, Random(seed), sound=spoken)
+                sentence = edit_operations()["add_sound"].sentence(
+                    style, Random(seed), sound=spoken
+                )
                 (op,) = GrammarParser().parse(sentence, "").operations
                 assert op.params["sound"] == name, sentence
+
+
+def test_pairs_are_a_manifest_of_the_benchmark(tmp_path: Path) -> None:
+    build_pairs(corpus(tmp_path), tmp_path / "out", Recipe(tasks={"reverb": 1.0, "deletion": 1.0}))
+    manifest = pytest.importorskip("audio_eval.manifest")
+    items = manifest.read_manifest(tmp_path / "out/items.jsonl")
+    assert {item.task for item in items} <= {"reverb", "deletion"}
+    assert all(item.source.is_file() and item.reference.is_file() for item in items)
 
 
 def test_noise_and_sound_folders_and_parallel_recordings(tmp_path: Path) -> None:

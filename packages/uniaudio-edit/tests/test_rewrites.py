@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from uniaudio_edit.errors import InstructionError
-from uniaudio_edit.parsers.grammar import GrammarParser
+from uniaudio_edit.grammar.engine import GrammarParser
 
 EN = "we went down to the old harbour and watched the boats"
 ZH = "今天天气很好我们去公园玩"

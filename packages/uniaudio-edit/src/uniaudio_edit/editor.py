@@ -21,7 +21,6 @@ from uniaudio_edit.interfaces import (
     Watermark,
     Word,
 )
-from uniaudio_edit.parsers.units import Text
 from uniaudio_edit.parts import DEFAULT_MODEL, Judge, Parts, Transcriber, mono_float
 from uniaudio_edit.pcm import Recording, from_array, pcm_sha256, read_recording, write_pcm
 from uniaudio_edit.plan import Operation, Plan
@@ -34,6 +33,7 @@ from uniaudio_edit.receipt import (
     save_receipt,
     write_undo,
 )
+from uniaudio_edit.text import Text
 from uniaudio_edit.words import align, check_length, unit_times, words_to_text
 
 if TYPE_CHECKING:

@@ -16,7 +16,15 @@ class NotUnderstoodError(InstructionError):
 
 
 class NotFoundError(InstructionError):
-    """The words that an instruction names are not in the text, as a parser reads it."""
+    """The words that an instruction names are not in the text, as a parser reads it.
+
+    Attributes:
+        close: what in the text is written most like them; "" where nothing is.
+    """
+
+    def __init__(self, message: str, close: str = "") -> None:
+        self.close = close
+        super().__init__(f"{message} (is '{close}' meant?)" if close else message)
 
 
 class TextNeededError(InstructionError):

@@ -21,8 +21,8 @@ from mingtok_audio.core.errors import UserError
 from mingtok_audio.parity import Compute, Tensors, run
 from uniaudio_edit.backends.lm import Draws, LmBackend
 from uniaudio_edit.editor import Editor
-from uniaudio_edit.parsers.grammar import GrammarParser
-from uniaudio_edit.parsers.lm import READ_BY
+from uniaudio_edit.grammar.engine import GrammarParser
+from uniaudio_edit.lm_parser import READ_BY
 from uniaudio_edit.parts import Parts
 from uniaudio_edit.plan import Operation, Plan
 from uniaudio_lm import UniAudio

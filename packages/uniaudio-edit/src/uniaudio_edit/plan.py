@@ -7,26 +7,13 @@ Units are what an instruction counts: words, or characters where the text is Chi
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from mingtok_audio.core.config import from_dict, to_dict
 from mingtok_audio.core.errors import FormatError
 
 FORMAT_VERSION = 1
 
-OperationType = Literal[
-    "deletion",
-    "insertion",
-    "substitution",
-    "speed",
-    "pitch",
-    "volume",
-    "denoise",
-    "fade",
-    "add_sound",
-    "emotion",
-    "dialect",
-]
 SEMANTIC: tuple[str, ...] = ("deletion", "insertion", "substitution")
 
 
@@ -35,7 +22,7 @@ class Operation:
     """One step of a plan.
 
     Attributes:
-        type: what is done; `SEMANTIC` types change the text, the others the sound.
+        type: what is done, the name of an `edit_operation`; `SEMANTIC` types change the text.
         old: the text that goes ("" for an insertion and for sound).
         new: the text that comes ("" for a deletion and for sound).
         text_span: [i, j) in units of the original text; None for sound.
@@ -45,7 +32,7 @@ class Operation:
         backend: what carries it out; "" until one is chosen.
     """
 
-    type: OperationType
+    type: str
     old: str = ""
     new: str = ""
     text_span: tuple[int, int] | None = None

@@ -2,43 +2,92 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
+from typing import TYPE_CHECKING
 
+from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.plugins import ComponentSpec, PluginHost, SlotDef
 from uniaudio_edit.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from uniaudio_edit.operations.base import EditOperation
+
+_KIT = "uniaudio_edit.conformance"
+
+logger = logging.getLogger("mingtok_audio")
 
 SLOTS = {
     "instruction_parser": SlotDef(
         "uniaudio_edit.interfaces:InstructionParser",
         1,
-        summary="an instruction and a transcript to a plan",
+        f"{_KIT}:check_instruction_parser",
+        "an instruction and a transcript to a plan",
+    ),
+    "edit_operation": SlotDef(
+        "uniaudio_edit.operations.base:EditOperation",
+        1,
+        f"{_KIT}:check_edit_operation",
+        "something that can be asked for: wordings, limits, how it is done, training pair",
     ),
     "edit_backend": SlotDef(
-        "uniaudio_edit.interfaces:EditBackend", 1, summary="carries out operations on samples"
+        "uniaudio_edit.interfaces:EditBackend",
+        1,
+        f"{_KIT}:check_edit_backend",
+        "carries out operations on samples",
     ),
     "watermark": SlotDef(
-        "uniaudio_edit.interfaces:Watermark", 1, summary="called on every recording written"
+        "uniaudio_edit.interfaces:Watermark",
+        1,
+        f"{_KIT}:check_watermark",
+        "called on every recording written",
     ),
-    "timbre": SlotDef(
-        "uniaudio_edit.data.timbre:Timbre", 1, summary="other voices for training recordings"
+    "voice_converter": SlotDef(
+        "uniaudio_edit.data.voices:VoiceConverter",
+        1,
+        f"{_KIT}:check_voice_converter",
+        "other voices for training recordings",
     ),
 }
+
+
+# In the order in which a clause is offered to them.
+_OPERATIONS = (
+    ("speed", "speed:Speed", "faster or slower at the same pitch"),
+    ("pitch", "pitch:Pitch", "higher or lower at the same speed"),
+    ("volume", "volume:Volume", "louder or softer, by a factor or in dB"),
+    ("fade", "fade:Fade", "from or to silence"),
+    ("denoise", "denoise:Denoise", "less noise behind the speech"),
+    ("add_sound", "sound:AddSound", "a sound behind the speech"),
+    ("reverb", "reverb:Reverb", "the echo of a room"),
+    ("emotion", "style:Emotion", "another feeling in the voice"),
+    ("dialect", "style:Dialect", "another accent"),
+    ("substitution", "substitution:Substitution", "new words for old ones"),
+    ("insertion", "insertion:Insertion", "new words between old ones"),
+    ("deletion", "deletion:Deletion", "words go"),
+)
 
 
 @hookimpl
 def register_components() -> list[ComponentSpec]:
     """The components of this package."""
     return [
+        *(
+            ComponentSpec(
+                "edit_operation", name, f"uniaudio_edit.operations.{target}", summary=what
+            )
+            for name, target, what in _OPERATIONS
+        ),
         ComponentSpec(
             "instruction_parser",
             "grammar",
-            "uniaudio_edit.parsers.grammar:GrammarParser",
+            "uniaudio_edit.grammar.engine:GrammarParser",
             summary="rules for English and Chinese; refuses what it would have to guess",
         ),
         ComponentSpec(
             "instruction_parser",
             "lm",
-            "uniaudio_edit.parsers.lm:LmParser",
+            "uniaudio_edit.lm_parser:LmParser",
             summary="a model hears the recording and writes the new text",
         ),
         ComponentSpec(
@@ -60,9 +109,9 @@ def register_components() -> list[ComponentSpec]:
             summary="speed, pitch, volume, noise, fades, background sound",
         ),
         ComponentSpec(
-            "timbre",
+            "voice_converter",
             "formant_shift",
-            "uniaudio_edit.data.timbre:FormantShift",
+            "uniaudio_edit.data.voices:FormantShift",
             summary="voices of other sizes: formants and pitch moved, no model needed",
         ),
     ]
@@ -83,3 +132,20 @@ def make_host() -> PluginHost:
 def get_host() -> PluginHost:
     """The process's host; installed plugins are loaded when it is first asked for something."""
     return make_host()
+
+
+@cache
+def edit_operations() -> dict[str, EditOperation]:
+    """Every usable edit operation by name: the built-in ones, then those of plugins by name."""
+    host = get_host()
+    names = host.names("edit_operation")
+    builtin = [name for name, _, _ in _OPERATIONS if name in names]
+    found: dict[str, EditOperation] = {}
+    for name in [*builtin, *(n for n in names if n not in builtin)]:
+        try:
+            found[name] = host.create("edit_operation", name)
+        except UserError as error:
+            if name in builtin:
+                raise
+            logger.warning("%s", error)  # one broken plugin takes nothing else away
+    return found

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mingtok_audio.core.errors import FormatError, UserError
 from uniaudio_edit.interfaces import Word
-from uniaudio_edit.parsers.units import Text
 from uniaudio_edit.pcm import Recording
+from uniaudio_edit.text import Text
 
 if TYPE_CHECKING:
     from uniaudio_lm import Aligner
@@ -51,7 +51,7 @@ def parse_words(data: Any, where: str) -> list[Word]:
 
 def words_to_text(words: Sequence[Word]) -> str:
     """The transcript that the words make."""
-    from uniaudio_edit.parsers.units import has_cjk
+    from uniaudio_edit.text import has_cjk
 
     out = ""
     for word in words:

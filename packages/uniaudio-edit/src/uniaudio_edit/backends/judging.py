@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uniaudio_edit.parsers.units import Text
 from uniaudio_edit.parts import Take, Transcriber
+from uniaudio_edit.text import Text
 
 if TYPE_CHECKING:
     from uniaudio_lm import UniAudio

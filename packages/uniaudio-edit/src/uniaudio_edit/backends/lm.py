@@ -16,12 +16,14 @@ import numpy as np
 from mingtok_audio.core.audio import resample
 from mingtok_audio.core.errors import UserError
 from uniaudio_edit.data.cot import published_prompt
+from uniaudio_edit.grammar.quoting import clean
 from uniaudio_edit.interfaces import Change, EditBackend, EditRequest, EditResult
-from uniaudio_edit.parsers.lm import READ_BY, read_answer
-from uniaudio_edit.parsers.quoting import clean
-from uniaudio_edit.parsers.units import Text, TextEdit, apply_edits
+from uniaudio_edit.lm_parser import READ_BY, read_answer
+from uniaudio_edit.operations.base import EditOperation
 from uniaudio_edit.pcm import from_float, to_float
 from uniaudio_edit.plan import Operation, Plan
+from uniaudio_edit.plugins import edit_operations
+from uniaudio_edit.text import Text, TextEdit, apply_edits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,17 +63,16 @@ class LmBackend(EditBackend):
             and the speech draws from the request's seed, one more for each pass.
     """
 
-    operations = frozenset(
-        {
-            "deletion", "insertion", "substitution", "speed", "pitch", "volume", "denoise",
-            "add_sound", "emotion", "dialect",
-        }
-    )  # fmt: skip
     needs_words = False
     is_global = True
 
     def __init__(self, draw: Callable[[int], Draws] | None = None) -> None:
         self._draw = draw
+        self.operations = frozenset(
+            name
+            for name, operation in edit_operations().items()
+            if type(operation).published is not EditOperation.published
+        )
 
     def check(self, operations: Sequence[Operation], parts: Parts) -> None:
         """See `EditBackend.check`."""
@@ -146,7 +147,9 @@ def passes(request: EditRequest) -> list[tuple[str, bool, str]]:
         out.append((clean(plan.instruction), True, plan.edited_text))
     else:
         out += _word_passes(plan, words)
-    return out + [(sound_wording(op), False, "") for op in operations if not op.is_semantic]
+    return out + [
+        (wording(op, Text(plan.edited_text)), False, "") for op in operations if not op.is_semantic
+    ]
 
 
 def _word_passes(plan: Plan, words: Sequence[Operation]) -> list[tuple[str, bool, str]]:
@@ -154,50 +157,13 @@ def _word_passes(plan: Plan, words: Sequence[Operation]) -> list[tuple[str, bool
     text = Text(plan.original_text)
     for op in reversed(words):
         assert op.text_span is not None
-        wording = word_wording(op, text)
+        asked = wording(op, text)
         edit = TextEdit(*op.text_span, op.new, str(op.params.get("leans", "after")))
         text = Text(apply_edits(text, [edit]))
-        out.append((wording, True, text.raw))
+        out.append((asked, True, text.raw))
     return out
 
 
-def word_wording(op: Operation, text: Text) -> str:
-    """An edit of words as the checkpoint's training data word it; positions count from 1.
-
-    Words are named where they are there once, and counted otherwise.
-    """
-    assert op.text_span is not None
-    i, j = op.text_span
-    if op.type == "insertion":
-        if i == len(text):
-            return f"insert '{op.new}' at the end"
-        if op.params.get("leans") == "before" or i == 0:
-            return f"insert '{op.new}' before the character or word at index {i + 1}"
-        return f"insert '{op.new}' after the character or word at index {i}"
-    place = f"the characters or words from index {i + 1} to index {j}"
-    if text.find(op.old) == [(i, j)]:
-        place = f"'{op.old}'"
-    return f"delete {place}" if op.type == "deletion" else f"substitute {place} with '{op.new}'"
-
-
-def sound_wording(op: Operation) -> str:
-    """An edit of the sound as the checkpoint's training data word it."""
-    if op.type == "speed":
-        return f"adjusts the speed to {_number(op.params['factor'])}"
-    if op.type == "pitch":
-        return f"shifts the pitch by {_number(op.params['semitones'])} steps"
-    if op.type == "volume":
-        factor = op.params.get("factor", 10 ** (op.params.get("db", 0.0) / 20))
-        return f"adjusts the volume to {_number(factor)}"
-    if op.type == "add_sound":
-        return f"add {str(op.params['sound']).replace('_', ' ')} to audio"
-    if op.type == "emotion":
-        return f"change the emotion to {op.params['label']} mood"
-    if op.type == "dialect":
-        return f"change the accent of the speech to {str(op.params['label']).capitalize()}"
-    return "denoise the audio"
-
-
-def _number(value: float) -> str:
-    """1.0 as "1", 0.70 as "0.7"; at most two digits behind the point."""
-    return f"{round(float(value), 2):g}"
+def wording(op: Operation, text: Text) -> str:
+    """An edit as the checkpoint's training data word it."""
+    return edit_operations()[op.type].published(op, text)

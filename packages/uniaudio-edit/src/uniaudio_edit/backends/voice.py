@@ -20,10 +20,10 @@ from mingtok_audio.core.errors import UserError
 from uniaudio_edit.backends.judging import ModelJudge
 from uniaudio_edit.errors import MissingPartError
 from uniaudio_edit.interfaces import EditRequest, Word
-from uniaudio_edit.parsers.units import Text
 from uniaudio_edit.parts import Take
 from uniaudio_edit.pcm import to_float
 from uniaudio_edit.plan import Operation
+from uniaudio_edit.text import Text
 from uniaudio_edit.words import words_to_text
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from typing import Any
 from mingtok_audio.core.audio import save_audio
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.core.files import atomic_write_text
+from mingtok_audio.core.files import atomic_write, atomic_write_text
 from uniaudio_edit.data.clips import Clip, read_clips
 from uniaudio_edit.data.make import PairMaker, Recipe
 from uniaudio_edit.data.pair import SAMPLE_RATE, SEMANTIC_TASKS, Pair
@@ -101,6 +101,7 @@ def build_pairs(
             summary.turned_away.update(turned)
             summary.unreadable |= unreadable
             advance(1)
+    write_items(folder)
     atomic_write_text(folder / "report.json", json.dumps(summary.to_dict(), indent=1) + "\n")
     return summary
 
@@ -252,6 +253,21 @@ def _written(pair: Pair, name: str, job: _Job) -> dict[str, Any]:
         "seconds": round(len(pair.target) / SAMPLE_RATE, 6),
         "params": pair.params,
     }
+
+
+def write_items(folder: Path) -> None:
+    """`items.jsonl`: the pairs as a manifest of audio-eval, so that any operation can be scored."""
+    with (
+        (folder / "pairs.jsonl").open(encoding="utf-8") as pairs,
+        atomic_write(folder / "items.jsonl") as temporary,
+        temporary.open("w", encoding="utf-8") as items,
+    ):
+        for line in pairs:
+            row = json.loads(line)
+            item = {name: row[name] for name in ("id", "task", "language", "instruction", "source")}
+            item |= {"reference": row["target"], "text": row["text"]}
+            item |= {"original_text": row["source_text"], "parameters": row["params"]}
+            items.write(json.dumps(item, ensure_ascii=False) + "\n")
 
 
 def _sha256(path: Path) -> str:

@@ -33,8 +33,8 @@ def build(
     task: Annotated[
         list[str] | None,
         typer.Option(
-            help="insertion, deletion, substitution, denoise, speed, pitch, volume, add_sound or "
-            "parallel, with NAME=SHARE for how often; all of them by default."
+            help="An edit operation that pairs are made of, or parallel; NAME=SHARE says how "
+            "often. All of them by default."
         ),
     ] = None,
     per_clip: Annotated[int, typer.Option(help="Pairs from each recording.")] = 1,
@@ -68,11 +68,11 @@ def build(
 ) -> None:
     """Write pairs of recordings with instructions; run again, it goes on where it stopped."""
     from uniaudio_edit.data.build import build_pairs
-    from uniaudio_edit.data.make import DEFAULT_WEIGHTS, Recipe
+    from uniaudio_edit.data.make import Recipe, default_weights
 
     recipe = Recipe(
         seed=seed,
-        tasks=_shares(task) if task else dict(DEFAULT_WEIGHTS),
+        tasks=_shares(task) if task else default_weights(),
         per_clip=per_clip,
         longest_span=longest_span,
         min_seconds=min_seconds,

@@ -15,7 +15,7 @@ from typing import Any
 
 from mingtok_audio.core.errors import FormatError, UserError
 from uniaudio_edit.interfaces import Word
-from uniaudio_edit.parsers.units import Text
+from uniaudio_edit.text import Text
 from uniaudio_edit.words import parse_words, unit_times
 
 _MAX_LINE = 16 << 20

@@ -6,7 +6,7 @@ deletion has nothing between its two marks.
 
 from __future__ import annotations
 
-from uniaudio_edit.parsers.units import Text
+from uniaudio_edit.text import Text
 
 MASK = "[MASK]"
 PROMPT = "Please recognize the language of this speech and transcribe it. And {}."

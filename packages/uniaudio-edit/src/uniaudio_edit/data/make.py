@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
-
-from mingtok_audio.core.audio import audio_info, load_audio
 from mingtok_audio.core.errors import UserError
-from uniaudio_edit.data import acoustic, semantic
-from uniaudio_edit.data.clips import Clip, unit_words
-from uniaudio_edit.data.pair import SAMPLE_RATE, SEMANTIC_TASKS, TASKS, NoPairError, Pair
-from uniaudio_edit.data.semantic import Spoken
-from uniaudio_edit.data.timbre import Timbre
-from uniaudio_edit.parsers.units import Text
+from uniaudio_edit.data.clips import Clip
+from uniaudio_edit.data.material import Material, Store
+from uniaudio_edit.data.pair import NoPairError, Pair
+from uniaudio_edit.data.voices import VoiceConverter
+from uniaudio_edit.operations.base import EditOperation
+from uniaudio_edit.plugins import edit_operations, get_host
 
-_DONOR_TRIES = 8
-_KEPT_RECORDINGS = 48
-DEFAULT_WEIGHTS = {
-    "insertion": 3.0, "deletion": 3.0, "substitution": 3.0, "denoise": 1.0, "speed": 1.0,
-    "pitch": 1.0, "volume": 1.0, "add_sound": 1.0, "parallel": 1.0,
-}  # fmt: skip
+
+def tasks() -> dict[str, EditOperation]:
+    """The operations that pairs are made of, by the name of the task."""
+    found: dict[str, EditOperation] = {}
+    for operation in edit_operations().values():
+        if operation.task:
+            found.setdefault(operation.task, operation)
+    return found
+
+
+def default_weights() -> dict[str, float]:
+    """How often each task is drawn."""
+    return {name: operation.weight for name, operation in tasks().items()}
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,13 @@ class Recipe:
         noise_snr_db, sound_snr_db: drawn from these ranges.
         noises, sounds: folders of recordings; without them noise imitates some.
         timbres: number of voices that recordings are converted to; 0 leaves them as they are.
-        timbre: the converter, a `timbre` plugin.
+        timbre: the converter, a `voice_converter` plugin.
         timbre_share: share of recordings that are converted.
         block: clips that artefacts and babble are taken from together.
     """
 
     seed: int = 0
-    tasks: dict[str, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
+    tasks: dict[str, float] = field(default_factory=default_weights)
     per_clip: int = 1
     longest_span: int = 5
     min_seconds: float = 1.0
@@ -63,8 +66,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, share in self.tasks.items():
-            if name not in TASKS:
-                raise UserError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
+            if name not in tasks():
+                raise UserError(f"there is no task {name!r}; there are {', '.join(tasks())}")
             if not 0 <= share < float("inf"):
                 raise UserError(f"the share of {name} must be 0 or more, not {share}")
         if not any(self.tasks.values()):
@@ -85,15 +88,11 @@ class PairMaker:
     """Makes the pairs of clips. Holds a few decoded recordings, nothing else that grows."""
 
     def __init__(self, recipe: Recipe) -> None:
-        from uniaudio_edit.plugins import get_host
-
         self.recipe = recipe
-        self._noises = read_sounds(recipe.noises)
-        self._sounds = read_sounds(recipe.sounds)
-        self._timbre: Timbre | None = (
-            get_host().create("timbre", recipe.timbre) if recipe.timbres else None
+        timbre: VoiceConverter | None = (
+            get_host().create("voice_converter", recipe.timbre) if recipe.timbres else None
         )
-        self._kept: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+        self._store = Store(recipe, read_sounds(recipe.noises), read_sounds(recipe.sounds), timbre)
 
     def pairs(self, clip: Clip, around: Sequence[Clip]) -> list[tuple[str, Pair | str]]:
         """(task, pair or why there is none) for a clip; `around` is its block."""
@@ -133,108 +132,8 @@ class PairMaker:
         return order
 
     def _pair(self, clip: Clip, task: str, around: Sequence[Clip], number: int) -> Pair:
-        recipe = self.recipe
-        rng = Random(f"{recipe.seed}/{clip.id}/{task}")
-        if task in SEMANTIC_TASKS:
-            spoken = self._spoken(clip, number)
-            if task == "insertion":
-                return semantic.insertion(spoken, rng, recipe.longest_span)
-            if task == "substitution":
-                return semantic.substitution(spoken, rng, recipe.longest_span)
-            donor = self._donor(clip, around, rng, number)
-            return semantic.deletion(spoken, donor, rng, recipe.longest_span)
-        if task == "parallel":
-            return self._parallel(clip, rng, number)
-        said = acoustic.Said(self._wav(clip, number), clip.text, clip.language)
-        if task == "denoise":
-            around_it = acoustic.Noises(self._noises, recipe.noise_snr_db)
-            return acoustic.denoise(said, rng, around_it, self._babble(clip, around))
-        if task == "add_sound":
-            return acoustic.add_sound(said, rng, acoustic.Noises(self._sounds, recipe.sound_snr_db))
-        made = {"speed": acoustic.speed, "pitch": acoustic.pitch, "volume": acoustic.volume}[task]
-        return made(said, rng)
-
-    # --- recordings -------------------------------------------------------------------------------
-
-    def _wav(self, clip: Clip, number: int) -> np.ndarray:
-        """(T,) float32 at 16 kHz, in voice `number` (0: its own)."""
-        return self._load(clip.audio, number)
-
-    def _load(self, path: Path, number: int) -> np.ndarray:
-        key = (str(path), number)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        if not self.recipe.min_seconds <= audio_info(path).seconds <= self.recipe.max_seconds:
-            raise NoPairError("length")
-        wav, _ = load_audio(path, SAMPLE_RATE)
-        if not np.any(wav):
-            raise NoPairError("silence")
-        if number and self._timbre is not None:
-            wav = self._timbre.convert(wav, SAMPLE_RATE, number)
-        self._kept[key] = wav.astype(np.float32)
-        while len(self._kept) > _KEPT_RECORDINGS:
-            self._kept.popitem(last=False)
-        return self._kept[key]
-
-    def _spoken(self, clip: Clip, number: int) -> Spoken:
-        if not clip.timing:
-            raise NoPairError("no_word_times")
-        text = Text(clip.text)
-        if len(text) < 2:
-            raise NoPairError("too_short")
-        wav = self._wav(clip, number)
-        words = unit_words(clip, len(wav) / SAMPLE_RATE)
-        if words is None:
-            raise NoPairError("no_word_times")
-        return Spoken.of(wav, clip.text, words)
-
-    def _donor(self, clip: Clip, around: Sequence[Clip], rng: Random, number: int) -> Spoken:
-        """Another recording of the block, of the same speaker if there is one."""
-        others = [c for c in around if c.id != clip.id and c.language == clip.language and c.timing]
-        same = [c for c in others if c.speaker == clip.speaker]
-        pool = same or others
-        for other in rng.sample(pool, min(len(pool), _DONOR_TRIES)):
-            try:
-                return self._spoken(other, number)
-            except (NoPairError, UserError):
-                continue
-        raise NoPairError("no_donor")
-
-    def _babble(self, clip: Clip, around: Sequence[Clip]) -> acoustic.Babble:
-        def made(size: int, rng: Random) -> np.ndarray:
-            others = [c for c in around if c.id != clip.id]
-            voices = np.zeros(size)
-            found = 0
-            for other in rng.sample(others, min(len(others), 3 * _DONOR_TRIES)):
-                try:
-                    wav = self._wav(other, 0)
-                except (NoPairError, UserError):
-                    continue
-                level = float(np.sqrt(np.mean(np.square(wav))))
-                voices += np.roll(np.resize(wav, size), rng.randrange(size)) / level
-                found += 1
-                if found == 5:
-                    return voices
-            if found < 2:
-                raise NoPairError("no_donor")
-            return voices
-
-        return made
-
-    def _parallel(self, clip: Clip, rng: Random, number: int) -> Pair:
-        choices = [
-            (p["audio"], kind, str(p[kind]))
-            for p in clip.parallel
-            for kind in ("emotion", "dialect")
-            if p.get(kind)
-        ]
-        if not choices:
-            raise NoPairError("no_parallel")
-        audio, kind, label = rng.choice(choices)
-        other = self._load(clip.audio.parent / audio, number)
-        said = acoustic.Said(self._wav(clip, number), clip.text, clip.language)
-        return acoustic.parallel(said, rng, other, kind, label)
+        rng = Random(f"{self.recipe.seed}/{clip.id}/{task}")
+        return tasks()[task].pair(Material(self._store, clip, around, number), rng)
 
 
 def read_sounds(folder: str) -> Mapping[str, Path]:

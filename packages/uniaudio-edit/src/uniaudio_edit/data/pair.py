@@ -9,8 +9,6 @@ import numpy as np
 
 SAMPLE_RATE = 16000
 SEMANTIC_TASKS = ("insertion", "deletion", "substitution")
-ACOUSTIC_TASKS = ("denoise", "speed", "pitch", "volume", "add_sound", "parallel")
-TASKS = (*SEMANTIC_TASKS, *ACOUSTIC_TASKS)
 
 
 class NoPairError(Exception):

@@ -3,82 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 
-_EN_UNITS = {
-    w: i
-    for i, w in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-        ]
-    )
-}
-_EN_TENS = {
-    w: 10 * (i + 2)
-    for i, w in enumerate(
-        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-    )
-}
-_EN_ORDINALS = {
-    w: i + 1
-    for i, w in enumerate(
-        [
-            "first",
-            "second",
-            "third",
-            "fourth",
-            "fifth",
-            "sixth",
-            "seventh",
-            "eighth",
-            "ninth",
-            "tenth",
-            "eleventh",
-            "twelfth",
-            "thirteenth",
-            "fourteenth",
-            "fifteenth",
-            "sixteenth",
-            "seventeenth",
-            "eighteenth",
-            "nineteenth",
-            "twentieth",
-        ]
-    )
-}
-_EN_TENTHS = {
-    w: 10 * (i + 2)
-    for i, w in enumerate(
-        [
-            "twentieth",
-            "thirtieth",
-            "fortieth",
-            "fiftieth",
-            "sixtieth",
-            "seventieth",
-            "eightieth",
-            "ninetieth",
-        ]
-    )
-}
+_ONES_TEXT = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen"
+)
+_ONES = _ONES_TEXT.split()
+_ORDINAL_ONES_TEXT = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
+    "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
+)
+_ORDINAL_ONES = _ORDINAL_ONES_TEXT.split()
+_TEN_NAMES_TEXT = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TEN_NAMES = _TEN_NAMES_TEXT.split()
+_EN_UNITS = {word: value for value, word in enumerate(_ONES)}
+_EN_TENS = {word: 10 * tens for tens, word in enumerate(_TEN_NAMES, 2)}
+_EN_ORDINALS = {word: value for value, word in enumerate(_ORDINAL_ONES, 1)}
+_EN_TENTHS = {f"{word[:-1]}ieth": value for word, value in _EN_TENS.items()}
 _TENS = "|".join(_EN_TENS)
 _UNITS_19 = "|".join(sorted((w for w in _EN_UNITS if w != "zero"), key=len, reverse=True))
 _ORD_19 = "|".join(sorted(_EN_ORDINALS, key=len, reverse=True))
@@ -113,6 +55,24 @@ def english_integer(text: str) -> int | None:
         if unit is not None and 0 < unit < 10:
             return _EN_TENS[tens] + unit
     return None
+
+
+def english_position(text: str) -> int | None:
+    """ "third", "3", "last", "second to last", "number 3" as a position from 1, or from -1."""
+    word = re.sub(r"^(?:the |very |number |no\.? ?|# ?)+", "", text.strip().lower())
+    if word in ("last", "final", "ending", "closing"):
+        return -1
+    if word in ("opening", "initial", "starting", "beginning", "leading"):
+        return 1
+    if word == "penultimate" or re.fullmatch(r"(?:next|second)[ -]to[ -]last", word):
+        return -2
+    if word == "antepenultimate":
+        return -3
+    tail = r"[ -](?:to[ -](?:the[ -])?)?last| from (?:the )?(?:last|end|back)"
+    if match := re.fullmatch(rf"(.+?)(?:{tail})", word):
+        number = english_integer(match.group(1))
+        return None if number is None else -number
+    return english_integer(word)
 
 
 def english_number(text: str) -> float | None:
@@ -176,6 +136,57 @@ def chinese_integer(text: str) -> int | None:
         else:
             digit = _ZH_DIGITS[char]
     return total + (digit or 0)
+
+
+def other_spellings(content: str) -> Iterator[str]:
+    """`content` with its numbers written the other way: digits in words, number words in digits.
+
+    A transcript may say "twenty-five" where an instruction says "25", and the reverse.
+    """
+    if re.search(r"\d", content):
+        for spell in (_english_words, _english_words_and, _chinese_words):
+            yield _respelled(content, spell)
+        return
+    value = chinese_integer(content) if len(content) > 1 else None
+    value = _english_value(content) if value is None else value
+    if value is not None:
+        yield str(value)
+
+
+def _respelled(content: str, spell: Callable[[int], str]) -> str:
+    return re.sub(r"\d{1,12}", lambda m: spell(int(m.group())), content)
+
+
+def _english_words_and(value: int) -> str:
+    return _english_words(value, "and")
+
+
+def _english_words(value: int, andword: str = "") -> str:
+    import inflect
+
+    words = inflect.engine().number_to_words(value, andword=andword)  # type: ignore[arg-type]
+    return str(words).replace(",", "")
+
+
+def _chinese_words(value: int) -> str:
+    import cn2an
+
+    return cn2an.an2cn(str(value))
+
+
+def _english_value(text: str) -> int | None:
+    """ "two hundred and five" as 205; None where another word is among them."""
+    total, group, seen = 0, 0, False
+    for word in re.split(r"[\s-]+", text.strip().lower()):
+        if word in _EN_UNITS or word in _EN_TENS:
+            group, seen = group + _EN_UNITS.get(word, _EN_TENS.get(word, 0)), True
+        elif word == "hundred" and seen:
+            group *= 100
+        elif word in ("thousand", "million") and seen:
+            total, group = total + group * (1000 if word == "thousand" else 10**6), 0
+        elif word != "and" or not seen:
+            return None
+    return total + group if seen else None
 
 
 def chinese_number(text: str) -> float | None:

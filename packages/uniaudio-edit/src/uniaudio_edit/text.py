@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,94 +14,18 @@ _UNIT = re.compile(
     rf"|[$€£¥]?[^\W_{CJK}]+(?:['’.,\-‐‑@&/][^\W_{CJK}]+)*['’]?%?"  # a word
 )
 _STRONG = re.compile(r"[.!?。！？…]")
+_LONGEST_COMPARED = 300  # units whose every stretch is compared
 _PUNCTUATION = re.compile(r"[^\w\s]")
 
 # Words that begin a sentence with a capital only because they begin it.
-_LOWERED = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "to",
-        "in",
-        "on",
-        "at",
-        "of",
-        "for",
-        "from",
-        "by",
-        "with",
-        "as",
-        "if",
-        "it",
-        "its",
-        "is",
-        "are",
-        "was",
-        "were",
-        "he",
-        "she",
-        "we",
-        "you",
-        "they",
-        "his",
-        "her",
-        "our",
-        "your",
-        "their",
-        "my",
-        "this",
-        "that",
-        "these",
-        "those",
-        "there",
-        "here",
-        "and",
-        "but",
-        "or",
-        "so",
-        "not",
-        "no",
-        "please",
-        "what",
-        "when",
-        "where",
-        "why",
-        "how",
-        "who",
-        "which",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "will",
-        "would",
-        "shall",
-        "should",
-        "may",
-        "might",
-        "must",
-        "have",
-        "has",
-        "had",
-        "be",
-        "been",
-        "all",
-        "some",
-        "any",
-        "each",
-        "every",
-        "then",
-        "now",
-        "after",
-        "before",
-        "because",
-        "while",
-        "although",
-        "let",
-    ]
-)
+_LOWERED_WORDS = """
+    a an the to in on at of for from by with as if it its is are was were he she we you they
+    his her our your their my this that these those there here and but or so not no please
+    what when where why how who which do does did can could will would shall should may
+    might must have has had be been all some any each every then now after before because
+    while although let
+"""
+_LOWERED = frozenset(_LOWERED_WORDS.split())
 
 
 def has_cjk(text: str) -> bool:
@@ -134,9 +59,13 @@ class Text:
 
     def __init__(self, raw: str) -> None:
         self.raw = raw
+        self._joined: tuple[str, list[int]] | None = None
         self.units = [
             Unit(m.group(), m.start(), m.end(), make_key(m.group())) for m in _UNIT.finditer(raw)
         ]
+        self._places: dict[str, list[int]] = {}
+        for index, unit in enumerate(self.units):
+            self._places.setdefault(unit.key, []).append(index)
         chinese = sum(1 for unit in self.units if _CJK.match(unit.text))
         self.language = "zh" if chinese * 2 >= len(self.units) and chinese else "en"
 
@@ -149,6 +78,34 @@ class Text:
             return ""
         return self.raw[self.units[start].start : self.units[end - 1].end]
 
+    def sentences(self) -> list[tuple[int, int]]:
+        """The spans of units between the marks that end sentences."""
+        found: list[tuple[int, int]] = []
+        start = 0
+        for i, unit in enumerate(self.units, 1):
+            after = self.units[i].start if i < len(self.units) else len(self.raw)
+            if i == len(self.units) or _STRONG.search(self.raw, unit.end, after):
+                found.append((start, i))
+                start = i
+        return found
+
+    def closest(self, content: str) -> str:
+        """What in the text is written most like `content`; "" where nothing is.
+
+        Looks at stretches of about as many units, in texts of reasonable length.
+        """
+        import difflib
+
+        size = len(Text(content))
+        sizes = {1} if len(self) > _LONGEST_COMPARED else {1, max(1, size - 1), size, size + 1}
+        stretches = {
+            self.slice(i, i + n): None
+            for n in sorted(sizes)
+            for i in range(min(len(self), 10 * _LONGEST_COMPARED) - n + 1)
+        }
+        near = difflib.get_close_matches(content, list(stretches), 1, 0.6)
+        return near[0] if near and len(content) > 1 else ""
+
     def find(self, content: str) -> list[tuple[int, int]]:
         """The spans of units that say `content`, in order, not overlapping.
 
@@ -159,11 +116,13 @@ class Text:
         wanted = [key for key in wanted if key]
         if not wanted:
             return []
-        keys = [unit.key for unit in self.units]
         size = len(wanted)
-        found = [(i, i + size) for i in range(len(keys) - size + 1) if keys[i : i + size] == wanted]
-        if not found:
-            found = self._find_letters("".join(wanted))
+        found = [
+            (i, i + size)
+            for i in self._places.get(wanted[0], ())
+            if [unit.key for unit in self.units[i : i + size]] == wanted
+        ]
+        found = found or self._find_letters(_letters("".join(wanted)))
         spans: list[tuple[int, int]] = []
         for span in found:
             if not spans or span[0] >= spans[-1][1]:
@@ -171,20 +130,29 @@ class Text:
         return spans
 
     def _find_letters(self, wanted: str) -> list[tuple[int, int]]:
-        def letters(text: str) -> str:
-            return re.sub(r"[\W_]", "", text)
-
-        target = letters(wanted)
+        """Spans of whole units whose letters, run together, are `wanted`."""
+        if len(wanted) < 2:
+            return []
+        if self._joined is None:
+            joined, edges, length = [], [0], 0
+            for unit in self.units:
+                joined.append(_letters(unit.key))
+                length += len(joined[-1])
+                edges.append(length)
+            self._joined = "".join(joined), edges
+        text, edges = self._joined
         found = []
-        for i in range(len(self.units)):
-            joined = ""
-            for j in range(i, len(self.units)):
-                joined += letters(self.units[j].key)
-                if joined == target:
-                    found.append((i, j + 1))
-                if len(joined) >= len(target):
-                    break
-        return found if len(target) > 1 else []
+        at = text.find(wanted)
+        while at >= 0:
+            i, j = bisect_right(edges, at) - 1, bisect_left(edges, at + len(wanted))
+            if edges[i] == at and j < len(edges) and edges[j] == at + len(wanted):
+                found.append((i, j))
+            at = text.find(wanted, at + 1)
+        return found
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]", "", text)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Other voices for the same recording (paper section 6.2: conversion to many timbres).
+"""Other voices for the same recording (paper section 6.2: conversion to many voices).
 
 A slot: a voice converter is a class with `convert`. The built-in one moves formants and pitch,
 which needs no model and leaves words and their times as they are.
@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from mingtok_audio.core.audio.resampler import resample
-from uniaudio_edit.backends.dsp import stretch
+from uniaudio_edit.operations.stretching import stretch
 
 
-class Timbre(ABC):
+class VoiceConverter(ABC):
     """Turns a recording into another voice."""
 
     @abstractmethod
@@ -30,7 +30,7 @@ class Timbre(ABC):
         """
 
 
-class FormantShift(Timbre):
+class FormantShift(VoiceConverter):
     """Voices of other sizes: formants moved by up to 18 %, pitch by up to 5 semitones.
 
     Formants are moved by resampling, which moves the pitch and the speed as well; both are put

@@ -19,11 +19,11 @@ from uniaudio_edit.errors import (
     NotUnderstoodError,
     TextNeededError,
 )
+from uniaudio_edit.grammar.engine import GrammarParser
+from uniaudio_edit.grammar.quoting import clean, extract
 from uniaudio_edit.interfaces import InstructionParser
-from uniaudio_edit.parsers.grammar import GrammarParser
-from uniaudio_edit.parsers.quoting import clean, extract
-from uniaudio_edit.parsers.units import Text
 from uniaudio_edit.plan import Operation, Plan
+from uniaudio_edit.text import Text
 
 if TYPE_CHECKING:
     from uniaudio_edit.parts import Parts

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from uniaudio_edit.errors import InstructionError
-from uniaudio_edit.parsers.units import CJK
+from uniaudio_edit.text import CJK
 
 MAX_LENGTH = 2000
 _FIRST = 0xE000
@@ -45,6 +45,13 @@ def is_quote(text: str) -> bool:
 def has_quote(text: str) -> bool:
     """Whether there is a quotation in `text`."""
     return _IS_Q.search(text) is not None
+
+
+def shown(text: str, quoted: Quoted, mark: str) -> str:
+    """`text` with its quotations in their places, between `mark`s."""
+    for index, content in enumerate(quoted.quotes):
+        text = text.replace(chr(_FIRST + index), f"{mark}{content}{mark}")
+    return text
 
 
 def clean(instruction: str) -> str:

@@ -1,36 +1,185 @@
-"""Looking references up in a text."""
+"""References: what part of a text an instruction is about, and where that is in a given text.
+
+Positions count from 1, and from -1 backwards from the end, as people count. A look-up takes time
+linear in the text, whatever an instruction names; what matches in too many ways is refused.
+"""
 
 from __future__ import annotations
 
-import difflib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from uniaudio_edit.parsers.refs import (
-    Between,
-    Beyond,
-    Content,
-    Listed,
-    Near,
-    Neighbours,
-    Place,
-    Range,
-    Ref,
-    Refused,
-    Whole,
-)
-from uniaudio_edit.parsers.units import Text
+from uniaudio_edit.grammar.numbers import other_spellings
+from uniaudio_edit.text import Text
 
+Side = Literal["before", "after"]
 Span = tuple[int, int]
 Spans = tuple[Span, ...]
 _MAX_ALTERNATIVES = 64
+_MAX_PAIRS = 4096
+
+
+@dataclass(frozen=True)
+class Content:
+    """These words. `pick`: None (must be the only one), a number (n-th, negative from the end), or
+    "all". `count`: how many there must be, where the instruction says it ("both")."""
+
+    text: str
+    pick: int | Literal["all"] | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class Near:
+    """The occurrence of `content` next to `anchor` on its `side`, or inside it ("in")."""
+
+    content: str
+    side: Literal["before", "after", "in", "start", "end"]
+    anchor: Ref | None = None
+
+
+@dataclass(frozen=True)
+class Range:
+    """Units from position `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """`count` units right before or after `anchor`."""
+
+    side: Side
+    count: int
+    anchor: Ref
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Everything before or after `anchor`."""
+
+    side: Side
+    anchor: Ref
+
+
+@dataclass(frozen=True)
+class Between:
+    """From `first` to `last`, with them (`inclusive`) or without; None for either is unsaid and
+    two readings."""
+
+    first: Ref
+    last: Ref
+    inclusive: bool | None = True
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Several places."""
+
+    items: tuple[Ref, ...]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Everything."""
+
+
+@dataclass(frozen=True)
+class Except:
+    """Everything but `kept`."""
+
+    kept: Ref
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence by its number; the text's full stops say where sentences end."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """Every occurrence of any of these words; `what` names them in messages."""
+
+    words: tuple[str, ...]
+    what: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A reference that is understood and cannot be looked up; `reason` says why."""
+
+    reason: str
+    candidates: tuple[str, ...] = ()
+
+
+Ref = (
+    Content
+    | Near
+    | Range
+    | Neighbours
+    | Beyond
+    | Between
+    | Listed
+    | Whole
+    | Except
+    | Sentence
+    | AnyOf
+    | Refused
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is inserted: beside `ref`, between `ref` and `other`, or at an end."""
+
+    kind: Literal["start", "end", "beside", "between", "become"]
+    side: Side = "after"
+    ref: Ref | None = None
+    other: Ref | None = None
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One operation as an instruction words it."""
+
+    type: str
+    ref: Ref | None = None
+    place: Place | None = None
+    new: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to understand a clause. Readings of a higher `rank` count only where none of a
+    lower one fits the text."""
+
+    drafts: tuple[Draft, ...]
+    rank: int = 0
+
+
+# --- look-up in a text ----------------------------------------------------------------------------
 
 
 class LookupFailed(Exception):  # noqa: N818 - it reads as a verdict
-    """A reference does not fit the text. `kind`: "missing", "range", "ambiguous" or "other"."""
+    """A reference does not fit the text. `kind`: "missing", "range", "ambiguous" or "other";
+    `content` are the words that were looked for, where they are what is missing."""
 
-    def __init__(self, message: str, kind: str = "missing", candidates: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        message: str,
+        kind: str = "missing",
+        candidates: tuple[str, ...] = (),
+        content: str = "",
+    ) -> None:
         self.message, self.kind, self.candidates = message, kind, candidates
+        self.content = content
         super().__init__(message)
 
 
@@ -61,6 +210,12 @@ def find_spans(ref: Ref, text: Text) -> list[Spans]:
             )
         case Whole():
             return [((0, len(text)),)]
+        case Except():
+            return [_complement(spans, text) for spans in find_spans(ref.kept, text)]
+        case Sentence():
+            return [(_sentence(ref.number, text),)]
+        case AnyOf():
+            return [_any_of(ref, text)]
         case Refused():
             raise LookupFailed(
                 ref.reason, "ambiguous" if ref.candidates else "other", ref.candidates
@@ -82,9 +237,7 @@ def find_spans(ref: Ref, text: Text) -> list[Spans]:
 
 
 def _content(ref: Content, text: Text) -> list[Spans]:
-    spans = text.find(ref.text)
-    if not spans:
-        raise LookupFailed(_missing(ref.text, text))
+    spans = find_content(ref.text, text)
     if ref.count is not None and ref.count != len(spans):
         raise LookupFailed(
             f"'{ref.text}' is there {_times(len(spans))}, not {_times(ref.count)}", "range"
@@ -103,18 +256,21 @@ def _times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-def _missing(content: str, text: Text) -> str:
+def find_content(content: str, text: Text) -> list[Span]:
+    """Where `content` is said, numbers in digits or in words.
+
+    Raises:
+        LookupFailed: nowhere.
+    """
+    for spelling in itertools.chain((content,), other_spellings(content)):
+        if spans := text.find(spelling):
+            return spans
     shown = content if len(content) <= 60 else f"{content[:59]}…"
-    words = {unit.text for unit in text.units}
-    near = difflib.get_close_matches(content, sorted(words), 1, 0.6)
-    hint = f" (is '{near[0]}' meant?)" if near and len(content) > 1 else ""
-    return f"'{shown}' is not in the text{hint}"
+    raise LookupFailed(f"'{shown}' is not in the text", content=content)
 
 
 def _near(ref: Near, text: Text) -> list[Spans]:
-    spans = text.find(ref.content)
-    if not spans:
-        raise LookupFailed(_missing(ref.content, text))
+    spans = find_content(ref.content, text)
     if ref.side == "start":
         kept = [s for s in spans if s[0] == 0]
     elif ref.side == "end":
@@ -146,7 +302,7 @@ def _position(number: int, text: Text) -> int:
 
 def _ordered(ref: Range, text: Text) -> bool:
     if _position(ref.first, text) > _position(ref.last, text):
-        raise LookupFailed(f"position {ref.first} is behind position {ref.last}", "range")
+        raise LookupFailed(f"position {ref.first} comes after position {ref.last}", "range")
     return True
 
 
@@ -171,9 +327,46 @@ def _neighbours(ref: Neighbours, span: Span, text: Text) -> Span:
     return first, last
 
 
+def _complement(spans: Spans, text: Text) -> Spans:
+    edges = [0, *(edge for span in sorted(spans) for edge in span), len(text)]
+    kept = tuple((a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b)
+    if not kept:
+        raise LookupFailed("there is nothing else in the text", "other")
+    return kept
+
+
+def _sentence(number: int, text: Text) -> Span:
+    sentences = text.sentences()
+    index = number - 1 if number > 0 else len(sentences) + number
+    if not 0 <= index < len(sentences):
+        count = f"{len(sentences)} sentence{'s' if len(sentences) != 1 else ''}"
+        raise LookupFailed(
+            f"there is no sentence {number}: the text has {count} (full stops end them)", "range"
+        )
+    return sentences[index]
+
+
+def _any_of(ref: AnyOf, text: Text) -> Spans:
+    found = sorted({span for words in ref.words for span in text.find(words)})
+    spans: list[Span] = []
+    for span in found:
+        if not spans or span[0] >= spans[-1][1]:
+            spans.append(span)
+    if not spans:
+        raise LookupFailed(f"there are no {ref.what} in the text", "other")
+    return tuple(spans)
+
+
 def _between(ref: Between, text: Text) -> list[Spans]:
     found: list[Spans] = []
-    for (a, b), (c, d) in itertools.product(_single(ref.first, text), _single(ref.last, text)):
+    firsts, lasts = _single(ref.first, text), _single(ref.last, text)
+    if len(firsts) * len(lasts) > _MAX_PAIRS:
+        raise LookupFailed(
+            f"the first place is there {_times(len(firsts))} and the last {_times(len(lasts))}: "
+            "name them with more words",
+            "other",
+        )
+    for (a, b), (c, d) in itertools.product(firsts, lasts):
         if (a, b) == (c, d) or c < b:
             continue
         if ref.inclusive in (True, None):
@@ -191,7 +384,7 @@ def _listed(ref: Listed, text: Text) -> list[Spans]:
     for options in alternatives:
         total *= len(options)
     if total > _MAX_ALTERNATIVES:
-        raise LookupFailed("too many places match", "other")
+        raise LookupFailed("too many places match: name them with more words", "other")
     found = []
     for combination in itertools.product(*alternatives):
         spans = sorted({span for spans in combination for span in spans})

@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (patterns and word lists read better unbroken)
 """Names of sounds, emotions and dialects, and what people call them."""
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The edit operations, one file each; see `base` for what they consist of."""

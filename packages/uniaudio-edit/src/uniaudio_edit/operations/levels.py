@@ -1,0 +1,66 @@
+"""Levels: loudness of speech, true peaks, a limiter, mixing. Axes: T samples, C channels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+CEILING_DB = -0.3  # dBTP that a raised level does not pass
+_OVERSAMPLING = 4
+_LOOK_AHEAD_SECONDS = 0.004
+_HEADROOM = 0.97
+
+
+def true_peak(wav: np.ndarray) -> np.ndarray:
+    """The largest level between and at the samples, per sample: (T, C) -> (T,)."""
+    from scipy.signal import resample_poly
+
+    peaks = np.zeros(len(wav))
+    size, pad = 1 << 18, 64
+    for begin in range(0, len(wav), size):
+        low, high = max(0, begin - pad), min(len(wav), begin + size + pad)
+        fine = np.abs(resample_poly(wav[low:high], _OVERSAMPLING, 1, axis=0)).max(axis=1)
+        per = fine.reshape(-1, _OVERSAMPLING).max(axis=1)
+        end = min(begin + size, len(wav))
+        peaks[begin:end] = per[begin - low : end - low]
+    return np.maximum(peaks, np.abs(wav).max(axis=1))
+
+
+def limit(wav: np.ndarray, rate: int, ceiling_db: float = CEILING_DB) -> tuple[np.ndarray, float]:
+    """Hold (T, C) under a true peak with a gain that moves slowly.
+
+    Returns:
+        The samples and the share of them that was turned down.
+    """
+    from scipy.ndimage import minimum_filter1d, uniform_filter1d
+
+    ceiling = 10.0 ** (ceiling_db / 20.0)
+    peaks = true_peak(wav)
+    if peaks.max() <= ceiling:
+        return wav, 0.0
+    gain = np.minimum(1.0, ceiling / np.maximum(peaks, 1e-12))
+    width = 2 * max(1, round(_LOOK_AHEAD_SECONDS * rate)) + 1
+    # The mean over a window of the least gain within the same window never passes the gain itself.
+    gain = uniform_filter1d(minimum_filter1d(gain, width, mode="nearest"), width, mode="nearest")
+    return wav * np.minimum(gain, 1.0)[:, None], float(np.mean(gain < 0.999))
+
+
+def active_level(wav: np.ndarray) -> float:
+    """RMS of the frames within 40 dB of the loudest: the speech without its pauses."""
+    mono = wav.mean(axis=1)
+    size = 512
+    frames = mono[: len(mono) // size * size].reshape(-1, size) if len(mono) >= size else mono[None]
+    power = np.mean(np.square(frames), axis=1)
+    active = power[power > power.max() * 1e-4]
+    return float(np.sqrt(active.mean())) if len(active) else 0.0
+
+
+def turned_down(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides of a training pair turned down alike until neither passes full scale."""
+    peak = max(float(np.abs(x).max(initial=0.0)) for x in (source, target))
+    gain = min(1.0, _HEADROOM / peak) if peak > 0 else 1.0
+    return (source * gain).astype(np.float32), (target * gain).astype(np.float32)
+
+
+def published_number(value: float) -> str:
+    """1.0 as "1", 0.70 as "0.7"; at most two digits behind the point."""
+    return f"{round(float(value), 2):g}"
