@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from mingtok_audio.commands.resume import Entry
 from mingtok_audio.commands.transcode import Settings
 from mingtok_audio.core.audio import AUDIO_SUFFIXES, WRITABLE_SUFFIXES
-from mingtok_audio.core.cli import Item, collect_inputs, output_paths
+from mingtok_audio.core.cli import Item, collect_inputs, output_paths, spooled_stdin
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.core.files import os_reason
+from mingtok_audio.core.jobs import Job
 from mingtok_audio.mtok import MTOK_SUFFIX
 
 STDOUT = "-"
 
 
-@dataclass(frozen=True)
-class Task:
-    """One input and where its result goes. `name` and `shown` are for people."""
-
-    name: str
-    source: Path
-    output: Path
-    shown: str
-    into_folder: bool = False
-    """The output was given as a folder: it is made when there is something to put into it."""
-    resume: bool = False
-    entry: Entry | None = None
-
-
 def make_plan(
     inputs: Sequence[str], output: str | None, settings: Settings, stack: ExitStack
-) -> tuple[list[Task], bool]:
-    """The tasks, and whether this is a batch (a folder, or several files)."""
+) -> tuple[list[Job], bool]:
+    """The jobs, and whether this is a batch (a folder, or several files)."""
     reads_latents = settings.command == "decode"
     items = collect_inputs(inputs, (MTOK_SUFFIX,) if reads_latents else AUDIO_SUFFIXES)
     from_folder = any(given != STDOUT and Path(given).is_dir() for given in inputs)
@@ -59,13 +42,14 @@ def make_plan(
             into_folder = _is_folder(output, suffixes, many)
         outputs = output_paths(items, output, suffix, folder=into_folder)
         shown = [str(path) for path in outputs]
-    tasks = [
-        Task(item.name, item.path or Path(), path, text, into_folder)
+    # `extra`: the output was given as a folder, which is made when there is something to put in.
+    jobs = [
+        Job(item.name, item.path, output=path, shown=text, resume=many, extra=into_folder)
         for item, path, text in zip(items, outputs, shown, strict=True)
     ]
     if items[0].is_stdin:
-        tasks = [replace(tasks[0], source=spooled_stdin(stack))]
-    return tasks, many
+        jobs = [replace(jobs[0], source=spooled_stdin(stack))]
+    return jobs, many
 
 
 def _is_folder(output: str, suffixes: Sequence[str], many: bool) -> bool:
@@ -93,15 +77,3 @@ def _without_results(items: list[Item], inputs: Sequence[str], output: Path) -> 
         or item.path.resolve() in named
         or not item.path.resolve().is_relative_to(root)
     ]
-
-
-def spooled_stdin(stack: ExitStack) -> Path:
-    """Standard input as a file: it can be long, and audio containers need seeking."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    path = folder / "stdin"
-    try:
-        with path.open("wb") as stream:
-            shutil.copyfileobj(sys.stdin.buffer, stream, 1 << 20)
-    except OSError as error:
-        raise UserError(f"standard input cannot be kept in {folder}: {os_reason(error)}") from error
-    return path

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
+import re
 import secrets
 import shutil
 import tempfile
@@ -35,7 +38,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = shown.resolve()
     special = target.exists() and not target.is_file()
     folder = Path(tempfile.gettempdir()) if special else target.parent
-    temporary = folder / f".{target.stem[:40]}.{secrets.token_hex(6)}{target.suffix}"
+    temporary = folder / f".{target.stem[:40]}.{_writer_mark()}{target.suffix}"
     try:
         # Made here for its mode: some writers would make it readable by the owner alone.
         temporary.touch(exist_ok=False)
@@ -56,6 +59,45 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise UserError(f"cannot write {shown}: {os_reason(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+# The temporary names of `atomic_write`: host, process, and a random part.
+_BEGUN = re.compile(
+    r"\..*\.(?P<host>[0-9a-f]{6})-(?P<pid>[0-9a-f]{1,8})-[0-9a-f]{8}(\.\w+)?", re.DOTALL
+)
+
+
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def _writer_mark() -> str:
+    return f"{_host()}-{os.getpid():x}-{secrets.token_hex(4)}"
+
+
+def begun_by_the_dead(folder: Path) -> list[Path]:
+    """Temporary files of `atomic_write` in a folder whose process, of this machine, is gone.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    host = _host()
+    found = []
+    for path in folder.iterdir():
+        mark = _BEGUN.fullmatch(path.name)
+        if mark is not None and mark["host"] == host and not _alive(int(mark["pid"], 16)):
+            found.append(path)
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's
+    return True
 
 
 def _check_target(target: Path) -> None:

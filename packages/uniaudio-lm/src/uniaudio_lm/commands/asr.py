@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mingtok_audio.commands.plan import spooled_stdin
 from mingtok_audio.core.audio import AUDIO_SUFFIXES, load_audio
-from mingtok_audio.core.cli import Item, collect_inputs, emit_json, output_paths
+from mingtok_audio.core.cli import Item, collect_inputs, emit_json, output_paths, spooled_stdin
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
 from uniaudio_lm.commands.batch import (

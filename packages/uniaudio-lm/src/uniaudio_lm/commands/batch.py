@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from mingtok_audio.commands.resume import Records, file_sha256, is_done, make_entry, make_key
 from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, EXIT_USAGE, fail, progress
 from mingtok_audio.core.errors import UserError, one_line
 from mingtok_audio.core.files import os_reason
+from mingtok_audio.core.jobs import Records, file_sha256, is_done, make_entry, make_key
 
 if TYPE_CHECKING:
     from uniaudio_lm.engine import UniAudio

@@ -56,7 +56,7 @@ class Speaking:
 
     def identity(self) -> dict[str, Any]:
         """See `Work.identity`."""
-        from mingtok_audio.commands.resume import file_sha256
+        from mingtok_audio.core.jobs import file_sha256
 
         rest = {k: v for k, v in asdict(self).items() if k != "choice"}
         if self.voice is not None and Path(self.voice).is_file():

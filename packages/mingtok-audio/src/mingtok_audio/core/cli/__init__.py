@@ -8,7 +8,7 @@ from mingtok_audio.core.cli.app import (
     make_group,
     run,
 )
-from mingtok_audio.core.cli.inputs import Item, collect_inputs, output_paths
+from mingtok_audio.core.cli.inputs import Item, collect_inputs, output_paths, spooled_stdin
 from mingtok_audio.core.cli.logs import setup_logging
 from mingtok_audio.core.cli.output import Bar, emit_json, get_console, jsonable, progress
 
@@ -28,4 +28,5 @@ __all__ = [
     "progress",
     "run",
     "setup_logging",
+    "spooled_stdin",
 ]

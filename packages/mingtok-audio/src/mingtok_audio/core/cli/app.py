@@ -160,15 +160,9 @@ def _call(app: typer.Typer, args: list[str], debug: bool) -> int:
             return _report(_usage_message(error))
         if debug:
             raise
-        if isinstance(error, OSError):
-            name = f"{error.filename}: " if error.filename else ""
-            return _report(f"{name}{os_reason(error)}")
-        if isinstance(error, MemoryError):
-            return _report("not enough memory for this input")
-        return _report(
-            f"internal error: {type(error).__name__}: {error} (this is a bug; run again with "
-            "--debug and report what it prints)"
-        )
+        from mingtok_audio.core.jobs import explain
+
+        return _report(explain(error))
 
 
 def _usage_message(error: Any) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -143,3 +147,15 @@ def _check_targets(items: Sequence[Item], targets: Sequence[Path]) -> None:
                 "put them into different folders or give different names"
             )
         seen[place] = item
+
+
+def spooled_stdin(stack: ExitStack) -> Path:
+    """Standard input as a file: it can be long, and audio containers need seeking."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    path = folder / "stdin"
+    try:
+        with path.open("wb") as stream:
+            shutil.copyfileobj(sys.stdin.buffer, stream, 1 << 20)
+    except OSError as error:
+        raise UserError(f"standard input cannot be kept in {folder}: {os_reason(error)}") from error
+    return path
