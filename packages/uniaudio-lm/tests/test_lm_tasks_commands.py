@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mingtok_audio.core.audio import load_audio
 from uniaudio_lm import UniAudio
@@ -19,6 +21,7 @@ from uniaudio_lm.commands.batch import is_folder
 from uniaudio_lm.commands.sinks import GrowingWav
 from uniaudio_lm.interfaces import Word
 from uniaudio_lm.tasks.asr import Transcript, TranscriptSegment
+from uniaudio_lm.text.words import split_words
 
 TTS_FIELDS = {
     "output", "seconds", "sample_rate", "stop_reason", "patches", "seed", "voice", "first_audio_ms",
@@ -333,3 +336,25 @@ def test_weights_of_another_slot_and_broken_ones(
 )  # fmt: skip
 def test_which_outputs_are_folders(output: str, several: bool, folder: bool) -> None:
     assert is_folder(output, several) is folder
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["", '"', "("]),
+                  st.sampled_from(["Yes", "it's", "2", "你", "-->", "--->"]),
+                  st.sampled_from(["", ",", ".", "?", '"', ")", "…"])),
+        min_size=1, max_size=12,
+    ),
+    st.sampled_from(["srt", "vtt"]),
+)  # fmt: skip
+def test_subtitles_keep_every_mark(parts: list[tuple[str, str, str]], format: str) -> None:
+    text = " ".join("".join(part) for part in parts)
+    words = [Word(w, i * 0.5, i * 0.5 + 0.4, 1.0) for i, w in enumerate(split_words(text))]
+    if not words:
+        return
+    transcript = Transcript(text, "en", [TranscriptSegment(0.0, 9.0, text)], words)
+    said = [said for _, _, said in asr_command.cues(transcript)]
+    assert " ".join(said).split() == text.split()
+    written = asr_command.subtitles(transcript, format)
+    assert sum(" --> " in line for line in written.splitlines()) == len(said)
+    assert written.count("-->") == len(said), "no text can be read as another cue"

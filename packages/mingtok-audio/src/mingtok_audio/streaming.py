@@ -91,7 +91,7 @@ class StreamEncoder(_Stream):
     def _encode(self, count: int, num_samples: int, source: int) -> Latents:
         """Encode the first `count` frames of what is pending."""
         model, config = self._model, self._model.config
-        parts = [torch.zeros(1, 0, config.latent_dim, device=model.device)]
+        parts = [torch.zeros(1, 0, config.latent_dim, device=model.device, dtype=torch.float32)]
         for start in range(0, count, BLOCK_FRAMES):
             n = min(BLOCK_FRAMES, count - start)
             begin = start * config.hop_length
@@ -138,7 +138,8 @@ class StreamFeatures(_Stream):
     def finish(self) -> Tensor:
         """End the stream; nothing is held back, so this is empty: (1, 0, H)."""
         self._finish()
-        return torch.zeros(1, 0, self._model.config.feature_dim or 0, device=self._model.device)
+        width = self._model.config.feature_dim or 0
+        return torch.zeros(1, 0, width, device=self._model.device, dtype=torch.float32)
 
 
 class StreamDecoder(_Stream):
@@ -166,7 +167,7 @@ class StreamDecoder(_Stream):
         context = values.context_samples if isinstance(values, Latents) else 0
         self._expected += context + int(num_samples[0])
         self._drop += context
-        parts = [torch.zeros(1, 0, device=self._model.device)]
+        parts = [torch.zeros(1, 0, device=self._model.device, dtype=torch.float32)]
         for start in range(0, frames.shape[1], BLOCK_FRAMES):
             block = frames[:, start : start + BLOCK_FRAMES]
             parts.append(self._model.decode_step(block, self._state))
@@ -177,7 +178,7 @@ class StreamDecoder(_Stream):
         """End the stream: the samples (1, m) held back."""
         self._finish()
         if self._expected == 0:
-            return torch.zeros(1, 0, device=self._model.device)
+            return torch.zeros(1, 0, device=self._model.device, dtype=torch.float32)
         return self._emit(self._model.decoder.head.flush(self._state.decoder.istft))
 
     def _emit(self, wav: Tensor) -> Tensor:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from mingtok_audio.core.config import from_dict
-from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.core.models.components import PinnedModel
 
 FORMAT_VERSION = 2
+Task = Literal["recognition", "speech", "questions", "edits"]
 MAX_NOISE_SCALE = 2.0
 MAX_WORD_WEIGHT = 10.0
 MAX_BEAMS = 64
@@ -90,6 +91,8 @@ class RecognitionConfig:
     """How recognition searches for a text. The paper's way is the default: one beam, nothing else.
 
     Attributes:
+        languages: codes of the languages that it was trained on ("en"); None: not known, every
+            hint is passed on in the words of the caller.
         beams: hypotheses that the beam search keeps; 1 takes the likeliest token.
         hotword_boost: nats that every token of a hotword adds to a hypothesis; 0 leaves hotwords to
             the prompt alone.
@@ -99,6 +102,7 @@ class RecognitionConfig:
         coverage: penalty for audio that a hypothesis leaves out; None: no penalty.
     """
 
+    languages: list[str] | None = None
     beams: int = 1
     hotword_boost: float = 0.0
     word_model: PartConfig | None = None
@@ -134,6 +138,7 @@ class UniAudioConfig:
             from text.
         latent_mean, latent_std: per latent dimension; the head works on (latent - mean) / std.
             None: on the latents as they are (published).
+        tasks: that it was trained for; None: not known, all of them are tried.
         piece_seconds: about how much speech is generated at once; longer texts are cut at
             sentences. The length of the training utterances is a good choice.
         sampling: default of the generation head.
@@ -152,6 +157,7 @@ class UniAudioConfig:
     latent_dims: int | None = None
     latent_mean: list[float] | None = None
     latent_std: list[float] | None = None
+    tasks: list[Task] | None = None
     piece_seconds: float = 12.0
     sampling: Sampling = field(default_factory=Sampling)
     recognition: RecognitionConfig = field(default_factory=RecognitionConfig)
@@ -174,6 +180,56 @@ class UniAudioConfig:
             raise ValueError("latent_std must be positive")
 
 
+_TASK_NOTES: dict[Task, str] = {
+    "questions": "answer questions: give one that was (--model)",
+    "edits": "carry out edits: give one that was (--model)",
+    "recognition": "recognise speech",
+    "speech": "speak",
+}
+
+
+def check_task(task: Task, config: UniAudioConfig, model: str) -> None:
+    """Refuse a task that a model was not trained for, where its config states its tasks.
+
+    Raises:
+        UserError: it was not.
+    """
+    if config.tasks is not None and task not in config.tasks:
+        raise UserError(f"model {model} was not trained to {_TASK_NOTES[task]}")
+
+
+_LANGUAGE_NAMES = {
+    "en": ("english",), "zh": ("chinese", "mandarin", "中文", "汉语", "普通话"),
+    "de": ("german", "deutsch"),
+    "fr": ("french", "français"), "es": ("spanish", "español"), "it": ("italian", "italiano"),
+    "pt": ("portuguese", "português"), "nl": ("dutch", "nederlands"), "pl": ("polish", "polski"),
+    "ru": ("russian", "русский"), "ja": ("japanese", "日本語"), "ko": ("korean", "한국어"),
+}  # fmt: skip
+_LANGUAGE_CODES = {name: code for code, names in _LANGUAGE_NAMES.items() for name in names}
+
+
+def known_language(given: str, languages: list[str] | None, model: str) -> str:
+    """A language hint as a model knows it: its code where the model's config states languages.
+
+    Args:
+        given: a code ("en", "en-US") or a name ("English").
+
+    Raises:
+        UserError: a language that the model was not trained on; the known ones are named.
+    """
+    if languages is None:
+        return given
+    plain = given.strip().casefold()
+    code = _LANGUAGE_CODES.get(plain, plain.replace("_", "-").partition("-")[0])
+    for known in languages:
+        if known.casefold() in (plain, code):
+            return known
+    raise UserError(
+        f"model {model} does not know the language {given[:40]!r}: it recognises "
+        f"{', '.join(languages)}"
+    )
+
+
 _SAMPLING_FIELDS = ("num_steps", "cfg_scale", "temperature", "noise_scale")
 _RECOGNITION_FIELDS = ("beams", "hotword_boost", "word_weight", "word_bonus", "coverage")
 
@@ -185,7 +241,7 @@ def migrated(data: Mapping[str, Any]) -> dict[str, Any]:
     where the folder held one.
     """
     out = dict(data)
-    if out.get("format_version", 1) != 1:
+    if out.get("format_version", FORMAT_VERSION) != 1:
         return out
     sampling = {key: out.pop(key) for key in _SAMPLING_FIELDS if key in out}
     recognition = {key: out.pop(key) for key in _RECOGNITION_FIELDS if key in out}

@@ -17,7 +17,14 @@ from mingtok_audio.core.errors import UserError
 from mingtok_audio.models.mingtok import MingTok
 from uniaudio_lm.checkpoint.load import Room, load_model
 from uniaudio_lm.checkpoint.save import save_model
-from uniaudio_lm.config import PartConfig, Sampling, SamplingChanges, UniAudioConfig
+from uniaudio_lm.config import (
+    PartConfig,
+    Sampling,
+    SamplingChanges,
+    Task,
+    UniAudioConfig,
+    check_task,
+)
 from uniaudio_lm.interfaces import Aligner, TextNormalizer, WordModel
 from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.parts.aligners.loading import load_aligner
@@ -157,6 +164,10 @@ class UniAudio:
             self._words = load_word_model(part, self.folder)
         return self._words
 
+    def check_task(self, task: Task) -> None:
+        """Refuse what the model was not trained for, where its config states that (`UserError`)."""
+        check_task(task, self.config, self.model_id)
+
     def use_aligner(self, aligner: Aligner | str | Path | None) -> Self:
         """Take an aligner: an object, or a folder, a repository or a plugin's name; None takes the
         present one away. It is not saved with the model."""
@@ -237,7 +248,7 @@ class UniAudio:
         sample_rates: Sequence[int],
         options: asr.RecognitionOptions,
     ) -> list[Transcript]:
-        options = options.completed(self.config.recognition)
+        options = options.completed(self.config.recognition, self.model_id)
         words = self.words if options.word_weight else None
         return asr.transcribe_batch(
             self.model, wavs, sample_rates, options, words=words, aligner=self.aligner
@@ -278,12 +289,14 @@ class UniAudio:
         Raises:
             UserError: an empty prompt, or a recording that cannot be used.
         """
+        self.check_task("questions")
         return ask_task.ask(self.model, wav, sample_rate, prompt, history, max_tokens)
 
     def chat(self, messages: Sequence[Mapping[str, Any]], *, max_tokens: int = 512) -> Answer:
         """Answer a conversation: messages `{"role": "HUMAN" | "ASSISTANT", "content": [...]}` with
         parts `{"type": "text", "text": ...}` and `{"type": "audio", "audio": (T,), "sample_rate":
         Hz}`, in any order and any number of turns."""
+        self.check_task("questions")
         return ask_task.chat(self.model, messages, max_tokens)
 
     # --- text to speech --------------------------------------------------------------------------
@@ -372,7 +385,7 @@ class UniAudio:
         stream = self.synthesize_stream(
             text, voice, seed=seed, language=language, sampling=sampling, **changes
         )
-        return stream.result(torch.cat([torch.zeros(0), *stream]))
+        return stream.result(torch.cat([torch.zeros(0, dtype=torch.float32), *stream]))
 
     def synthesize_batch(
         self,
@@ -424,6 +437,7 @@ class UniAudio:
             UserError: (`AudioError`) an empty instruction, a recording that cannot be edited, or a
                 model that wrote text only and no speech.
         """
+        self.check_task("edits")
         chosen = self.sampling(sampling, **changes)
         return edit_task.edit(
             self.model, wav, sample_rate, instruction, use_cot=use_cot, seed=seed, sampling=chosen

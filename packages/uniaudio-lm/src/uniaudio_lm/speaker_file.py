@@ -99,11 +99,22 @@ def speakers_of(folder: str | Path | None) -> SpeakerFile | None:
     return read_speakers(Path(folder) / SPEAKERS_NAME)
 
 
-def copy_speakers(source: Path | None, target: Path) -> None:
-    """Take the voices of a model folder along to another one."""
+def copy_speakers(source: Path, target: Path, sha256: str | None = None) -> None:
+    """Take the voices of a model folder along to another one.
+
+    Args:
+        sha256: of the tokenizer there, where it has the same numbers; None keeps what the file
+            says.
+    """
     found = speakers_of(source)
-    if found is not None and found.path.resolve() != (target / SPEAKERS_NAME).resolve():
+    if found is None:
+        return
+    if sha256 is None:
         atomic_write_bytes(target / SPEAKERS_NAME, found.path.read_bytes())
+        return
+    from safetensors.torch import load_file
+
+    write_speakers(target / SPEAKERS_NAME, found.speakers, load_file(str(found.path)), sha256)
 
 
 def write_speakers(

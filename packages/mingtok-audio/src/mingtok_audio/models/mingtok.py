@@ -177,7 +177,7 @@ class MingTok(nn.Module):
         values = posterior.mean
         frames = self._frame_counts(sizes)
         if generator is not None:
-            noise = torch.zeros(values.shape)
+            noise = torch.zeros(values.shape, dtype=torch.float32)
             for i, count in enumerate(frames.tolist()):
                 shape = torch.Size((1, count, values.shape[-1]))
                 noise[i, :count] = frame_noise(shape, generator)[0]
@@ -216,7 +216,7 @@ class MingTok(nn.Module):
         values, lengths, _ = self._unpack(latents)
         frames = values.shape[1]
         if frames == 0:
-            return torch.zeros(len(values), 0, device=self.device)
+            return torch.zeros(len(values), 0, device=self.device, dtype=torch.float32)
         valid = _mask(lengths, frames).to(self.device)
         state = self.new_decoder_state(len(values), max_frames=frames)
         step = BLOCK_FRAMES if self.decoder_warmup_frames is not None else frames
@@ -312,7 +312,7 @@ class MingTok(nn.Module):
                 raise AudioError(f"item {i} of the audio holds NaN or infinite samples")
         rows = [resample(row, sample_rate, self.config.sample_rate) for row in rows]
         sizes = torch.tensor([len(row) for row in rows])
-        out = torch.zeros(len(rows), int(sizes.max()))
+        out = torch.zeros(len(rows), int(sizes.max()), dtype=torch.float32)
         for i, row in enumerate(rows):
             out[i, : len(row)] = torch.from_numpy(row)
         return out, sizes, torch.from_numpy(source.astype(np.int64))

@@ -87,7 +87,7 @@ class IstftHead(nn.Module):
 
     def new_state(self, batch: int, device: torch.device) -> IstftState:
         """State of a fresh stream of `batch` items."""
-        zeros = torch.zeros(batch, self.overlap, device=device)
+        zeros = torch.zeros(batch, self.overlap, device=device, dtype=torch.float32)
         return IstftState(zeros, zeros[:1], self.pad)
 
     def step(self, hidden: Tensor, state: IstftState, valid: Tensor | None = None) -> Tensor:

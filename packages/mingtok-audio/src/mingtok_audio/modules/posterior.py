@@ -52,4 +52,4 @@ def frame_noise(shape: torch.Size, generator: torch.Generator | None) -> Tensor:
     """
     b, frames, dim = shape
     padded = math.ceil(dim / _GROUP) * _GROUP
-    return torch.randn(b, frames, padded, generator=generator)[..., :dim]
+    return torch.randn(b, frames, padded, generator=generator, dtype=torch.float32)[..., :dim]

@@ -33,7 +33,7 @@ from uniaudio_lm.checkpoint.inferred import completed
 from uniaudio_lm.checkpoint.place import Memory, Placement
 from uniaudio_lm.checkpoint.published import Place, model_place, published_config
 from uniaudio_lm.checkpoint.quantise import Quantizer
-from uniaudio_lm.checkpoint.read import read_tensors, tensor_headers
+from uniaudio_lm.checkpoint.read import TOKENIZER_FOLDER, read_tensors, tensor_headers
 from uniaudio_lm.config import PartConfig, UniAudioConfig, parse_config
 from uniaudio_lm.model.layout import Columns
 from uniaudio_lm.model.speech_lm import SpeechLM
@@ -45,7 +45,6 @@ from uniaudio_lm.weights import NEWEST_NANO, PARTS_FOLDER, shipped_folder
 if TYPE_CHECKING:
     from mingtok_audio.core.plugins import PluginHost
 
-TOKENIZER_FOLDER = "tokenizer"
 MODEL_FILES = (TOKENIZER_NAME, f"{SPEAKERS_NAME}?")
 """Fetched from a hub beside the config and the weights; one that ends in "?" may be missing."""
 

@@ -28,6 +28,8 @@ from mingtok_audio.core.models.hub import (
 )
 from mingtok_audio.core.models.weights import shard_names
 
+TOKENIZER_FOLDER = "tokenizer"
+"""Of a model folder: the speech tokenizer."""
 _DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "U16": torch.uint16,
     "I16": torch.int16, "U32": torch.uint32, "I32": torch.int32, "U64": torch.uint64,

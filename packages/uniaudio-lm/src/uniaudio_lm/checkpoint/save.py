@@ -9,18 +9,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import FormatError, UserError
 from mingtok_audio.core.files import atomic_write, atomic_write_bytes, os_reason
-from mingtok_audio.core.models.components import PinnedModel
-from mingtok_audio.core.models.hub import INDEX_NAME, WEIGHTS_NAME, write_json
+from mingtok_audio.core.models.components import PinnedModel, read_component_config
+from mingtok_audio.core.models.hub import (
+    CONFIG_NAME,
+    INDEX_NAME,
+    WEIGHTS_NAME,
+    resolve,
+    write_json,
+)
 from mingtok_audio.core.models.weights import sha256_of_weights
+from mingtok_audio.weights import shipped_weights as shipped_tokenizer
+from uniaudio_lm.checkpoint.read import TOKENIZER_FOLDER, read_tensors
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.speaker_file import copy_speakers
 from uniaudio_lm.tensors import is_plain
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME
+from uniaudio_lm.weights import PARTS_FOLDER
 
 if TYPE_CHECKING:
     from uniaudio_lm.model.speech_lm import SpeechLM
@@ -135,22 +145,58 @@ def save_model(model: SpeechLM, root: Path) -> Path:
         raise UserError(f"cannot make the folder {root}: {os_reason(error)}") from error
     state = model.state_dict()
     write_weights(root, ((k, v) for k, v in state.items() if not k.startswith("tokenizer.")))
-    model.tokenizer.save_pretrained(root / "tokenizer")
+    model.tokenizer.save_pretrained(root / TOKENIZER_FOLDER)
     write_text_tokenizer(model, root)
-    copy_speakers(model.folder, root)
-    _copy_words(model, root)
-    config = model.config
-    if config.tokenizer is not None:  # the one that is written here: other numbers, or trained on
-        pinned = PinnedModel(config.tokenizer.id, sha256_of_weights(root / "tokenizer"))
+    config, pinned = model.config, None
+    if config.tokenizer is not None:  # the one that is written here: another file, or trained on
+        pinned = PinnedModel(config.tokenizer.id, sha256_of_weights(root / TOKENIZER_FOLDER))
         config = replace(config, tokenizer=pinned)
+    source = model.folder
+    if source is not None and source.resolve() != root.resolve():
+        same = pinned is not None and is_unchanged(model)
+        copy_speakers(source, root, pinned.sha256 if same and pinned is not None else None)
+        _copy_parts(source, root, pinned if same else None)
+        _copy_words(model, root)
     write_config(root, to_dict(config))
     return root
+
+
+def is_unchanged(model: SpeechLM) -> bool:
+    """Whether the speech tokenizer still has the numbers that its folder has."""
+    pinned = model.config.tokenizer
+    if pinned is None or model.folder is None:
+        return False
+    folder = model.folder / TOKENIZER_FOLDER
+    if not folder.is_dir():
+        folder = resolve(pinned.id, kind="tokenizer", builtin=shipped_tokenizer).path
+    own = model.tokenizer.state_dict()
+    return all(
+        name in own and torch.equal(own[name].cpu(), tensor.to(own[name].dtype))
+        for name, tensor in read_tensors(folder)
+    )
+
+
+def _copy_parts(source: Path, root: Path, tokenizer: PinnedModel | None) -> None:
+    """Take the parts that come with a model along. Where the tokenizer has the same numbers, they
+    are pinned to the file that it is in now."""
+    for config_path in sorted(source.glob(f"{PARTS_FOLDER}/*/*/{CONFIG_NAME}")):
+        found = config_path.parent
+        target = root / found.relative_to(source)
+        target.mkdir(parents=True, exist_ok=True)
+        config = read_component_config(found)
+        if tokenizer is not None and "tokenizer" in config.trained_with:
+            pins = {**config.trained_with, "tokenizer": tokenizer}
+            config = replace(config, trained_with=pins)
+        for file in found.iterdir():
+            if file.is_file() and file.name != CONFIG_NAME:
+                atomic_write_bytes(target / file.name, file.read_bytes())
+        write_config(target, to_dict(config))
 
 
 def _copy_words(model: SpeechLM, root: Path) -> None:
     """Take the word model's files of the model's folder along."""
     part, source = model.config.recognition.word_model, model.folder
-    if part is None or source is None or source.resolve() == root.resolve():
+    if part is None or source is None:
         return
     for name in get_host().resolve("word_model", part.name).files:
         if (source / name).is_file():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ from uniaudio_lm.commands.batch import (
     run_tasks,
 )
 from uniaudio_lm.commands.models import ModelChoice
+from uniaudio_lm.text.length import is_cjk
 
 if TYPE_CHECKING:
     from uniaudio_lm.engine import UniAudio
@@ -257,25 +260,43 @@ def _as_json_text(data: Any) -> str:
 
 
 _CUE_SECONDS, _CUE_CHARACTERS = 6.0, 84
+_ARROW = re.compile("-{2,}>")
+_OPENERS = "\"'“‘«([{（「『《¿¡$£€¥#@"
 
 
 def cues(transcript: Transcript) -> list[tuple[float, float, str]]:
     """What is shown from when to when: by words where they have times, else by segments."""
-    from uniaudio_lm.tasks.asr import joined
-
     if not transcript.words:
         return [(s.start, s.end, s.text) for s in transcript.segments if s.text]
     found: list[tuple[float, float, str]] = []
-    for word in transcript.words:
+    written = _as_written(transcript.text, [word.text for word in transcript.words])
+    for word, text in zip(transcript.words, written, strict=True):
         if found:
-            start, end, text = found[-1]
-            longer = joined([text, word.text])
-            fits = word.end - start <= _CUE_SECONDS and len(longer) <= _CUE_CHARACTERS
+            start, end, before = found[-1]
+            longer = before + text
+            fits = word.end - start <= _CUE_SECONDS and len(longer.strip()) <= _CUE_CHARACTERS
             if fits and word.start - end < 1.0:
                 found[-1] = (start, word.end, longer)
                 continue
-        found.append((word.start, word.end, word.text))
-    return found
+        found.append((word.start, word.end, text))
+    return [(start, end, text.strip()) for start, end, text in found]
+
+
+def _as_written(text: str, words: Sequence[str]) -> list[str]:
+    """Words with the marks and spaces that follow them in a text; those that open a quotation or a
+    bracket go with the word after them."""
+    starts, at = [], 0
+    for word in words:
+        place = text.find(word, at)
+        if place < 0:  # an aligner that writes words otherwise: they stand for themselves
+            return [w if is_cjk(w[-1:] or " ") else f"{w} " for w in words]
+        starts.append(place)
+        at = place + len(word)
+    for i in range(1, len(starts)):
+        while starts[i] > 0 and text[starts[i] - 1] in _OPENERS:
+            starts[i] -= 1
+    edges = [0, *starts[1:], len(text)]
+    return [text[a:b] for a, b in pairwise(edges)]
 
 
 def subtitles(transcript: Transcript, format: str) -> str:
@@ -292,7 +313,8 @@ def subtitles(transcript: Transcript, format: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("-->", "->")  # an arrow would begin another cue
+    # An arrow would begin another cue, and so would one made of what is left of a longer one.
+    return _ARROW.sub("->", text)
 
 
 def _escaped(text: str) -> str:

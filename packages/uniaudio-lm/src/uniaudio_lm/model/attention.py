@@ -6,6 +6,7 @@ Axes: B items, S tokens, P queries, H heads, E head size.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,24 @@ from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.modules.transformer import apply_rotary
 from uniaudio_lm.interfaces import BackboneState
 from uniaudio_lm.parts.backbones.kv_cache import CachedState
+
+# Which probe watches in a thread. Several threads share a model, so nothing of one call may be kept
+# on its modules; the hook stays on a module once it is there.
+_watching = threading.local()
+_hooking = threading.Lock()
+
+
+def _pass_inputs(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    probe = getattr(_watching, "probe", None)
+    if probe is not None and probe.module is module:
+        probe._remember(args, kwargs)
+
+
+def _add_hook(module: nn.Module) -> None:
+    with _hooking:
+        if not getattr(module, "watched", False):
+            module.register_forward_pre_hook(_pass_inputs, with_kwargs=True)
+            module.watched = True  # type: ignore[assignment]  # a compiled block calls no hook
 
 
 class AttentionProbe:
@@ -40,24 +59,25 @@ class AttentionProbe:
             raise ConfigError(f"attention: layer: there is no layer {layer} of {len(found)}")
         self.layer = layer
         self.module: Any = found[layer]
-        self.module.watched = True  # a compiled block would not call the hook
         self.heads = list(heads)
         count = getattr(self.module, "heads", None) or self.module.config.num_attention_heads
         if not self.heads or max(self.heads) >= count or min(self.heads) < 0:
             raise ConfigError(f"attention.heads: from 0 to {count - 1}, not {self.heads}")
         self._inputs: tuple[Tensor, Tensor, Tensor] | None = None
+        _add_hook(self.module)
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Remember what the layer is given inside."""
-        hook = self.module.register_forward_pre_hook(self._remember, with_kwargs=True)
+        """Remember what the layer is given inside, by this thread."""
+        before = getattr(_watching, "probe", None)
+        _watching.probe = self
         try:
             yield
         finally:
-            hook.remove()
+            _watching.probe = before
 
-    def _remember(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if hasattr(module, "qkv"):
+    def _remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if hasattr(self.module, "qkv"):
             x, cos, sin = args[:3]
         else:
             x = args[0] if args else kwargs["hidden_states"]

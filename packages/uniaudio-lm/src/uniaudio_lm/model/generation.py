@@ -51,10 +51,11 @@ class SeededNoise:
         self, shape: tuple[int, int], num_steps: int, temperature: float
     ) -> tuple[Tensor, Tensor | None]:
         """See `Noise.draw`."""
-        first = torch.randn(shape, generator=self._generator)
+        first = torch.randn(shape, generator=self._generator, dtype=torch.float32)
         if temperature == 0:
             return first, None
-        return first, torch.randn((num_steps, *shape), generator=self._generator)
+        steps = (num_steps, *shape)
+        return first, torch.randn(steps, generator=self._generator, dtype=torch.float32)
 
 
 class RecordedNoise:

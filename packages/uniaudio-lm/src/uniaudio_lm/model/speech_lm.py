@@ -160,7 +160,7 @@ class SpeechLM(nn.Module):
         kept = self._silence
         if kept is None or (kept.device, kept.dtype) != (self.device, self.dtype):
             rate = self.tokenizer.config.sample_rate
-            latents = self.tokenizer.encode(torch.zeros(rate), rate).values
+            latents = self.tokenizer.encode(torch.zeros(rate, dtype=torch.float32), rate).values
             kept = self.normalize(latents[0, -1]).to(self.device, self.dtype)
             if not self.training:
                 self._silence = kept

@@ -13,9 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mingtok_audio.core.audio import check_sample_rate, resample
-from mingtok_audio.core.errors import AudioError, UserError
-from uniaudio_lm.config import MAX_BEAMS, MAX_WORD_WEIGHT, RecognitionConfig, Sampling
+from mingtok_audio.core.audio import resample
+from mingtok_audio.core.errors import UserError
+from uniaudio_lm.config import (
+    MAX_BEAMS,
+    MAX_WORD_WEIGHT,
+    RecognitionConfig,
+    Sampling,
+    known_language,
+)
 from uniaudio_lm.model import prompts
 from uniaudio_lm.model.attention import AttentionProbe
 from uniaudio_lm.model.generation import Item, generate
@@ -23,6 +29,7 @@ from uniaudio_lm.recognition.beam import Listening, beam_search
 from uniaudio_lm.recognition.coverage import speech_patches
 from uniaudio_lm.recognition.hints import Hints
 from uniaudio_lm.recognition.words import KnownWords
+from uniaudio_lm.samples import as_samples
 from uniaudio_lm.text.length import guess_language, is_cjk
 
 if TYPE_CHECKING:
@@ -84,10 +91,17 @@ class RecognitionOptions:
                 f"the weight of the word model is from 0 to {MAX_WORD_WEIGHT:g}, not {weight}"
             )
 
-    def completed(self, config: RecognitionConfig) -> RecognitionOptions:
-        """With the config's values where none are given, and each hotword once."""
+    def completed(self, config: RecognitionConfig, model: str) -> RecognitionOptions:
+        """With the config's values where none are given, and each hotword once.
+
+        Raises:
+            UserError: a language that the model was not trained on.
+        """
+        language = self.language
+        if language is not None:
+            language = known_language(language, config.languages, model)
         return RecognitionOptions(
-            self.language,
+            language,
             tuple(check_hints(self.language, self.hotwords)),
             config.beams if self.beams is None else self.beams,
             config.word_weight if self.word_weight is None else self.word_weight,
@@ -110,7 +124,7 @@ def transcribe_batch(
         words: scores the words of hypotheses; None does without.
         aligner: gives words their times; None: they have none.
     """
-    options = options.completed(model.config.recognition)
+    options = options.completed(model.config.recognition, model.model_id)
     if len(wavs) != len(sample_rates):
         raise UserError(f"{len(wavs)} recordings were given with {len(sample_rates)} sample rates")
     rate = model.tokenizer.config.sample_rate
@@ -141,17 +155,9 @@ def prepare_wav(wav: ArrayLike | Tensor, sample_rate: int, rate: int) -> np.ndar
     """A recording (T,) at `rate`, checked.
 
     Raises:
-        AudioError: empty, NaN, or of a wrong shape or rate.
+        AudioError: see `samples.as_samples`.
     """
-    array = wav.detach().cpu().numpy() if isinstance(wav, Tensor) else wav
-    array = np.asarray(array, dtype=np.float32)
-    if array.ndim != 1:
-        raise AudioError(f"recognition takes samples (T,), not of shape {array.shape}")
-    if not len(array):
-        raise AudioError("the recording holds no samples")
-    if not np.isfinite(array).all():
-        raise AudioError("the recording holds NaN or infinite samples")
-    return resample(array, check_sample_rate(sample_rate), rate)
+    return resample(as_samples(wav, sample_rate), sample_rate, rate)
 
 
 def check_hints(language: str | None, hotwords: Sequence[str]) -> list[str]:

@@ -28,6 +28,7 @@ from uniaudio_lm.model import prompts
 from uniaudio_lm.model.generation import Item, Noise, SeededNoise, Step, generate
 from uniaudio_lm.model.prompts import Prompt
 from uniaudio_lm.parts.stop.linear import PUBLISHED_MIN_PATCHES
+from uniaudio_lm.samples import as_samples
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -113,10 +114,7 @@ def source_latents(
     Raises:
         AudioError: no samples, NaN or infinity, or less than a patch.
     """
-    array = wav.detach().cpu().numpy() if isinstance(wav, Tensor) else wav
-    array = np.asarray(array, dtype=np.float32)
-    if array.ndim != 1:
-        raise AudioError(f"an edit takes samples (T,), not of shape {array.shape}")
+    array = as_samples(wav, sample_rate)
     if len(array) < MIN_SECONDS * sample_rate:
         raise AudioError(f"the recording is shorter than {MIN_SECONDS} s: there is nothing to edit")
     config = model.tokenizer.config

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.core.errors import UserError
-from uniaudio_lm.config import Sampling
+from uniaudio_lm.config import Sampling, known_language
 from uniaudio_lm.model import prompts
 from uniaudio_lm.model.generation import Item, generate
 from uniaudio_lm.tasks.asr import SEGMENT_SECONDS, check_hints, embed_recording, prepare_wav
@@ -37,6 +37,8 @@ def text_log_probs(
     if not text:
         raise UserError("the text whose likelihood is asked for is empty")
     check_hints(language, ())
+    if language is not None:
+        language = known_language(language, model.config.recognition.languages, model.model_id)
     rate = model.tokenizer.config.sample_rate
     samples = prepare_wav(wav, sample_rate, rate)
     if len(samples) > SEGMENT_SECONDS * rate:

@@ -224,7 +224,7 @@ def speak_batch(model: SpeechLM, jobs: Sequence[Job], sampling: Sampling) -> lis
     """Say all jobs together, and give each as a whole."""
     if not jobs:
         return []
-    parts: list[list[Tensor]] = [[torch.zeros(0)] for _ in jobs]
+    parts: list[list[Tensor]] = [[torch.zeros(0, dtype=torch.float32)] for _ in jobs]
     for i, wav in run_jobs(model, jobs, sampling):
         parts[i].append(wav)
     rate = model.tokenizer.config.sample_rate

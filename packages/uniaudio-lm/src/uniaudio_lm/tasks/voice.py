@@ -19,9 +19,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mingtok_audio.core.audio import check_sample_rate, resample
+from mingtok_audio.core.audio import resample
 from mingtok_audio.core.config import near
 from mingtok_audio.core.errors import AudioError, FormatError, UserError
+from uniaudio_lm.samples import as_samples
 from uniaudio_lm.speaker_file import read_speakers, speakers_of
 from uniaudio_lm.text.length import SYLLABLES_PER_SECOND, is_cjk, is_spoken, syllables
 
@@ -152,17 +153,12 @@ def speaking_rate(text: str, seconds: float) -> float:
 
 def choose_reference(voice: VoicePrompt, rate: int) -> tuple[np.ndarray, str | None]:
     """The stretch of a recording that is taken, at `rate`, and its text."""
-    wav = voice.wav.detach().cpu().numpy() if isinstance(voice.wav, Tensor) else voice.wav
-    wav = np.asarray(wav, dtype=np.float32)
-    if wav.ndim != 1:
-        raise AudioError(f"a voice is samples (T,), not of shape {wav.shape}")
-    seconds = len(wav) / check_sample_rate(voice.sample_rate)
+    wav = as_samples(voice.wav, voice.sample_rate, "the voice")
+    seconds = len(wav) / voice.sample_rate
     if seconds < MIN_VOICE_SECONDS:
         raise AudioError(
             f"the voice has {seconds:.2f} s; at least {MIN_VOICE_SECONDS} s are needed"
         )
-    if not np.isfinite(wav).all():
-        raise AudioError("the voice holds NaN or infinite samples")
     if float(np.abs(wav).max()) < _SILENT:
         raise AudioError("the voice is silent: give a recording of someone who speaks")
     speech = find_speech(wav, voice.sample_rate)

@@ -235,8 +235,8 @@ def _draw(
 ) -> Tensor:
     """Unit Gaussian (count, *shape) on the CPU; each item from its own generator."""
     if generators is None:
-        return torch.randn(count, *shape)
-    return torch.stack([torch.randn(shape, generator=g) for g in generators])
+        return torch.randn(count, *shape, dtype=torch.float32)
+    return torch.stack([torch.randn(shape, generator=g, dtype=torch.float32) for g in generators])
 
 
 def sinusoids(t: Tensor, count: int = 256, scale: float = 1000.0) -> Tensor:
