@@ -15,7 +15,8 @@ import typer
 from typer.testing import CliRunner
 
 from mingtok_audio.core.errors import PluginError
-from mingtok_audio.core.plugins import ComponentSpec, PluginHost, SlotDef, plugins_app
+from mingtok_audio.core.plugins import ComponentSpec, PluginHost, SlotDef
+from mingtok_audio.core.plugins.app import plugins_app
 from mingtok_audio.interfaces import Compressor
 from mingtok_audio.plugins import create_compressor, get_host, make_host
 

@@ -78,19 +78,20 @@ def test_full_size_names_and_shapes_fit(golden: Path) -> None:
     names = json.loads((golden / "names" / "tokenizer_names.json").read_text())
     assumed = json.loads((golden / "names" / "assumed_config.json").read_text())
     config = published_config(assumed["audio_tokenizer_config"])
-    check_names(config, names)
     with torch.device("meta"):
-        count = sum(p.numel() for p in MingTok(config).parameters())
+        model = MingTok(config)
+    check_names(model, config, names)
+    count = sum(p.numel() for p in model.parameters())
     # The published total less its unused parameters, plus our zero key biases.
     unused = 896 + 896 + 896 * 2 + 1280 * 896 + 896 + 1280
     assert count == 1_350_150_146 - unused + 32 * 1280 + 1280 - 1280
 
     with pytest.raises(FormatError, match=r"missing: encoder\.hidden_proj\.bias"):
-        check_names(config, {k: v for k, v in names.items() if k != "encoder.fc2.bias"})
+        check_names(model, config, {k: v for k, v in names.items() if k != "encoder.fc2.bias"})
     with pytest.raises(FormatError, match="not part of this model: surplus"):
-        check_names(config, {**names, "surplus.weight": [1]})
+        check_names(model, config, {**names, "surplus.weight": [1]})
     with pytest.raises(FormatError, match=r"encoder\.fc1\.weight is \[3, 320\]"):
-        check_names(config, {**names, "encoder.fc1.weight": [3, 320]})
+        check_names(model, config, {**names, "encoder.fc1.weight": [3, 320]})
 
 
 def test_missing_config_value_is_asked_for_by_name(golden: Path) -> None:

@@ -12,7 +12,7 @@ from audio_eval.report.cli import register as register_reports
 from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json, make_app, make_group, run
 from mingtok_audio.core.cli.doctor import add_doctor
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.core.plugins import plugins_app
+from mingtok_audio.core.plugins.app import plugins_app
 
 _HELP = "Score any folder of speech, from anybody's system."
 _JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

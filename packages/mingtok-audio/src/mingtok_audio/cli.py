@@ -14,7 +14,7 @@ from mingtok_audio.core.cli import emit_json, make_app, run
 from mingtok_audio.core.cli.doctor import add_doctor, doctor_report
 from mingtok_audio.core.cli.train import add_train
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.core.plugins import plugins_app
+from mingtok_audio.core.plugins.app import plugins_app
 
 if TYPE_CHECKING:
     from mingtok_audio.core.audio import Channel

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 FORMAT_VERSION = 1
+# Recordings pass through the model in blocks of this many frames (20 s), as a stream would: memory
+# does not grow with the recording.
+BLOCK_FRAMES = 1000
 
 
 @dataclass(frozen=True)

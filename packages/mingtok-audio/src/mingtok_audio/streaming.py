@@ -6,20 +6,57 @@ in float32). Axes: B batch (1 here), L frames, T samples, D latent dimensions, H
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mingtok_audio.config import BLOCK_FRAMES, MingTokConfig
 from mingtok_audio.core.audio import StreamResampler
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.latents import Latents
-from mingtok_audio.models.mingtok import BLOCK_FRAMES, MingTok
+from mingtok_audio.models.decoder import Decoder, DecoderState
+from mingtok_audio.models.encoder import Encoder
+from mingtok_audio.models.semantic import SemanticModule
 from mingtok_audio.modules.posterior import frame_noise
+from mingtok_audio.modules.transformer import TransformerState
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+
+class DecodingState:
+    """State of one decoding stream: the decoder's, and the semantic module's where it is read."""
+
+    def __init__(self, decoder: DecoderState, semantic: TransformerState | None) -> None:
+        self.decoder, self.semantic = decoder, semantic
+
+
+class Tokenizer(Protocol):
+    """What streams need of a model; see `MingTok`."""
+
+    config: MingTokConfig
+    model_id: str
+    model_hash: str
+    encoder: Encoder
+    decoder: Decoder
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def semantic_module(self) -> SemanticModule: ...
+
+    def features_of(self, values: Tensor, state: TransformerState | None = None) -> Tensor: ...
+
+    def unpack(self, latents: Latents | Tensor) -> tuple[Tensor, Tensor, Tensor]: ...
+
+    def new_decoder_state(self, batch: int = 1) -> DecodingState: ...
+
+    def decode_step(self, values: Tensor, state: DecodingState) -> Tensor: ...
 
 
 class _Stream:
@@ -40,7 +77,7 @@ class StreamEncoder(_Stream):
     """Samples in, latents out. See `MingTok.stream_encoder`."""
 
     def __init__(
-        self, model: MingTok, sample_rate: int, generator: torch.Generator | None = None
+        self, model: Tokenizer, sample_rate: int, generator: torch.Generator | None = None
     ) -> None:
         if sample_rate <= 0:
             raise AudioError(f"sample_rate must be positive, got {sample_rate}")
@@ -122,15 +159,15 @@ class StreamEncoder(_Stream):
 class StreamFeatures(_Stream):
     """Latents in, unified features out, frame for frame. See `MingTok.stream_features`."""
 
-    def __init__(self, model: MingTok) -> None:
+    def __init__(self, model: Tokenizer) -> None:
         self._model = model
-        self._state = model._semantic_module().transformer.new_state(model.config.max_frames)
+        self._state = model.semantic_module().transformer.new_state(model.config.max_frames)
 
     @torch.no_grad()
     def push(self, values: Latents | Tensor) -> Tensor:
         """Add latents (1, n, D), n >= 0; their features (1, n, H)."""
         self._check_open()
-        values, _, _ = self._model._unpack(values)
+        values, _, _ = self._model.unpack(values)
         if values.shape[1] == 0:
             return values.new_zeros(len(values), 0, self._model.config.feature_dim or 0)
         return self._model.features_of(values, self._state)
@@ -150,7 +187,7 @@ class StreamDecoder(_Stream):
     for, so the end is trimmed to the exact length; with plain tensors every frame counts in full.
     """
 
-    def __init__(self, model: MingTok) -> None:
+    def __init__(self, model: Tokenizer) -> None:
         self._model = model
         self._state = model.new_decoder_state()
         self._expected = 0
@@ -161,7 +198,7 @@ class StreamDecoder(_Stream):
     def push(self, values: Latents | Tensor) -> Tensor:
         """Add latents (1, n, D), n >= 0; the samples (1, m) that are complete now."""
         self._check_open()
-        frames, _, num_samples = self._model._unpack(values)
+        frames, _, num_samples = self._model.unpack(values)
         if len(frames) != 1:
             raise UserError(f"a stream decodes one recording, got a batch of {len(frames)}")
         context = values.context_samples if isinstance(values, Latents) else 0

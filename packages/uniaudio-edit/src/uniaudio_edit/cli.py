@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from mingtok_audio.core.cli import make_app, run
-from mingtok_audio.core.plugins import plugins_app
+from mingtok_audio.core.plugins.app import plugins_app
 
 if TYPE_CHECKING:
     from mingtok_audio.core.plugins import PluginHost

@@ -13,7 +13,8 @@ import typer
 from mingtok_audio.core.cli import emit_json, make_app, run
 from mingtok_audio.core.cli.doctor import add_doctor, doctor_report
 from mingtok_audio.core.cli.train import add_train
-from mingtok_audio.core.plugins import PluginHost, plugins_app
+from mingtok_audio.core.plugins import PluginHost
+from mingtok_audio.core.plugins.app import plugins_app
 from uniaudio_lm.mounting import mount_commands, mounted_hosts
 
 __all__ = ["app", "main"]

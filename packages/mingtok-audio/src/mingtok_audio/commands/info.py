@@ -11,6 +11,7 @@ from mingtok_audio.core.audio import AUDIO_SUFFIXES, audio_info
 from mingtok_audio.core.cli import collect_inputs
 from mingtok_audio.core.config import from_dict, load_json, to_dict
 from mingtok_audio.core.errors import ConfigError, FormatError
+from mingtok_audio.core.models.compact import SCALE_SUFFIX
 from mingtok_audio.core.models.hub import (
     TensorInfo,
     read_safetensors_header,
@@ -18,7 +19,6 @@ from mingtok_audio.core.models.hub import (
     sha256_of_weights,
     weight_files,
 )
-from mingtok_audio.core.models.weights import SCALE_SUFFIX
 from mingtok_audio.mtok import MTOK_SUFFIX, read_header
 
 

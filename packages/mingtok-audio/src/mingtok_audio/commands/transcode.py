@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mingtok_audio.config import BLOCK_FRAMES
 from mingtok_audio.core.audio import AudioWriter, audio_info, iter_audio_blocks
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.mtok import MtokHeader, MtokReader, Storage
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from mingtok_audio.streaming import StreamEncoder
 
 BLOCK_SECONDS = 20.0
-BLOCK_FRAMES = 1000
 
 Advance = Callable[[float], None]
 """Told how many more seconds of audio are done."""

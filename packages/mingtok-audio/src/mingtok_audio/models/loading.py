@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.config import from_dict, load_json
@@ -24,10 +24,20 @@ from mingtok_audio.models.reference import (
 )
 from mingtok_audio.weights import NEWEST_NANO, shipped_weights
 
-if TYPE_CHECKING:
-    from mingtok_audio.models.mingtok import MingTok
-
 _SHOWN = 8
+
+
+class Tokenizer(Protocol):
+    """What loading needs of a model: it is an `nn.Module` made from its config."""
+
+    config: MingTokConfig
+    model_id: str
+    model_hash: str
+
+    def __init__(self, config: MingTokConfig) -> None: ...
+
+
+Loaded = TypeVar("Loaded", bound=Tokenizer)
 
 
 def read_config(folder: Path, name: str) -> tuple[MingTokConfig, bool]:
@@ -50,7 +60,7 @@ def read_config(folder: Path, name: str) -> tuple[MingTokConfig, bool]:
 
 
 def load_model(
-    cls: type[MingTok],
+    cls: type[Loaded],
     name_or_path: str | Path,
     *,
     device: str | torch.device,
@@ -59,7 +69,7 @@ def load_model(
     window_layers: int | None = None,
     full_attention: bool = False,
     max_frames: int | None = None,
-) -> Any:
+) -> Loaded:
     """See `MingTok.from_pretrained`. `dtype` None keeps that of the file."""
     source = resolve(
         str(name_or_path),
@@ -78,12 +88,14 @@ def load_model(
         kind: torch.dtype | None = dtype
     else:
         kind = None if dtype is None else select_dtype(dtype, place)
-    fill(model, load_tensors(source.path), published, place, kind)
+    module = cast(nn.Module, model)
+    fill(module, load_tensors(source.path), place, kind, published=config if published else None)
     # "nano" is an alias of the newest shipped set: files say which one that was.
     shipped = shipped_weights(str(name_or_path)) is not None
     model.model_id = config.name if shipped else source.id
     model.model_hash = sha256_of_weights(source.path)
-    return model.eval()
+    module.eval()
+    return model
 
 
 def override_windows(
@@ -112,13 +124,16 @@ def override_windows(
 
 
 def fill(
-    model: MingTok,
+    model: nn.Module,
     tensors: Iterable[tuple[str, Tensor]],
-    published: bool,
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
+    *,
+    published: MingTokConfig | None = None,
 ) -> None:
     """Copy named tensors into a model made on the meta device, one at a time.
+
+    `published` is the model's config where the names are those of the published layout.
 
     Raises `FormatError` listing every name that is missing or left over and every shape that does
     not fit. The published layout's unused parameters are skipped by name.
@@ -140,13 +155,11 @@ def fill(
     check.finish()
 
 
-def check_names(config: MingTokConfig, shapes: Mapping[str, Iterable[int]]) -> None:
-    """Check the published names and shapes against a model on the meta device; see `fill`."""
-    from mingtok_audio.models.mingtok import MingTok
-
-    with torch.device("meta"):
-        model = MingTok(config)
-    check = _Check(model, published=True)
+def check_names(
+    model: nn.Module, config: MingTokConfig, shapes: Mapping[str, Iterable[int]]
+) -> None:
+    """Check the published names and shapes against a model (on the meta device); see `fill`."""
+    check = _Check(model, config)
     for name, shape in shapes.items():
         check.accept(name, tuple(shape))
     check.finish()
@@ -155,11 +168,10 @@ def check_names(config: MingTokConfig, shapes: Mapping[str, Iterable[int]]) -> N
 class _Check:
     """Keeps account of which rows of which parameter have been given."""
 
-    def __init__(self, model: MingTok, published: bool) -> None:
-        self.config = model.config
+    def __init__(self, model: nn.Module, published: MingTokConfig | None) -> None:
         self.published = published
         self.shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
-        self.zero_rows = implied_zero_rows(model.config) if published else {}
+        self.zero_rows = {} if published is None else implied_zero_rows(published)
         self.given: dict[str, set[tuple[int, int]]] = {name: set() for name in self.shapes}
         for name, rows in self.zero_rows.items():
             self.given[name].add((rows.start, rows.stop or 0))
@@ -169,7 +181,7 @@ class _Check:
     def accept(self, name: str, shape: tuple[int, ...]) -> Target | None:
         """The place of a tensor, or None when there is nothing to copy (skipped or refused)."""
         try:
-            target = target_of(name, self.config) if self.published else Target(name)
+            target = Target(name) if self.published is None else target_of(name, self.published)
         except KeyError:
             target = Target("")
         if target is None:

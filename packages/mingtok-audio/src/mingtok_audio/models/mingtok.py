@@ -13,26 +13,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mingtok_audio.config import MingTokConfig
+from mingtok_audio.config import BLOCK_FRAMES, MingTokConfig
 from mingtok_audio.core.audio import resample
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.core.models.hub import CONFIG_NAME, WEIGHTS_NAME, save_tensors, write_json
 from mingtok_audio.latents import Latents
-from mingtok_audio.models.decoder import Decoder, DecoderState
+from mingtok_audio.models.decoder import Decoder
 from mingtok_audio.models.encoder import Encoder
+from mingtok_audio.models.loading import load_model
 from mingtok_audio.models.semantic import SemanticModule
 from mingtok_audio.modules.posterior import Posterior, frame_noise
 from mingtok_audio.modules.transformer import TransformerState
+from mingtok_audio.streaming import (
+    DecodingState,
+    StreamDecoder,
+    StreamEncoder,
+    StreamFeatures,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-    from mingtok_audio.streaming import StreamDecoder, StreamEncoder, StreamFeatures
-
-# Whole recordings pass through the model in blocks of this many frames (about 20 s), as a stream
-# would: memory does not grow with the recording.
-BLOCK_FRAMES = 1024
 
 
 class MingTok(nn.Module):
@@ -78,8 +79,6 @@ class MingTok(nn.Module):
         differently under different attention implementations. Raises `UserError` (`HubError`,
         `ConfigError`, `FormatError`) in one line when something does not fit.
         """
-        from mingtok_audio.models.loading import load_model
-
         return load_model(
             cls,
             name_or_path,
@@ -124,7 +123,7 @@ class MingTok(nn.Module):
 
     def features_of(self, values: Tensor, state: TransformerState | None = None) -> Tensor:
         """latents (B, L, D) -> unified features (B, L, H), whole or the next part of a stream."""
-        return self._semantic_module()(self.latent_proj(values), state)
+        return self.semantic_module()(self.latent_proj(values), state)
 
     def decoder_input_of(self, values: Tensor, state: TransformerState | None = None) -> Tensor:
         """latents (B, L, D) -> what the decoder's transformer reads, (B, L, C)."""
@@ -136,7 +135,7 @@ class MingTok(nn.Module):
         """latents (B, L, D) -> waveform (B, L * hop)."""
         return self.decoder(self.decoder_input_of(values))
 
-    def _semantic_module(self) -> SemanticModule:
+    def semantic_module(self) -> SemanticModule:
         if self.semantic is None:
             raise UserError(
                 f"model {self.model_id!r} has no semantic module, so it has no unified features: "
@@ -199,9 +198,9 @@ class MingTok(nn.Module):
     @torch.no_grad()
     def features(self, latents: Latents | Tensor) -> Tensor:
         """Unified features (B, L, H) of latents: what the LM reads; zero beyond each length."""
-        values, lengths, _ = self._unpack(latents)
-        config = self._semantic_module().transformer.config
-        state = self._semantic_module().transformer.new_state(values.shape[1])
+        values, lengths, _ = self.unpack(latents)
+        config = self.semantic_module().transformer.config
+        state = self.semantic_module().transformer.new_state(values.shape[1])
         step = BLOCK_FRAMES if config.context_frames is not None else max(1, values.shape[1])
         parts = [
             self.features_of(values[:, i : i + step], state)
@@ -213,7 +212,7 @@ class MingTok(nn.Module):
     @torch.no_grad()
     def decode(self, latents: Latents | Tensor) -> Tensor:
         """Waveform (B, T) at the model's rate, float32, zero beyond each item's `num_samples`."""
-        values, lengths, _ = self._unpack(latents)
+        values, lengths, _ = self.unpack(latents)
         frames = values.shape[1]
         if frames == 0:
             return torch.zeros(len(values), 0, device=self.device, dtype=torch.float32)
@@ -234,7 +233,7 @@ class MingTok(nn.Module):
         bound = self.config.max_frames if max_frames is None else max_frames
         semantic = None
         if self.feature_proj is not None:
-            semantic = self._semantic_module().transformer.new_state(bound)
+            semantic = self.semantic_module().transformer.new_state(bound)
         return DecodingState(self.decoder.new_state(batch, self.device, bound), semantic)
 
     def decode_step(
@@ -248,20 +247,14 @@ class MingTok(nn.Module):
         self, sample_rate: int = 16000, generator: torch.Generator | None = None
     ) -> StreamEncoder:
         """Encode a stream of samples at `sample_rate`, any chunk size."""
-        from mingtok_audio.streaming import StreamEncoder
-
         return StreamEncoder(self, sample_rate, generator)
 
     def stream_features(self) -> StreamFeatures:
         """Unified features of a stream of latents."""
-        from mingtok_audio.streaming import StreamFeatures
-
         return StreamFeatures(self)
 
     def stream_decoder(self) -> StreamDecoder:
         """Decode a stream of latents, any chunk size."""
-        from mingtok_audio.streaming import StreamDecoder
-
         return StreamDecoder(self)
 
     # --- helpers ---------------------------------------------------------------------------------
@@ -317,7 +310,7 @@ class MingTok(nn.Module):
             out[i, : len(row)] = torch.from_numpy(row)
         return out, sizes, torch.from_numpy(source.astype(np.int64))
 
-    def _unpack(self, latents: Latents | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def unpack(self, latents: Latents | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """-> (values (B, L, D) on the model's device and dtype, lengths (B,), num_samples (B,))."""
         if isinstance(latents, Tensor):
             latents = Latents(latents)
@@ -328,13 +321,6 @@ class MingTok(nn.Module):
                 f"that made them ({latents.model_id or 'unknown'})"
             )
         return latents.values.to(self.device, self.dtype), latents.lengths, latents.num_samples
-
-
-class DecodingState:
-    """State of one decoding stream: the decoder's, and the semantic module's where it is read."""
-
-    def __init__(self, decoder: DecoderState, semantic: TransformerState | None) -> None:
-        self.decoder, self.semantic = decoder, semantic
 
 
 def _mask(lengths: Tensor, frames: int) -> Tensor:

@@ -10,13 +10,13 @@ from typing import Any
 
 from mingtok_audio.commands.info import describe as describe_any
 from mingtok_audio.core.config import load_json
+from mingtok_audio.core.models.compact import SCALE_SUFFIX
 from mingtok_audio.core.models.hub import (
     TensorInfo,
     read_safetensors_header,
     sha256_of_weights,
     weight_files,
 )
-from mingtok_audio.core.models.weights import SCALE_SUFFIX
 from uniaudio_lm.config import PartConfig, parse_config
 from uniaudio_lm.weights import NEWEST_NANO, PARTS_FOLDER, shipped_folder
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.models.decoder import DecoderState
-from mingtok_audio.models.mingtok import DecodingState
 from mingtok_audio.modules.istft import IstftState
 from mingtok_audio.modules.kv_cache import FullCache, LayerCache, WindowCache
 from mingtok_audio.modules.transformer import TransformerState
+from mingtok_audio.streaming import DecodingState
 
 
 def select_rows(state: TransformerState, rows: Tensor) -> TransformerState:

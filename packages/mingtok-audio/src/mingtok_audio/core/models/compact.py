@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mingtok_audio.core.errors import FormatError
-from mingtok_audio.core.models.weights import SCALE_SUFFIX
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+SCALE_SUFFIX = ".int8_scale"
+"""Ends the names of scales."""
 SMALLEST = 4096
 """Numbers of a tensor below which it is not worth it."""
 

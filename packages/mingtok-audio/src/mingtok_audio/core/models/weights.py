@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any
 from mingtok_audio.core.config import parse_json, read_text
 from mingtok_audio.core.errors import ConfigError, FormatError, HubError
 from mingtok_audio.core.files import os_reason
+from mingtok_audio.core.models.compact import expanded, scaled_names
 
 if TYPE_CHECKING:
     import torch
 
 WEIGHTS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
-SCALE_SUFFIX = ".int8_scale"
-"""Ends the names of scales: see `core.compact`."""
 MAX_HEADER_BYTES = 64 << 20
 MAX_TENSORS = 500_000
 MAX_INDEX_BYTES = 64 << 20
@@ -218,8 +217,6 @@ def load_tensors(folder: str | os.PathLike[str]) -> Iterator[tuple[str, torch.Te
         HubError: as `weight_files`, or a shard without a tensor that the index puts there.
         FormatError: as `read_safetensors_header`.
     """
-    from mingtok_audio.core.models.compact import expanded, scaled_names
-
     root = Path(folder)
     files = weight_files(root)
     expected: dict[str, str] | None = None

@@ -1,6 +1,6 @@
 """The plugin host: specs, discovery by entry points, and the `plugins` commands."""
 
-from mingtok_audio.core.plugins.host import PluginHost, check_options, import_target, plugins_app
+from mingtok_audio.core.plugins.host import PluginHost, check_options, import_target
 from mingtok_audio.core.plugins.specs import (
     DISABLE_VARIABLE,
     CheckResult,
@@ -18,5 +18,4 @@ __all__ = [
     "SlotDef",
     "check_options",
     "import_target",
-    "plugins_app",
 ]

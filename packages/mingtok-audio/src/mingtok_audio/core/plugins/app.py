@@ -22,8 +22,8 @@ HostFactory = Callable[[], PluginHost | Sequence[PluginHost]]
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
-def build(host_factory: HostFactory) -> typer.Typer:
-    """The `plugins` command group.
+def plugins_app(host_factory: HostFactory) -> typer.Typer:
+    """The `plugins list | doctor | validate` command group.
 
     Args:
         host_factory: makes the host (or the hosts, for a script over several packages); called

@@ -44,7 +44,6 @@ from mingtok_audio.core.plugins.specs import (
 
 if TYPE_CHECKING:
     import pluggy
-    import typer
 
 
 logger = logging.getLogger("mingtok_audio.plugins")
@@ -357,12 +356,3 @@ def import_target(target: str) -> Any:
     for part in path.split("."):
         found = getattr(found, part)
     return found
-
-
-def plugins_app(
-    host_factory: Callable[[], PluginHost | Sequence[PluginHost]],
-) -> typer.Typer:
-    """The `plugins list | doctor | validate` command group; see `core.plugins_app.build`."""
-    from mingtok_audio.core.plugins.app import build
-
-    return build(host_factory)
