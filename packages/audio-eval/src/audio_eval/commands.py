@@ -141,7 +141,8 @@ def _cell(summary: dict[str, Any] | None) -> str:
         return "-"
     if summary["value"] is None:
         return f"unavailable ({summary['reason']})"
-    low, high = summary["ci95"]
+    interval = summary["ci95"]
+    span = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
     note = f", {summary['reason']}" if summary["reason"] else ""
     unit = f" {summary['unit']}" if summary["unit"] else ""
-    return f"{summary['value']:.3f}{unit} [{low:.3f}, {high:.3f}] n={summary['n']}{note}"
+    return f"{summary['value']:.3f}{unit}{span} n={summary['n']}{note}"

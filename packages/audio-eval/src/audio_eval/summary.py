@@ -45,7 +45,7 @@ def summarize(
     pairs = [metric.ratio(r) for r in valued]
     picks = _picks(len(valued), seed)
     macro = float(values.mean())
-    micro, ratios = None, None
+    micro, ratios, both = None, None, None
     if all(pair is not None for pair in pairs):
         both = np.array([pair for pair in pairs if pair is not None], dtype=np.float64)
         # No reference at all: the errors stand for themselves, as in Counts.rate.
@@ -53,16 +53,34 @@ def summarize(
         ratios = 100.0 * both[picks, 0].sum(1) / np.maximum(1.0, both[picks, 1].sum(1))
     quote_micro = metric.quoted(compat) == "micro" and ratios is not None
     draws = ratios if quote_micro and ratios is not None else values[picks].mean(1)
-    low, high = np.percentile(draws, [2.5, 97.5])
+    interval = _interval(draws, both if quote_micro else None)
     return MetricSummary(
         micro if quote_micro else macro,
         **common,
-        ci95=(float(low), float(high)),
+        ci95=interval,
         macro=macro,
         micro=micro,
         status="partial" if notes else "ok",
         reason="; ".join(notes),
     )
+
+
+def _interval(draws: np.ndarray, counts: np.ndarray | None) -> tuple[float, float] | None:
+    """The 95 % interval of resampled values (RESAMPLES,).
+
+    Items that are all alike say nothing of others: no interval, unless errors were counted (counts
+    (n, 2): errors, of how many). Then no error in N leaves room for a rate up to 1 - 0.025^(1/N).
+    """
+    low, high = (float(v) for v in np.percentile(draws, [2.5, 97.5]))
+    if low < high:
+        return low, high
+    if counts is None:
+        return None
+    errors, total = counts.sum(axis=0)
+    if total < 1 or errors not in (0, total):
+        return None
+    room = 100.0 * 0.025 ** (1.0 / float(total))
+    return (0.0, 100.0 - room) if errors == 0 else (room, 100.0)
 
 
 def _times(text: str, count: int, total: int) -> str:

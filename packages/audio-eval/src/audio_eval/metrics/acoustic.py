@@ -13,7 +13,7 @@ from audio_eval.interfaces import (
     MetricUnavailableError,
     ScoringContext,
 )
-from audio_eval.metrics.intrusive import output_audio
+from audio_eval.metrics.outputs import output_audio
 
 
 def source_audio(item: Item, context: ScoringContext) -> tuple[np.ndarray, int]:

@@ -1,13 +1,13 @@
 """Metrics that compare the output with its reference sample by sample or frame by frame.
 
-Both are taken at 16 kHz. Where the lengths differ (a tokenizer pads to whole frames), the longer
-one is cut; a difference of more than 5 % is kept in ``details`` as ``length_ratio``.
+Both are taken at 16 kHz. An output whose length is not its reference's fails (see ``outputs``);
+within a codec's padding the shorter of the two is filled with silence, so that what is missing or
+added counts against the output.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
 
 import numpy as np
 
@@ -20,37 +20,17 @@ from audio_eval.interfaces import (
     MetricUnavailableError,
     ScoringContext,
 )
-
-SAMPLE_RATE = 16000
-
-
-def reference_audio(item: Item, context: ScoringContext, sample_rate: int | None) -> np.ndarray:
-    """The reference recording (T,); its faults are not the system's.
-
-    Raises:
-        MetricUnavailableError: there is none, or it is unusable.
-    """
-    if item.reference is None:
-        raise MetricUnavailableError("the item has no reference recording")
-    try:
-        return context.audio(item.reference, sample_rate)[0]
-    except ItemFailedError as error:
-        raise MetricUnavailableError(f"reference: {error}") from error
-
-
-def output_audio(item: Item, context: ScoringContext, sample_rate: int | None) -> np.ndarray:
-    """The system's output (T,).
-
-    Raises:
-        ItemFailedError: there is none, or it is unusable.
-    """
-    if item.audio is None:
-        raise ItemFailedError("no output")
-    return context.audio(item.audio, sample_rate)[0]
+from audio_eval.metrics.outputs import (
+    SAMPLE_RATE,
+    check_copy_length,
+    is_silent,
+    output_audio,
+    reference_audio,
+)
 
 
 class _Intrusive(Metric):
-    """Reference and output at 16 kHz, cut to the same length."""
+    """Reference and output at 16 kHz, filled to the same length."""
 
     @abstractmethod
     def compare(self, reference: np.ndarray, output: np.ndarray) -> float:
@@ -59,10 +39,15 @@ class _Intrusive(Metric):
     def score(self, item: Item, context: ScoringContext) -> MetricResult:
         reference = reference_audio(item, context, SAMPLE_RATE)
         output = output_audio(item, context, SAMPLE_RATE)
-        length = min(len(reference), len(output))
-        ratio = len(output) / len(reference)
-        details: dict[str, Any] = {"length_ratio": round(ratio, 4)} if abs(ratio - 1) > 0.05 else {}
-        return MetricResult(self.compare(reference[:length], output[:length]), details=details)
+        check_copy_length(len(reference) / SAMPLE_RATE, len(output) / SAMPLE_RATE)
+        if is_silent(output):
+            raise ItemFailedError("the output is silence")
+        length = max(len(reference), len(output))
+        return MetricResult(self.compare(_filled(reference, length), _filled(output, length)))
+
+
+def _filled(wav: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(wav, (0, length - len(wav)))
 
 
 class Pesq(_Intrusive):
@@ -84,8 +69,6 @@ class Pesq(_Intrusive):
 
         if len(reference) < SAMPLE_RATE // 4:
             raise MetricUnavailableError("PESQ needs at least 0.25 s")
-        if not np.any(output):
-            raise ItemFailedError("the output is silence")
         try:
             return float(pesq.pesq(SAMPLE_RATE, reference, output, "wb"))
         except pesq.NoUtterancesError:

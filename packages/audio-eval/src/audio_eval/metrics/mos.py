@@ -12,6 +12,7 @@ from audio_eval.interfaces import (
     MetricResult,
     ScoringContext,
 )
+from audio_eval.metrics.outputs import check_output
 
 
 class _Opinion(Metric):
@@ -23,6 +24,7 @@ class _Opinion(Metric):
     def score(self, item: Item, context: ScoringContext) -> MetricResult:
         if item.audio is None:
             raise ItemFailedError("no output")
+        check_output(item, context)
         return MetricResult(float(context.judge(self.role, item.audio)[self.key]))
 
 

@@ -13,6 +13,7 @@ from audio_eval.interfaces import (
     MetricUnavailableError,
     ScoringContext,
 )
+from audio_eval.metrics.outputs import check_output
 
 
 class SpeakerSimilarity(Metric):
@@ -35,6 +36,7 @@ class SpeakerSimilarity(Metric):
     def score(self, item: Item, context: ScoringContext) -> MetricResult:
         if item.audio is None:
             raise ItemFailedError("no output")
+        check_output(item, context)
         anchor = item.source or item.reference
         if anchor is None:
             raise MetricUnavailableError("the item has no source or reference recording")

@@ -1,7 +1,7 @@
 """Our normaliser: one per language, the same for reference and hypothesis.
 
-- English: Whisper's (Radford et al. 2022, appendix C): case, punctuation, fillers, contractions,
-  spelling, numbers.
+- English: first one way of writing each thing (see ``text.english``), then Whisper's rules
+  (Radford et al. 2022, appendix C): case, punctuation, fillers, contractions, spelling, numbers.
 - Chinese: compatibility forms to plain ones (full width to half), traditional to simplified,
   numbers to how they are read, punctuation dropped, lower case; every Chinese character is a
   token, other words stay whole.
@@ -16,13 +16,15 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
-from audio_eval.text.numbers_zh import read_numbers
+from audio_eval.text.english import after_whisper, before_whisper
+from audio_eval.text.invisible import without_invisible
+from audio_eval.text.numbers_zh import read_numbers, same_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Raise when a rule changes: part of every cache key that depends on text.
-VERSION = "2"
+VERSION = "3"
 
 _HAN = (
     r"\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -47,9 +49,10 @@ def tokens(text: str, language: str) -> list[str]:
         return _ZH_TOKEN.findall(normalize_chinese(text))
     if code == "en":
         # Whisper's rules take one full stop off a word and leave the others of an ellipsis.
-        words = _english()(_ELLIPSIS.sub(" ", text)).split()
+        written = before_whisper(_ELLIPSIS.sub(" ", without_invisible(text)))
+        words = after_whisper(_english()(written)).split()
         return [word for word in words if any(c.isalnum() for c in word)]
-    flat = _basic()(text)
+    flat = _basic()(without_invisible(text))
     return [c for c in flat if not c.isspace()] if code in _NO_SPACES else flat.split()
 
 
@@ -60,10 +63,8 @@ def characters(text: str, language: str) -> list[str]:
 
 def normalize_chinese(text: str) -> str:
     """Chinese text with one way of writing each thing; see the module's docstring."""
-    text = unicodedata.normalize("NFKC", text).lower()
-    text = _simplified()(read_numbers(text))
-    # 两 and 二 are the same number said before a measure word and elsewhere.
-    text = text.replace("两", "二").replace("〇", "零")
+    text = unicodedata.normalize("NFKC", without_invisible(text)).lower()
+    text = same_numbers(_simplified()(read_numbers(text)))
     # Marks stay on their letters; punctuation and symbols fall out, an apostrophe joins.
     out = []
     for char in text:
