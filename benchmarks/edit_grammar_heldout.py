@@ -16,7 +16,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from audio_eval.manifest import read_manifest
+from audio_eval.scoring.manifest import read_manifest
 from uniaudio_edit.errors import AmbiguousInstructionError, InstructionError
 from uniaudio_edit.grammar.engine import GrammarParser
 

@@ -32,7 +32,7 @@ def word_times(folder: Path | None) -> Any:
     """(recording, text) -> words with times by a recogniser; None where nobody is asked."""
     if folder is None:
         return lambda _path, _text: None
-    from audio_eval.freeform.align import TranscriptTimes, whisper_words
+    from audio_eval.build.align import TranscriptTimes, whisper_words
 
     times = TranscriptTimes(whisper_words(folder))
 

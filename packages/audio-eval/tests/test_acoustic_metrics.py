@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_eval.context import Context, JudgePool
 from audio_eval.interfaces import Item, MetricResult
 from audio_eval.pitch import median_f0
 from audio_eval.plugins import create_metric
-from audio_eval.runner import run_metric
-from audio_eval.summary import summarize
+from audio_eval.scoring.context import Context, JudgePool
+from audio_eval.scoring.runner import run_metric
+from audio_eval.scoring.summary import summarize
 from mingtok_audio.core.audio import save_audio
 
 RATE = 16000

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from audio_eval.compare import compare, compare_text
 from audio_eval.interfaces import Item, ItemResult, MetricResult
+from audio_eval.scoring.compare import compare, compare_text
 from mingtok_audio.core.cli import make_app
 from mingtok_audio.core.errors import UserError
 

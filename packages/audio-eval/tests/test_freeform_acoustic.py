@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from audio_eval.freeform import BuildOptions, Cell, build, dsp
-from audio_eval.freeform.layouts import is_dns, read_dns, write_recognition
-from audio_eval.freeform.sources import guess_language, read_recordings
-from audio_eval.manifest import parse_parameters, read_manifest
+from audio_eval.build import BuildOptions, Cell, build, dsp
+from audio_eval.build.layouts import is_dns, read_dns, write_recognition
+from audio_eval.build.sources import guess_language, read_recordings
+from audio_eval.scoring.manifest import parse_parameters, read_manifest
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.errors import UserError
 
@@ -152,7 +152,7 @@ def test_a_loud_recording_is_never_asked_to_clip(tmp_path):
 
 
 def test_noise_recordings_are_used_by_name(corpus, tmp_path):
-    from audio_eval.freeform.acoustic import read_noises
+    from audio_eval.build.acoustic import read_noises
 
     (tmp_path / "noise").mkdir()
     save_audio(

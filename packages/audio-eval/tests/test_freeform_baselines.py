@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from audio_eval.freeform import (
+from audio_eval.build import (
     BuildOptions,
     Cell,
     build,
@@ -16,11 +16,11 @@ from audio_eval.freeform import (
     source_unchanged,
     splice,
 )
-from audio_eval.freeform.align import Word, unit_times
-from audio_eval.freeform.baselines import deleted_spans
-from audio_eval.freeform.units import parse_text
+from audio_eval.build.align import Word, unit_times
+from audio_eval.build.baselines import deleted_spans
+from audio_eval.build.units import parse_text
 from audio_eval.interfaces import Item
-from audio_eval.manifest import read_manifest
+from audio_eval.scoring.manifest import read_manifest
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.errors import UserError
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from audio_eval.freeform import BuildOptions, Cell, balanced, build, interpret, preset
-from audio_eval.freeform.presets import parse_counts, scaled
-from audio_eval.manifest import parse_parameters, read_manifest
+from audio_eval.build import BuildOptions, Cell, balanced, build, interpret, preset
+from audio_eval.build.presets import parse_counts, scaled
+from audio_eval.scoring.manifest import parse_parameters, read_manifest
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.cli import make_app
 from mingtok_audio.core.errors import UserError
@@ -219,7 +219,7 @@ def test_everything_turned_away_has_a_reason(tmp_path):
 
 
 def test_paths_that_disagree_are_turned_away(corpus, tmp_path, monkeypatch):
-    from audio_eval.freeform import semantic
+    from audio_eval.build import semantic
 
     real = semantic.edited_text
     monkeypatch.setattr(semantic, "edited_text", lambda *a: real(*a) + " oops")
@@ -291,7 +291,7 @@ def test_a_judge_must_agree_and_can_read_what_the_grammar_cannot(corpus, tmp_pat
 
 
 def test_command_slots(tmp_path):
-    from audio_eval.freeform.writers import CommandSlot
+    from audio_eval.build.writers import CommandSlot
 
     code = "import json,sys; print('Kindly ' + json.load(sys.stdin)['instruction'])"
     script = tmp_path / "writer.py"
@@ -307,7 +307,7 @@ def test_command_slots(tmp_path):
 
 @pytest.fixture(scope="module")
 def app():
-    from audio_eval.freeform.cli import register
+    from audio_eval.build.cli import register
 
     made = make_app("audio-eval", "test", "audio-eval")
     register(made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from audio_eval.freeform.interpreter import interpret
+from audio_eval.build.interpreter import interpret
 
 MARKET = "A man wearing a jacket hat and jeans at a market"
 ROAMING = "Roaming endlessly around the park she wants to go home"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from audio_eval.freeform.edits import Change, edited_text, locators
-from audio_eval.freeform.units import TextRejectedError, parse_text
+from audio_eval.build.edits import Change, edited_text, locators
+from audio_eval.build.units import TextRejectedError, parse_text
 
 NONE: frozenset[str] = frozenset()
 

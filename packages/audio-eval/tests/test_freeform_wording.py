@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from audio_eval.freeform import wording_en, wording_zh
-from audio_eval.freeform.edits import Change, edited_text, locators
-from audio_eval.freeform.expand import expand
-from audio_eval.freeform.interpreter import interpret
-from audio_eval.freeform.units import TextRejectedError, fold, parse_text
-from audio_eval.freeform.wording import write_instruction
+from audio_eval.build import wording_en, wording_zh
+from audio_eval.build.edits import Change, edited_text, locators
+from audio_eval.build.expand import expand
+from audio_eval.build.interpreter import interpret
+from audio_eval.build.units import TextRejectedError, fold, parse_text
+from audio_eval.build.wording import write_instruction
 
 TEXTS = {
     "en": [

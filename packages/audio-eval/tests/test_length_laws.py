@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audio_eval.context import Context, JudgePool
 from audio_eval.interfaces import ComponentInfo, Item, Judge, MetricResult
 from audio_eval.plugins import create_metric
-from audio_eval.runner import run_metric
-from audio_eval.summary import summarize
+from audio_eval.scoring.context import Context, JudgePool
+from audio_eval.scoring.runner import run_metric
+from audio_eval.scoring.summary import summarize
 from mingtok_audio.core.audio import save_audio
 
 RATE = 16000

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from audio_eval.interfaces import Item, ItemResult, MetricResult
-from audio_eval.manifest import (
+from audio_eval.scoring.manifest import (
     attach_outputs,
     infer_names,
     parse_parameters,

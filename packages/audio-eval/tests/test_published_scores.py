@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from audio_eval.interfaces import Item
+from audio_eval.scoring.transcripts import read_cases, score_transcripts
 from audio_eval.text.ming import MicroTotal, macro_tokens, micro_tokens
-from audio_eval.transcripts import read_cases, score_transcripts
 from mingtok_audio.core.errors import UserError
 
 GOLDEN = Path(__file__).parent / "data" / "edit_scores.json"

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio_eval.context import Context, JudgePool
 from audio_eval.interfaces import Item, JudgeUnavailableError
 from audio_eval.judges.offline import FILES, assemble, offline_judges
 from audio_eval.plugins import create_judge, create_metric
-from audio_eval.runner import run_metric
+from audio_eval.scoring.context import Context, JudgePool
+from audio_eval.scoring.runner import run_metric
 from mingtok_audio.core.audio import load_audio, save_audio
 
 SPEECH = Path(__file__).resolve().parents[3] / "examples" / "data" / "librivox_0880.wav"

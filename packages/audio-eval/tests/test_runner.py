@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio_eval.cache import JsonlCache
-from audio_eval.context import Context, JudgePool
 from audio_eval.interfaces import (
     ComponentInfo,
     Item,
@@ -26,11 +24,13 @@ from audio_eval.interfaces import (
     MetricResult,
     ScoringContext,
 )
-from audio_eval.manifest import read_manifest
-from audio_eval.runner import read_per_item, run_metric
-from audio_eval.scoring import score_suite
+from audio_eval.scoring.cache import JsonlCache
+from audio_eval.scoring.context import Context, JudgePool
+from audio_eval.scoring.manifest import read_manifest
+from audio_eval.scoring.runner import read_per_item, run_metric
+from audio_eval.scoring.score import score_suite
+from audio_eval.scoring.summary import summarize
 from audio_eval.suites import MetricEntry, Suite, load_suite, names
-from audio_eval.summary import summarize
 from mingtok_audio.core.audio import save_audio
 from mingtok_audio.core.errors import UserError
 
@@ -304,7 +304,7 @@ SLOW_SCRIPT = """
 import sys, time
 from pathlib import Path
 from audio_eval.interfaces import ComponentInfo, Judge
-from audio_eval.scoring import score_suite
+from audio_eval.scoring.score import score_suite
 from audio_eval.suites import MetricEntry, Suite
 
 class Slow(Judge):

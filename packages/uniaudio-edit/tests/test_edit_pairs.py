@@ -287,7 +287,7 @@ def test_names_of_sounds_are_understood() -> None:
 
 def test_pairs_are_a_manifest_of_the_benchmark(tmp_path: Path) -> None:
     build_pairs(corpus(tmp_path), tmp_path / "out", Recipe(tasks={"reverb": 1.0, "deletion": 1.0}))
-    manifest = pytest.importorskip("audio_eval.manifest")
+    manifest = pytest.importorskip("audio_eval.scoring.manifest")
     items = manifest.read_manifest(tmp_path / "out/items.jsonl")
     assert {item.task for item in items} <= {"reverb", "deletion"}
     assert all(item.source.is_file() and item.reference.is_file() for item in items)

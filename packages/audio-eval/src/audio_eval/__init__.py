@@ -20,9 +20,9 @@ _LAZY = {
     "MetricSummary": "audio_eval.interfaces",
     "ScoringContext": "audio_eval.interfaces",
     "System": "audio_eval.interfaces",
-    "read_manifest": "audio_eval.manifest",
-    "score_suite": "audio_eval.scoring",
-    "score_transcripts": "audio_eval.transcripts",
+    "read_manifest": "audio_eval.scoring.manifest",
+    "score_suite": "audio_eval.scoring.score",
+    "score_transcripts": "audio_eval.scoring.transcripts",
 }
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from audio_eval.freeform.cli import register as register_build
+from audio_eval.build.cli import register as register_build
 from audio_eval.report.cli import register as register_reports
 from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json, make_app, make_group, run
 from mingtok_audio.core.cli.doctor import add_doctor
@@ -69,7 +69,7 @@ def score(
 ) -> None:
     """Score outputs against references."""
     from audio_eval.commands import judge_choices, make_system, name_list, results_table
-    from audio_eval.scoring import score_suite
+    from audio_eval.scoring.score import score_suite
 
     if (hyps is None) == (system is None):
         raise UserError("give one of --hyps and --system")
@@ -118,7 +118,7 @@ def score_transcripts_command(
     as_json: _JSON = False,
 ) -> None:
     """Score edits that have been recognised already."""
-    from audio_eval.transcripts import score_transcripts
+    from audio_eval.scoring.transcripts import score_transcripts
 
     rows = score_transcripts(cases, compat=compat, per_item=per_item, seed=seed)
     if as_json:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from audio_eval.context import JudgeChoice
 from audio_eval.interfaces import System
+from audio_eval.scoring.context import JudgeChoice
 from mingtok_audio.core.errors import UserError
 
 
@@ -112,7 +112,7 @@ def describe(what: str | None) -> dict[str, Any]:
     if path.suffix.lower() in AUDIO_SUFFIXES:
         return {"kind": "audio", **jsonable(audio_info(path))}
     if path.exists():
-        from audio_eval.manifest import read_manifest
+        from audio_eval.scoring.manifest import read_manifest
 
         items = read_manifest(path)
         groups: dict[str, int] = {}

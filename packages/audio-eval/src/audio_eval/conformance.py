@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from audio_eval.context import Context, JudgePool
 from audio_eval.interfaces import (
     ComponentInfo,
     Item,
@@ -22,8 +21,9 @@ from audio_eval.interfaces import (
     Metric,
     System,
 )
-from audio_eval.runner import run_metric
-from audio_eval.summary import summarize
+from audio_eval.scoring.context import Context, JudgePool
+from audio_eval.scoring.runner import run_metric
+from audio_eval.scoring.summary import summarize
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.plugins.specs import CheckResult
 

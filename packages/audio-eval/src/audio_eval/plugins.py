@@ -81,7 +81,7 @@ def register_components() -> list[ComponentSpec]:
         for name, (target, summary) in _JUDGES.items()
     ]
     systems = [
-        ComponentSpec("system", name, f"audio_eval.systems:{target}", summary=summary)
+        ComponentSpec("system", name, f"audio_eval.scoring.systems:{target}", summary=summary)
         for name, (target, summary) in _SYSTEMS.items()
     ]
     return metrics + judges + systems

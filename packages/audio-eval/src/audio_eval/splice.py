@@ -20,10 +20,10 @@ def splice_deletion(item: Item, context: ScoringContext, target: Path) -> list[l
         ItemFailedError: not a deletion of a part, or the words are not found in the recording.
         JudgeUnavailableError: no ASR judge with word times.
     """
-    from audio_eval.freeform import splice
-    from audio_eval.freeform.align import Word, unit_times
-    from audio_eval.freeform.baselines import deleted_spans
-    from audio_eval.freeform.units import TextRejectedError, parse_text
+    from audio_eval.build import splice
+    from audio_eval.build.align import Word, unit_times
+    from audio_eval.build.baselines import deleted_spans
+    from audio_eval.build.units import TextRejectedError, parse_text
     from mingtok_audio.core.audio import save_audio
 
     if item.source is None or not item.original_text or item.text is None:

@@ -38,7 +38,7 @@ class LabelFiles(Judge):
     def evaluate(self, wav: np.ndarray, sample_rate: int, **request: Any) -> Mapping[str, Any]:
         """``{"label"}``; an item that is not in the table raises ``JudgeUnavailableError``."""
         if self._labels is None:
-            from audio_eval.textfiles import read_texts
+            from audio_eval.scoring.textfiles import read_texts
 
             self._labels = read_texts(self.path)
         label = self._labels.get(str(request.get("id", "")))

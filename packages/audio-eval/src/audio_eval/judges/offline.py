@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audio_eval.context import JudgeChoice
+from audio_eval.scoring.context import JudgeChoice
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write, atomic_write_text
 

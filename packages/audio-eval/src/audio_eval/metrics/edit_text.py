@@ -14,7 +14,7 @@ from audio_eval.interfaces import (
     ScoringContext,
 )
 from audio_eval.metrics.text import expected, recognized
-from audio_eval.naming import SEMANTIC_TASKS
+from audio_eval.scoring.naming import SEMANTIC_TASKS
 from audio_eval.text import edit_align, ming, ming_edit, normalize
 
 _VERSION = f"{edit_align.VERSION}.{normalize.VERSION}"

@@ -25,7 +25,7 @@ from audio_eval.interfaces import (
     ScoringContext,
 )
 from audio_eval.metrics.acoustic import source_audio
-from audio_eval.naming import SEMANTIC_TASKS
+from audio_eval.scoring.naming import SEMANTIC_TASKS
 
 Spans = list[tuple[tuple[int, int], tuple[int, int]]]
 

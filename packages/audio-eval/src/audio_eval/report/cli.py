@@ -77,7 +77,7 @@ def compare_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Compare two runs item by item: differences, intervals, significance."""
-    from audio_eval.compare import compare, compare_text
+    from audio_eval.scoring.compare import compare, compare_text
     from mingtok_audio.core.cli import emit_json
 
     result = compare(a, b, seed, resamples=resamples, system_a=a_system, system_b=b_system)

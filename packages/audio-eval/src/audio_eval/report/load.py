@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval.interfaces import ItemResult
-from audio_eval.runner import SYSTEM, Outputs, read_per_item
+from audio_eval.scoring.runner import SYSTEM, Outputs, read_per_item
 from mingtok_audio.core.config.files import load_json
 from mingtok_audio.core.errors import UserError
 

@@ -22,7 +22,7 @@ from audio_eval.report.tables import (
     title,
 )
 from audio_eval.report.texts import unified
-from audio_eval.runner import SYSTEM
+from audio_eval.scoring.runner import SYSTEM
 
 _MAX_ROWS = 2000
 _MAX_FAILURES = 100

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audio_eval.context import JudgeChoice
+from audio_eval.scoring.context import JudgeChoice
 from mingtok_audio.core.config import from_dict, load_yaml, near
 from mingtok_audio.core.errors import ConfigError, UserError
 
@@ -32,7 +32,7 @@ class Suite:
         task: of items that do not say theirs ("" leaves it open).
         metrics: in the order of the reports.
         judges: role ("asr", "asr:zh") to judge; hub ids for users with a hub.
-        baselines: of ``audio_eval.baselines``.
+        baselines: of ``audio_eval.scoring.baselines``.
         tasks: the tasks that items may have; empty takes any.
         output: ``audio`` or ``text``: what a system delivers.
     """

@@ -1,6 +1,6 @@
 """Freeform edit sets: building them, verifying them, and the baselines that go with them.
 
->>> from audio_eval.freeform import BuildOptions, balanced, build           # doctest: +SKIP
+>>> from audio_eval.build import BuildOptions, balanced, build           # doctest: +SKIP
 >>> build(BuildOptions(manifest, out, balanced(60, ["en"], ["basic", "full"])))  # doctest: +SKIP
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audio_eval.freeform.baselines import ground_truth, oracle_splice, source_unchanged
-    from audio_eval.freeform.builder import BuildOptions, BuildReport, build
-    from audio_eval.freeform.interpreter import Interpretation, interpret
-    from audio_eval.freeform.presets import Cell, balanced, preset
+    from audio_eval.build.baselines import ground_truth, oracle_splice, source_unchanged
+    from audio_eval.build.builder import BuildOptions, BuildReport, build
+    from audio_eval.build.interpreter import Interpretation, interpret
+    from audio_eval.build.presets import Cell, balanced, preset
 
 _HOMES = {
     "BuildOptions": "builder",

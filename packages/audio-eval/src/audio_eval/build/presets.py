@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast, get_args
 
-from audio_eval.freeform.edits import Kind
-from audio_eval.freeform.units import Language, Task
-from audio_eval.freeform.wording import Wording
+from audio_eval.build.edits import Kind
+from audio_eval.build.units import Language, Task
+from audio_eval.build.wording import Wording
 from mingtok_audio.core.errors import UserError
 
 SEMANTIC: tuple[Task, ...] = get_args(Task)

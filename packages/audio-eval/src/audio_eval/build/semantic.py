@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
-from audio_eval.freeform.edits import Change, Edit, Kind, Locator, edited_text, locators
-from audio_eval.freeform.interpreter import interpret
-from audio_eval.freeform.items import Draft, ItemRejectedError, MakeAudio
-from audio_eval.freeform.lexicon import Lexicon
-from audio_eval.freeform.presets import Cell
-from audio_eval.freeform.propose import propose
-from audio_eval.freeform.sources import Recording
-from audio_eval.freeform.units import (
+from audio_eval.build.edits import Change, Edit, Kind, Locator, edited_text, locators
+from audio_eval.build.interpreter import interpret
+from audio_eval.build.items import Draft, ItemRejectedError, MakeAudio
+from audio_eval.build.lexicon import Lexicon
+from audio_eval.build.presets import Cell
+from audio_eval.build.propose import propose
+from audio_eval.build.sources import Recording
+from audio_eval.build.units import (
     Language,
     SourceText,
     Task,
@@ -22,7 +22,7 @@ from audio_eval.freeform.units import (
     fold,
     parse_text,
 )
-from audio_eval.freeform.wording import Wording, write_instruction
+from audio_eval.build.wording import Wording, write_instruction
 
 #: Rewords an instruction: gets the item as an object, gives the instruction.
 Writer = Callable[[dict[str, Any]], str]

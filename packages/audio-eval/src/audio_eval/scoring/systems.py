@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from audio_eval.cache import JsonlCache
 from audio_eval.interfaces import (
     ComponentInfo,
     Item,
@@ -21,7 +20,8 @@ from audio_eval.interfaces import (
     SystemCallable,
     SystemOutput,
 )
-from audio_eval.runner import Outputs
+from audio_eval.scoring.cache import JsonlCache
+from audio_eval.scoring.runner import Outputs
 from mingtok_audio.core.errors import UserError, one_line
 
 logger = logging.getLogger("audio_eval")
@@ -42,7 +42,7 @@ class FolderSystem(System):
 
     def produce(self, item: Item, folder: Path) -> SystemOutput:
         """The item's file, or its text."""
-        from audio_eval.manifest import attach_outputs
+        from audio_eval.scoring.manifest import attach_outputs
 
         try:
             found = attach_outputs([item], self.path)[0]

@@ -1,4 +1,4 @@
-"""One reader per manifest format; ``audio_eval.manifest`` picks the one that fits."""
+"""One reader per manifest format; ``audio_eval.scoring.manifest`` picks the one that fits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval.interfaces import Item
-from audio_eval.naming import MODE_NAMES, SEMANTIC_TASKS, TASK_NAMES, infer_names, parse_parameters
-from audio_eval.textfiles import json_rows, read_lines
+from audio_eval.scoring.naming import (
+    MODE_NAMES,
+    SEMANTIC_TASKS,
+    TASK_NAMES,
+    infer_names,
+    parse_parameters,
+)
+from audio_eval.scoring.textfiles import json_rows, read_lines
 from mingtok_audio.core.audio import AUDIO_SUFFIXES, find_audio_files
 from mingtok_audio.core.errors import UserError
 

@@ -15,15 +15,15 @@ from typing import cast
 
 import numpy as np
 
-from audio_eval.freeform import splice
-from audio_eval.freeform.align import TranscriptTimes
-from audio_eval.freeform.edits import Change, Kind
-from audio_eval.freeform.items import Draft, ItemRejectedError
-from audio_eval.freeform.presets import Cell
-from audio_eval.freeform.propose import propose
-from audio_eval.freeform.semantic import SemanticMaker
-from audio_eval.freeform.sources import Recording
-from audio_eval.freeform.units import (
+from audio_eval.build import splice
+from audio_eval.build.align import TranscriptTimes
+from audio_eval.build.edits import Change, Kind
+from audio_eval.build.items import Draft, ItemRejectedError
+from audio_eval.build.presets import Cell
+from audio_eval.build.propose import propose
+from audio_eval.build.semantic import SemanticMaker
+from audio_eval.build.sources import Recording
+from audio_eval.build.units import (
     SourceText,
     TextRejectedError,
     delete,

@@ -19,7 +19,7 @@ import numpy as np
 
 from audio_eval.interfaces import ItemResult, MetricResult
 from audio_eval.report.load import LoadedRun, load_run
-from audio_eval.runner import SYSTEM
+from audio_eval.scoring.runner import SYSTEM
 from mingtok_audio.core.errors import UserError
 
 RESAMPLES = 10_000

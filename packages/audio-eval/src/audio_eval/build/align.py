@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio_eval.freeform.units import Language, fold, is_han
+from audio_eval.build.units import Language, fold, is_han
 from audio_eval.interfaces import Judge, JudgeUnavailableError
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.errors import UserError

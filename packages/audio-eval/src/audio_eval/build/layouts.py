@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from audio_eval.freeform.acoustic import BASIC
-from audio_eval.freeform.sources import Recording
+from audio_eval.build.acoustic import BASIC
+from audio_eval.build.sources import Recording
 from audio_eval.interfaces import Item
-from audio_eval.manifest import write_manifest
+from audio_eval.scoring.manifest import write_manifest
 from mingtok_audio.core.audio import find_audio_files
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text

@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audio_eval.baselines import NAMES as BASELINES
-from audio_eval.baselines import make_baseline
-from audio_eval.cache import JsonlCache
-from audio_eval.context import Context, JudgeChoice, JudgePool
 from audio_eval.interfaces import Item, ItemResult, Judge, Metric, System
 from audio_eval.judges.offline import offline_judges
-from audio_eval.manifest import attach_outputs, check_unique, read_manifest
 from audio_eval.plugins import create_metric, get_host
-from audio_eval.runner import SYSTEM, Outputs, Run, report, write_results
+from audio_eval.scoring.baselines import NAMES as BASELINES
+from audio_eval.scoring.baselines import make_baseline
+from audio_eval.scoring.cache import JsonlCache
+from audio_eval.scoring.context import Context, JudgeChoice, JudgePool
+from audio_eval.scoring.manifest import attach_outputs, check_unique, read_manifest
+from audio_eval.scoring.runner import SYSTEM, Outputs, Run, report, write_results
+from audio_eval.scoring.systems import produce_outputs
 from audio_eval.suites import MetricEntry, Suite, load_suite
-from audio_eval.systems import produce_outputs
 from mingtok_audio.core.config import near
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from audio_eval.freeform.interpreter import Action, Target, UnreadableError
+from audio_eval.build.target import Action, Target, UnreadableError
 
 _DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"两": 2}
 _NUMBER = r"(?:\d+|[零一二两三四五六七八九]?十[一二三四五六七八九]?|[零一二两三四五六七八九])"

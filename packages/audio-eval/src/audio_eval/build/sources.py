@@ -1,7 +1,7 @@
 """Recordings with transcripts to build items from: any manifest, or a corpus folder as published.
 
 =======================  ================================================================
-a manifest               everything `audio_eval.manifest` reads (JSONL, Freeform meta, seed-tts)
+a manifest               everything `audio_eval.scoring.manifest` reads (JSONL, Freeform meta, seed-tts)
 LibriSpeech              a folder with `*.trans.txt` files beside the recordings
 Kaldi, AISHELL-2         a folder with `wav.scp` and `text` or `trans.txt`
 =======================  ================================================================
@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audio_eval.freeform.units import Language, is_han
+from audio_eval.build.units import Language, is_han
 from audio_eval.interfaces import Item
-from audio_eval.manifest import infer_names, read_lines, read_manifest
+from audio_eval.scoring.manifest import infer_names, read_lines, read_manifest
 from mingtok_audio.core.audio import find_audio_files
 from mingtok_audio.core.errors import UserError
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_eval.cache import FileHashes, JsonlCache, digest
 from audio_eval.interfaces import ItemFailedError, Judge, JudgeUnavailableError
+from audio_eval.scoring.cache import FileHashes, JsonlCache, digest
 from mingtok_audio.core.errors import UserError, one_line
 
 if TYPE_CHECKING:

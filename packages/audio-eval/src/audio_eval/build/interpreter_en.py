@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from audio_eval.freeform.interpreter import Action, Target, UnreadableError
+from audio_eval.build.target import Action, Target, UnreadableError
 
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audio_eval.context import Context, JudgePool
 from audio_eval.interfaces import Item, Metric, MetricResult
 from audio_eval.metrics.edit_text import EditAccuracy, NoEditWordErrorRate
 from audio_eval.metrics.text import WordErrorRate
-from audio_eval.naming import MODE_NAMES, SEMANTIC_TASKS, TASK_NAMES
-from audio_eval.runner import run_metric
-from audio_eval.summary import summarize
-from audio_eval.textfiles import json_rows, read_lines
+from audio_eval.scoring.context import Context, JudgePool
+from audio_eval.scoring.naming import MODE_NAMES, SEMANTIC_TASKS, TASK_NAMES
+from audio_eval.scoring.runner import run_metric
+from audio_eval.scoring.summary import summarize
+from audio_eval.scoring.textfiles import json_rows, read_lines
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import UserError
 

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from audio_eval.freeform.lexicon_data import EN_CLASSES, EN_OPENERS, ZH_CLASSES
-from audio_eval.freeform.units import Language, SourceText, fold
+from audio_eval.build.lexicon_data import EN_CLASSES, EN_OPENERS, ZH_CLASSES
+from audio_eval.build.units import Language, SourceText, fold
 
 START, END = "<s>", "</s>"
 _ENDINGS = ("ing", "tion", "ness", "ment", "ity", "ies", "ed", "ly", "er", "est", "s", "al", "y")

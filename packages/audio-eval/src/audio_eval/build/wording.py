@@ -6,10 +6,10 @@ import random
 from types import ModuleType
 from typing import Literal
 
-from audio_eval.freeform import wording_en, wording_zh
-from audio_eval.freeform.edits import BASIC_LOCATORS, Change, Locator
-from audio_eval.freeform.expand import expand
-from audio_eval.freeform.units import Language
+from audio_eval.build import wording_en, wording_zh
+from audio_eval.build.edits import BASIC_LOCATORS, Change, Locator
+from audio_eval.build.expand import expand
+from audio_eval.build.units import Language
 
 Wording = Literal["basic", "full"]
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from audio_eval.freeform import dsp
-from audio_eval.freeform.expand import expand
-from audio_eval.freeform.items import Draft, ItemRejectedError
-from audio_eval.freeform.presets import Cell
-from audio_eval.freeform.sources import Recording
-from audio_eval.manifest import parse_parameters
+from audio_eval.build import dsp
+from audio_eval.build.expand import expand
+from audio_eval.build.items import Draft, ItemRejectedError
+from audio_eval.build.presets import Cell
+from audio_eval.build.sources import Recording
+from audio_eval.scoring.manifest import parse_parameters
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.errors import UserError
 

@@ -11,10 +11,10 @@ import itertools
 import random
 from collections.abc import Iterator
 
-from audio_eval.freeform import lexicon_data as data
-from audio_eval.freeform.edits import Change, Kind
-from audio_eval.freeform.lexicon import END, START, Lexicon, article_fits
-from audio_eval.freeform.units import SourceText, Task, fold
+from audio_eval.build import lexicon_data as data
+from audio_eval.build.edits import Change, Kind
+from audio_eval.build.lexicon import END, START, Lexicon, article_fits
+from audio_eval.build.units import SourceText, Task, fold
 
 _MAX_WORDS = 4
 _EDGE_SHARE = 0.45  # of index items: "the first 3 words", "at the end"

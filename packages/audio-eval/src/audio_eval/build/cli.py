@@ -92,12 +92,12 @@ def build_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Build an edit set in the published Freeform layout."""
-    from audio_eval.freeform.acoustic import read_noises
-    from audio_eval.freeform.align import whisper_words
-    from audio_eval.freeform.builder import BuildOptions, build
-    from audio_eval.freeform.layouts import is_dns
-    from audio_eval.freeform.sources import read_recordings
-    from audio_eval.freeform.writers import CommandSlot
+    from audio_eval.build.acoustic import read_noises
+    from audio_eval.build.align import whisper_words
+    from audio_eval.build.builder import BuildOptions, build
+    from audio_eval.build.layouts import is_dns
+    from audio_eval.build.sources import read_recordings
+    from audio_eval.build.writers import CommandSlot
     from mingtok_audio.core.cli import emit_json
     from mingtok_audio.core.errors import UserError
 
@@ -179,9 +179,9 @@ def baselines_command(
     ] = False,
 ) -> None:
     """Write the baselines of an edit set as folders of outputs."""
-    from audio_eval.freeform import baselines
-    from audio_eval.freeform.align import whisper_words
-    from audio_eval.manifest import read_manifest
+    from audio_eval.build import baselines
+    from audio_eval.build.align import whisper_words
+    from audio_eval.scoring.manifest import read_manifest
     from mingtok_audio.core.cli import emit_json
     from mingtok_audio.core.errors import UserError
 
@@ -229,7 +229,7 @@ def _counts(
     scale: float,
     languages: list[str],
 ) -> dict[Any, int]:
-    from audio_eval.freeform import presets
+    from audio_eval.build import presets
     from mingtok_audio.core.errors import UserError
 
     if preset:
@@ -251,9 +251,9 @@ def _lists(
     manifest: Path, out: Path, language: str, recognition: bool, force: bool
 ) -> dict[str, Any]:
     """Lists over recordings that stay where they are: DNS pairs, or recognition by dialect."""
-    from audio_eval.freeform import layouts
-    from audio_eval.freeform.sources import read_recordings
-    from audio_eval.manifest import write_manifest
+    from audio_eval.build import layouts
+    from audio_eval.build.sources import read_recordings
+    from audio_eval.scoring.manifest import write_manifest
     from mingtok_audio.core.errors import UserError
 
     if out.exists() and any(out.iterdir()) and not force:

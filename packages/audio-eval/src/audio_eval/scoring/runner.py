@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval import __version__
-from audio_eval.cache import JsonlCache, digest
-from audio_eval.context import Context
 from audio_eval.interfaces import (
     Item,
     ItemFailedError,
@@ -28,7 +26,9 @@ from audio_eval.interfaces import (
     MetricResult,
     MetricUnavailableError,
 )
-from audio_eval.summary import summarize_all
+from audio_eval.scoring.cache import JsonlCache, digest
+from audio_eval.scoring.context import Context
+from audio_eval.scoring.summary import summarize_all
 from mingtok_audio.core.errors import UserError, one_line
 from mingtok_audio.core.files import atomic_write_text
 
@@ -228,7 +228,7 @@ def read_per_item(path: Path) -> list[ItemResult]:
     Raises:
         UserError: not there, or not such lines.
     """
-    from audio_eval.textfiles import json_object, read_lines
+    from audio_eval.scoring.textfiles import json_object, read_lines
 
     try:
         return [

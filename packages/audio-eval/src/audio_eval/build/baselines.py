@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audio_eval.freeform import splice
-from audio_eval.freeform.align import Hear, TranscriptTimes
-from audio_eval.freeform.units import SourceText, TextRejectedError, fold, parse_text
+from audio_eval.build import splice
+from audio_eval.build.align import Hear, TranscriptTimes
+from audio_eval.build.units import SourceText, TextRejectedError, fold, parse_text
 from audio_eval.interfaces import Item
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.errors import UserError

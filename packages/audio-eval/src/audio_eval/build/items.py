@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from audio_eval.freeform.presets import Cell
-from audio_eval.freeform.sources import Recording
+from audio_eval.build.presets import Cell
+from audio_eval.build.sources import Recording
 
 #: Every reason an item, a text or a recording is turned away for, and what it means.
 REASONS: dict[str, str] = {

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from audio_eval.interfaces import Item
-from audio_eval.manifest_formats import (
+from audio_eval.scoring.manifest_formats import (
     FREEFORM_COLUMNS,
     find_outputs,
     read_folder,
@@ -33,7 +33,7 @@ from audio_eval.manifest_formats import (
     read_seed_tts,
     read_transcripts,
 )
-from audio_eval.naming import (
+from audio_eval.scoring.naming import (
     ACOUSTIC_TASKS,
     MODE_NAMES,
     SEMANTIC_TASKS,
@@ -41,7 +41,7 @@ from audio_eval.naming import (
     infer_names,
     parse_parameters,
 )
-from audio_eval.textfiles import json_rows, read_lines, read_texts
+from audio_eval.scoring.textfiles import json_rows, read_lines, read_texts
 from mingtok_audio.core.audio import AUDIO_SUFFIXES
 from mingtok_audio.core.config import read_text
 from mingtok_audio.core.errors import UserError

@@ -46,8 +46,8 @@ def _own(item: Item) -> dict[str, object]:
 
 
 def _spliced(item: Item, context: ScoringContext, folder: Path) -> Item:
+    from audio_eval.scoring.systems import file_name
     from audio_eval.splice import splice_deletion
-    from audio_eval.systems import file_name
 
     target = folder / f"{file_name(item.id)}.wav"
     try:

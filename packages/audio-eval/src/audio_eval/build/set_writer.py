@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from audio_eval.freeform.acoustic import DIALECTS
-from audio_eval.freeform.items import Draft
-from audio_eval.freeform.layouts import dns_names
-from audio_eval.freeform.presets import SEMANTIC, Cell
+from audio_eval.build.acoustic import DIALECTS
+from audio_eval.build.items import Draft
+from audio_eval.build.layouts import dns_names
+from audio_eval.build.presets import SEMANTIC, Cell
 from audio_eval.interfaces import Item
-from audio_eval.manifest import FREEFORM_COLUMNS, write_manifest
+from audio_eval.scoring.manifest import FREEFORM_COLUMNS, write_manifest
 from mingtok_audio.core.audio import load_audio, resample, save_audio
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from audio_eval.freeform.acoustic import AcousticMaker
-from audio_eval.freeform.align import Hear, TranscriptTimes
-from audio_eval.freeform.items import Draft, ItemRejectedError, Rejections
-from audio_eval.freeform.lexicon import Lexicon
-from audio_eval.freeform.presets import SEMANTIC, Cell
-from audio_eval.freeform.recorded import RecordedMaker
-from audio_eval.freeform.semantic import JudgeText, SemanticMaker, Writer
-from audio_eval.freeform.set_writer import SetWriter, staged
-from audio_eval.freeform.sources import Recording, read_recordings
-from audio_eval.freeform.units import Language, SourceText, TextRejectedError, fold, parse_text
+from audio_eval.build.acoustic import AcousticMaker
+from audio_eval.build.align import Hear, TranscriptTimes
+from audio_eval.build.items import Draft, ItemRejectedError, Rejections
+from audio_eval.build.lexicon import Lexicon
+from audio_eval.build.presets import SEMANTIC, Cell
+from audio_eval.build.recorded import RecordedMaker
+from audio_eval.build.semantic import JudgeText, SemanticMaker, Writer
+from audio_eval.build.set_writer import SetWriter, staged
+from audio_eval.build.sources import Recording, read_recordings
+from audio_eval.build.units import Language, SourceText, TextRejectedError, fold, parse_text
 from mingtok_audio.core.audio import audio_info
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.core.files import atomic_write_text

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from audio_eval.freeform.units import SourceText, Task, delete, insert, substitute
+from audio_eval.build.units import SourceText, Task, delete, insert, substitute
 
 Kind = Literal["index", "content"]
 BASIC_LOCATORS = frozenset(

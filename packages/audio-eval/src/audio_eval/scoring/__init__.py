@@ -1,0 +1,1 @@
+"""Scoring outputs: manifests, systems, the run with its cache, summaries, comparisons."""
