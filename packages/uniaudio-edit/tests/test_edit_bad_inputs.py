@@ -113,7 +113,15 @@ def test_words_cut_out_of_silence_are_a_warning(
     assert code == 0
     assert any("nothing is heard" in note for note in json.loads(out)["warnings"])
     code, out, _ = call(
-        capfd, files["in"], "delete 'two'", "-o", output, "--words", files["times"], "--json"
+        capfd,
+        files["in"],
+        "delete 'two'",
+        "-o",
+        output,
+        "--words",
+        files["times"],
+        "--json",
+        "--force",
     )
     assert code == 0
     assert not any("nothing is heard" in note for note in json.loads(out)["warnings"])

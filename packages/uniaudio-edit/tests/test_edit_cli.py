@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from mingtok_audio.core import files
 from mingtok_audio.core.cli import run
 from uniaudio_edit.cli import app
 from uniaudio_edit.pcm import file_sha256
@@ -101,7 +102,7 @@ def test_ambiguous_prints_candidates(tmp_path: Path, capfd: pytest.CaptureFixtur
     [
         ([], "give a recording"),
         (["{in}"], "one instruction"),
-        (["{in}", ""], "empty"),
+        (["{in}", "", "-o", "{dir}/x.wav"], "empty"),
         (["{in}", "louder"], "-o"),
         (["{in}", "louder", "-o", "{in}"], "overwrite"),
         (["{in}", "louder", "-o", "{dir}/x.mp3"], "flac"),
@@ -168,6 +169,40 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_file_that_is_there_is_replaced_only_by_force(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, output = recording(tmp_path / "in.wav"), tmp_path / "o.wav"
+    output.write_bytes(b"somebody's")
+    code, _, err = call(capfd, source, "louder", "-o", output)
+    assert (code, output.read_bytes()) == (2, b"somebody's")
+    assert "--force" in err
+    assert call(capfd, source, "make it louder", "-o", output, "--force")[0] == 0
+    first = output.read_bytes()
+    code, out, _ = call(capfd, source, "make it louder", "-o", output)
+    assert code == 0
+    assert "already" in out
+    code, _, err = call(capfd, source, "make it softer", "-o", output)
+    assert (code, output.read_bytes()) == (2, first)
+
+
+def test_receipts_have_commands_of_their_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, output = recording(tmp_path / "in.wav"), tmp_path / "o.wav"
+    assert call(capfd, source, "- make it louder", "-o", output)[0] == 0
+    made, receipt = output.read_bytes(), tmp_path / "o.receipt.json"
+    output.unlink()
+    with pytest.raises(SystemExit) as caught:
+        run(app, ["edit-apply", str(receipt)])
+    assert caught.value.code in (0, None)
+    assert output.read_bytes() == made
+    with pytest.raises(SystemExit) as caught:
+        run(app, ["edit-undo", str(receipt), "--json"])
+    assert json.loads(capfd.readouterr().out.splitlines()[-1])["same_file"]
+    assert (tmp_path / "in.restored.wav").read_bytes() == source.read_bytes()
+
+
 def test_silence_can_be_cut(tmp_path: Path, times: Path, capfd: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "in.wav", np.zeros(24000), 16000)
     code, _, _ = call(
@@ -202,11 +237,15 @@ def test_folder_with_texts_beside_and_a_bad_file(
     assert "c.wav" in err
     code, out, _ = call(capfd, folder, "delete 'two'", "-o", tmp_path / "out", "--json")
     assert [r["status"] for r in json.loads(out)] == ["skipped", "skipped", "failed"]
-    # Another instruction, or a damaged result, is made again.
+    # A damaged result is made again, another edit only where it is asked to replace it.
     (tmp_path / "out" / "a.wav").write_bytes(b"damaged")
     code, out, _ = call(capfd, folder, "delete 'two'", "-o", tmp_path / "out", "--json")
     assert [r["status"] for r in json.loads(out)] == ["ok", "skipped", "failed"]
-    code, out, _ = call(capfd, folder, "delete 'one'", "-o", tmp_path / "out", "--json")
+    other = (folder, "delete 'one'", "-o", tmp_path / "out", "--json")
+    code, out, err = call(capfd, *other)
+    assert [r["status"] for r in json.loads(out)] == ["failed", "failed", "failed"]
+    assert "--force" in err
+    code, out, _ = call(capfd, *other, "--force")
     assert [r["status"] for r in json.loads(out)] == ["ok", "ok", "failed"]
 
 
@@ -239,7 +278,8 @@ def test_killed_run_is_taken_up_again(tmp_path: Path) -> None:
     for place in out.glob("item*.wav"):  # whole, though maybe without a receipt yet
         assert len(soundfile.read(place)[0]) == round(20 * 16000 / 1.1)
     # What a process leaves that is killed while it writes.
-    for name in (".item3.0123456789ab.wav", ".item3.receipt.0123456789ab.json"):
+    mark = f"{files._host()}-{process.pid:x}-01234567"
+    for name in (f".item3.{mark}.wav", f".item3.receipt.{mark}.json"):
         (out / name).write_bytes(b"half")
     second = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert second.returncode == 0, second.stderr

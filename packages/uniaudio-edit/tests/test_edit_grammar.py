@@ -324,3 +324,70 @@ def test_parser_is_a_plugin() -> None:
 )  # fmt: skip
 def test_wordings_that_once_went_wrong(instruction: str, edited: str) -> None:
     assert parse(instruction).edited_text == edited
+
+
+_STORY = "He came home at five. Then he made dinner. We ate it."
+_DAY = "今天天气很好。我们去公园散步。然后回家。"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "text", "edited"),
+    [
+        ("delete the second sentence", _STORY, "He came home at five. We ate it."),
+        ("remove the last sentence", _STORY, "He came home at five. Then he made dinner."),
+        ("remove the first two sentences", _STORY, "We ate it."),
+        ("delete the second and third sentences", _STORY, "He came home at five."),
+        ("delete the sentence that contains 'dinner'", _STORY, "He came home at five. We ate it."),
+        ("delete everything after the second sentence", _STORY, "He came home at five. Then he made dinner."),
+        ("删除第二句话", _DAY, "今天天气很好。然后回家。"),
+        ("把最后一句删掉", _DAY, "今天天气很好。我们去公园散步。"),
+        ("删除前两句话", _DAY, "然后回家。"),
+        ("把第二句换成“我们回家”", _DAY, "今天天气很好。我们回家。然后回家。"),
+        ("remove everything between quick and lazy", _FOX, "The quick lazy dog"),
+        ("delete everything between the word quick and the word lazy", _FOX, "The quick lazy dog"),
+        ("删除“今天”和“公园”之间的内容", _DAY, "今天公园散步。然后回家。"),
+        ("delete the two after three", "one three four five six", "one three six"),
+        ("delete 25", "I have twenty-five dogs", "I have dogs"),
+        ("replace 25 with 26", "I have twenty five dogs", "I have 26 dogs"),
+        ("delete 'twenty-five'", "I have 25 dogs", "I have dogs"),
+        ("delete 'a hundred and five'", "I have 105 dogs and 5 cats", None),
+        ("删除“25”", "我有二十五只狗", "我有只狗"),
+        ("删除二十五", "我有25只狗", "我有只狗"),
+        ("delete all words except fox and dog", _FOX, "fox dog"),
+        ("delete everything but the first three words", _FOX, "The quick brown"),
+        ("delete everything, except 'fox'", _FOX, "fox"),
+        ("keep only the first two words", _FOX, "The quick"),
+        ("删除除了“公园”以外的内容", _DAY, "公园。"),
+        ("只保留第一句话", _DAY, "今天天气很好。"),
+        ("除了“公园”以外都删掉", _DAY, "公园。"),
+        ("- delete 'fox'", _FOX, "The quick brown jumps over the lazy dog"),
+        ("* delete the last word", _FOX, "The quick brown fox jumps over the lazy"),
+    ],
+)  # fmt: skip
+def test_sentences_rests_and_numbers(instruction: str, text: str, edited: str | None) -> None:
+    if edited is None:
+        with pytest.raises(InstructionError):
+            parse(instruction, text)
+        return
+    assert parse(instruction, text).edited_text == edited
+
+
+def test_what_stays_ambiguous_lists_its_candidates() -> None:
+    with pytest.raises(AmbiguousInstructionError) as caught:
+        parse("delete the two after three", "one two three four five two")
+    assert [c.split(" -> ")[1] for c in caught.value.candidates] == [
+        "one two three two",
+        "one two three four five",
+    ]
+
+
+def test_an_instruction_that_is_not_understood_says_what_is_possible() -> None:
+    with pytest.raises(InstructionError) as caught:
+        parse("frobnicate the recording")
+    for example in ("replace 'old' with 'new'", "reverb", "faster"):
+        assert example in str(caught.value)
+
+
+def test_a_close_match_is_offered() -> None:
+    with pytest.raises(InstructionError, match="is 'jumps over' meant"):
+        parse("delete 'jumbs over'")

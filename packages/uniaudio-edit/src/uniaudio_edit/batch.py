@@ -1,39 +1,41 @@
-"""Folders and benchmark files of edits: workers, taking up a run again, and the report.
+"""Edits of files: which there are, whether one is done already, and making it.
 
-A result is finished when its receipt is there, written for the same source, instruction and
-options, and the output beside it has the receipt's checksum. The receipt is written last, so a run
-that is killed loses only what it was working on.
+One file and a folder take the same road: a `Job` each, an `EditWork`, and `core.jobs.run_jobs`. A
+result is done when its receipt is there, written for the same source, instruction and options, and
+the output beside it has the receipt's checksum. The receipt is written last, so a run that is
+killed loses only what it was working on.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
-import multiprocessing
-import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mingtok_audio.core.audio import AUDIO_SUFFIXES
-from mingtok_audio.core.cli.inputs import collect_inputs
+from mingtok_audio.core.cli import collect_inputs
 from mingtok_audio.core.config import parse_json, read_text
-from mingtok_audio.core.errors import FormatError, UserError, one_line
-from mingtok_audio.core.files import os_reason
+from mingtok_audio.core.errors import FormatError, UserError
+from mingtok_audio.core.jobs import (
+    Advance,
+    Job,
+    Records,
+    Result,
+    Work,
+    done,
+    failed,
+    file_sha256,
+    make_key,
+)
 from uniaudio_edit.errors import AmbiguousInstructionError
-from uniaudio_edit.leftovers import sweep
-from uniaudio_edit.pcm import OUTPUT_SUFFIXES, file_sha256
+from uniaudio_edit.pcm import OUTPUT_SUFFIXES
 from uniaudio_edit.receipt import Names, read_receipt
 
 if TYPE_CHECKING:
     from uniaudio_edit.editor import Editor
 
-logger = logging.getLogger("mingtok_audio")
 _MAX_META = 512 << 20
 
 
@@ -49,120 +51,156 @@ class Settings:
     watermark: str = ""
     which: str = "refuse"
     seed: int = 0
+    force: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+
+    def editor(self) -> Editor:
+        """The editor that they describe; those of a process share their models."""
+        from uniaudio_edit.editor import Editor
+        from uniaudio_edit.parts import shared_parts
+
+        return Editor(
+            parser=self.parser,
+            backend=self.backend,
+            watermark=self.watermark,
+            parts=shared_parts(self.model, self.aligner),
+            check=self.check,
+            seed=self.seed,
+            options=self.options,
+        )
 
 
 @dataclass(frozen=True)
-class Task:
-    """One edit to make."""
+class Asked:
+    """What is asked of one recording.
 
-    source: Path
-    output: Path
+    Attributes:
+        instruction: in words.
+        text: what the recording says, where it is known.
+        words: decoded JSON of word times, or None.
+        receipt: where the receipt goes; None: beside the output.
+        into_folder: whether the folder of the output is made where it is not there.
+    """
+
     instruction: str
     text: str | None = None
-    words: Any = None  # decoded JSON of word times, or None
-    force: bool = False
+    words: Any = None
+    receipt: Path | None = None
+    into_folder: bool = False
+
+    def job(self, source: Path, output: Path) -> Job:
+        """The edit of a file. Its text is all that the result depends on beside the source."""
+        asked = json.dumps([self.instruction, self.text, self.words])
+        return Job(str(source), source, asked, output, extra=self)
 
 
-def key_of(task: Task, settings: Settings) -> str:
-    """Everything that the output depends on, as a hash."""
-    from uniaudio_edit import __version__
+@dataclass
+class EditWork(Work):
+    """Edits of files."""
 
-    parts = [
-        __version__,
-        file_sha256(task.source),
-        task.instruction,
-        task.text,
-        task.words,
-        asdict(settings),
-    ]
-    sound = settings.options.get("sound")
-    if sound:
-        parts.append(file_sha256(Path(sound)))
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    settings: Settings
 
+    def load(self) -> Editor:
+        """See `Work.load`."""
+        return self.settings.editor()
 
-def finished(task: Task, key: str) -> dict[str, Any] | None:
-    """The receipt of a result that is there already, or None."""
-    names = Names.of(task.output)
-    if not names.receipt.is_file() or not names.output.is_file() or not names.undo.is_file():
-        return None
-    try:
-        receipt = read_receipt(names.receipt)
-        whole = file_sha256(names.output) == receipt.output["sha256"]
-    except (UserError, OSError):
-        return None
-    return receipt.to_dict() if whole and receipt.key == key else None
+    def identity(self) -> dict[str, Any]:
+        """See `Work.identity`."""
+        from uniaudio_edit import __version__
 
+        settings = asdict(self.settings)
+        del settings["force"]
+        sound = self.settings.options.get("sound")
+        return {
+            "version": __version__,
+            "settings": settings,
+            "sound": file_sha256(Path(sound)) if sound else None,
+        }
 
-def run_one(task: Task, settings: Settings) -> dict[str, Any]:
-    """Make one edit; whatever fails is in the result as `error`."""
-    from uniaudio_edit.words import parse_words
+    def run(self, model: Editor, jobs: Sequence[Job], advance: Advance) -> list[Result]:
+        """See `Work.run`."""
+        return [self._edited(model, job) for job in jobs]
 
-    base = {"input": str(task.source), "status": "ok", "error": None}
-    try:
-        key = key_of(task, settings)
-        known = None if task.force else finished(task, key)
-        if known is not None:
-            return {**base, "status": "skipped", **known}
+    def _edited(self, editor: Editor, job: Job) -> Result:
+        from uniaudio_edit.words import parse_words
+
+        asked: Asked = job.extra
+        assert job.source is not None and job.output is not None
         words = None
-        if task.words is not None:
-            words = parse_words(task.words, f"the word times of {task.source.name}")
-        editor = editor_of(settings)
-        task.output.parent.mkdir(parents=True, exist_ok=True)
+        if asked.words is not None:
+            words = parse_words(asked.words, f"the word times of {job.source.name}")
+        key = self.key(job)
+        if not self.settings.force:
+            _ask_before_overwriting(self._names(job), key)
+        if asked.into_folder:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
         receipt = editor.edit_file(
-            task.source, task.instruction, task.output,
-            text=task.text, words=words, which=settings.which, key=key,
-        )  # fmt: skip
-        return {**base, **receipt.to_dict()}
-    except AmbiguousInstructionError as error:
-        return {**base, "status": "failed", "error": _named(task, error),
-                "candidates": error.candidates}  # fmt: skip
-    except Exception as error:
-        if logger.isEnabledFor(logging.DEBUG):
-            raise
-        return {**base, "status": "failed", "error": _named(task, error)}
-
-
-def editor_of(settings: Settings) -> Editor:
-    """The editor of a run; a process loads its model once."""
-    from uniaudio_edit.editor import Editor
-    from uniaudio_edit.parts import shared_parts
-
-    return Editor(
-        parser=settings.parser,
-        backend=settings.backend,
-        watermark=settings.watermark,
-        parts=shared_parts(settings.model, settings.aligner),
-        check=settings.check,
-        seed=settings.seed,
-        options=settings.options,
-    )
-
-
-def _named(task: Task, error: Exception) -> str:
-    if isinstance(error, UserError):
-        text = str(error)
-    elif isinstance(error, OSError):
-        text = f"{error.filename or task.source}: {os_reason(error)}"
-    elif isinstance(error, MemoryError):
-        text = "not enough memory for this recording"
-    else:
-        text = (
-            f"internal error: {type(error).__name__}: {error} (this is a bug; run again with "
-            "--debug and report what it prints)"
+            job.source,
+            asked.instruction,
+            job.output,
+            text=asked.text,
+            words=words,
+            which=self.settings.which,
+            receipt=asked.receipt,
+            key=key,
         )
-    return one_line(text if str(task.source) in text else f"{task.source}: {text}")
+        return done(job, receipt.to_dict())
+
+    def key(self, job: Job) -> str:
+        """Everything that the output depends on, as a hash; it stands in the receipt."""
+        return make_key(job.sha256(), job.text, self.identity())
+
+    def targets(self, job: Job) -> list[Path]:
+        """See `Work.targets`."""
+        names = self._names(job)
+        return [names.output, names.receipt, names.undo]
+
+    def finished(self, job: Job, key: str, records: Records | None) -> Result | None:
+        """The receipt of a result that is there already and whole, or None."""
+        names = self._names(job)
+        if not (names.receipt.is_file() and names.output.is_file() and names.undo.is_file()):
+            return None
+        try:
+            receipt = read_receipt(names.receipt)
+            whole = file_sha256(names.output) == receipt.output["sha256"]
+        except (UserError, OSError):
+            return None
+        return receipt.to_dict() if whole and receipt.key == key else None
+
+    def failed(self, job: Job, error: BaseException) -> Result:
+        """See `Work.failed`; an ambiguous instruction lists its candidates."""
+        result = failed(job, error)
+        if isinstance(error, AmbiguousInstructionError):
+            result |= {"candidates": error.candidates, "message": str(error)}
+        return result
+
+    @staticmethod
+    def _names(job: Job) -> Names:
+        assert job.output is not None
+        return Names.of(job.output, job.extra.receipt)
+
+
+def _ask_before_overwriting(names: Names, key: str) -> None:
+    """Refuse to replace a file, but for what a killed run left and a damaged result of the edit."""
+    there = [path for path in (names.output, names.receipt) if path.exists()]
+    if not there or (names.undo.is_file() and not names.receipt.exists()):
+        return
+    try:
+        if names.receipt.is_file() and read_receipt(names.receipt).key == key:
+            return
+    except UserError:
+        pass
+    raise UserError(f"{there[0]} is there already; give --force to replace it, or another name")
 
 
 # --- which edits ----------------------------------------------------------------------------------
 
 
-def folder_tasks(folder: Path, instruction: str, output: Path, force: bool) -> list[Task]:
+def folder_jobs(folder: Path, instruction: str, output: Path) -> list[Job]:
     """An edit for every recording of a folder. `NAME.txt` beside a recording is its text,
     `NAME.words.json` its word times."""
     items = collect_inputs([str(folder)], AUDIO_SUFFIXES)
-    tasks: list[Task] = []
+    jobs: list[Job] = []
     inside = output.resolve()
     for item in items:
         assert item.path is not None
@@ -173,10 +211,10 @@ def folder_tasks(folder: Path, instruction: str, output: Path, force: bool) -> l
             suffix if suffix in OUTPUT_SUFFIXES else ".wav"
         )
         text, words = _beside(item.path)
-        tasks.append(Task(item.path, target, instruction, text, words, force))
-    if not tasks:
+        jobs.append(Asked(instruction, text, words, into_folder=True).job(item.path, target))
+    if not jobs:
         raise UserError(f"{folder} holds no recordings")
-    return _distinct(tasks)
+    return _distinct(jobs)
 
 
 def _beside(path: Path) -> tuple[str | None, Any]:
@@ -192,7 +230,7 @@ _AUDIO_KEYS = ("audio", "source", "wav", "source_audio", "input", "path")
 _TEXT_KEYS = ("original_text", "text", "source_text", "transcript")
 
 
-def meta_tasks(meta: Path, instruction: str, output: Path, force: bool) -> list[Task]:
+def meta_jobs(meta: Path, instruction: str, output: Path) -> list[Job]:
     """The edits of a JSON-lines file: `audio` (or `source`), `instruction`, and if known
     `original_text` (or `text`), `words`, `id`. Paths are relative to the file.
 
@@ -200,7 +238,7 @@ def meta_tasks(meta: Path, instruction: str, output: Path, force: bool) -> list[
         UserError: names the line.
     """
     text = read_text(meta, _MAX_META)
-    tasks: list[Task] = []
+    jobs: list[Job] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -218,71 +256,21 @@ def meta_tasks(meta: Path, instruction: str, output: Path, force: bool) -> list[
         if not name or name.startswith(".") or any(c in name for c in "/\\\0"):
             raise FormatError(f"{where}: the id {name!r} is no file name")
         suffix = source.suffix.lower() if source.suffix.lower() in OUTPUT_SUFFIXES else ".wav"
-        tasks.append(
-            Task(source, output / f"{name}{suffix}", wanted, known, row.get("words"), force)
-        )
-    if not tasks:
+        asked = Asked(wanted, known, row.get("words"), into_folder=True)
+        jobs.append(asked.job(source, output / f"{name}{suffix}"))
+    if not jobs:
         raise UserError(f"{meta} has no lines")
-    return _distinct(tasks)
+    return _distinct(jobs)
 
 
-def _distinct(tasks: list[Task]) -> list[Task]:
-    seen: Mapping[Path, Task] = {}
-    for task in tasks:
-        place = Names.of(task.output).receipt.resolve()
-        if place in seen:
+def _distinct(jobs: list[Job]) -> list[Job]:
+    seen: dict[Path, Job] = {}
+    for job in jobs:
+        assert job.output is not None
+        first = seen.setdefault(Names.of(job.output).receipt.resolve(), job)
+        if first is not job:
             raise UserError(
-                f"{seen[place].source} and {task.source} would both be written to {task.output}; "
-                "give them different names"
+                f"{first.name} and {job.name} would both be written to {job.output}; give them "
+                "different names"
             )
-        seen = {**seen, place: task}
-    return tasks
-
-
-# --- doing it -------------------------------------------------------------------------------------
-
-_worker: dict[str, Settings] = {}
-
-
-def run_all(
-    tasks: Sequence[Task], settings: Settings, workers: int, advance: Callable[[float], None]
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(index, result) of every task, as they become ready."""
-    names = [Names.of(task.output) for task in tasks]
-    sweep(place for n in names for place in (n.output, n.receipt, n.undo))
-    if workers == 1 or len(tasks) == 1:
-        for index, task in enumerate(tasks):
-            yield index, run_one(task, settings)
-            advance(1)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), context, _start, (settings,)) as pool:
-        jobs = {pool.submit(_work, task): n for n, task in enumerate(tasks)}
-        try:
-            for job in as_completed(jobs):
-                task = tasks[jobs[job]]
-                try:
-                    result = job.result()
-                except BrokenProcessPool:
-                    result = {
-                        "input": str(task.source),
-                        "status": "failed",
-                        "error": f"{task.source}: a worker process died (out of memory?)",
-                    }
-                yield jobs[job], result
-                advance(1)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-
-
-def _start(settings: Settings) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    _worker["settings"] = settings
-
-
-def _work(task: Task) -> dict[str, Any]:
-    return run_one(task, _worker["settings"])
+    return jobs

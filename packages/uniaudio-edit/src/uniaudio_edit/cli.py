@@ -8,28 +8,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from mingtok_audio.core.cli import make_app, run
+from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.plugins.app import plugins_app
 
 if TYPE_CHECKING:
     from mingtok_audio.core.plugins import PluginHost
 
-__all__ = ["app", "main", "uniaudio_app"]
+__all__ = ["app", "apply_app", "main", "undo_app", "uniaudio_app"]
 
 _HELP = "Edit speech by saying what to change, and change nothing else."
 
 app = make_app("uniaudio-edit", _HELP, distribution="uniaudio-edit")
-uniaudio_app = typer.Typer(
-    help=_HELP,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-"""What the `uniaudio` script mounts."""
 
 
-@app.command()
-@uniaudio_app.command()
+def _mounted() -> typer.Typer:
+    """An app of one command, as the `uniaudio` script mounts it."""
+    return typer.Typer(
+        help=_HELP,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+uniaudio_app, apply_app, undo_app = _mounted(), _mounted(), _mounted()
+
+
+class _Sentences(TyperCommand):
+    """Takes what begins with a dash and a space for a sentence ("- delete the last word")."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """See `click.Command.parse_args`."""
+        return super().parse_args(
+            ctx, [f" {a}" if a[:1] == "-" and " " in a[:3] else a for a in args]
+        )
+
+
+@app.command(cls=_Sentences)
+@uniaudio_app.command(cls=_Sentences)
 def edit(
     given: Annotated[
         list[str] | None,
@@ -83,23 +101,27 @@ def edit(
     receipt: Annotated[
         str | None, typer.Option(help="Where the receipt goes; by default beside the output.")
     ] = None,
-    apply: Annotated[
-        str | None, typer.Option(metavar="RECEIPT", help="Make an edit again, exactly.")
-    ] = None,
-    undo: Annotated[
-        str | None, typer.Option(metavar="RECEIPT", help="Give the source of an edit back.")
-    ] = None,
+    apply: Annotated[str | None, typer.Option(hidden=True)] = None,
+    undo: Annotated[str | None, typer.Option(hidden=True)] = None,
     workers: Annotated[int, typer.Option(help="Processes that share the files of a folder.")] = 1,
     force: Annotated[
-        bool, typer.Option("--force", help="Make results of a folder again that are there already.")
+        bool, typer.Option("--force", help="Replace files that are there, make results again.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Change words or sound of a recording, and write a receipt that repeats or undoes it."""
     from uniaudio_edit.batch import Settings
-    from uniaudio_edit.commands import Options, with_options
+    from uniaudio_edit.commands import Options, replay, with_options
     from uniaudio_edit.commands import run as run_command
 
+    if apply is not None or undo is not None:
+        if apply is not None and undo is not None:
+            raise UserError("--apply and --undo are opposites; give one of them")
+        if len(given or []) > 1:
+            raise UserError("with --apply and --undo, at most one recording can be given")
+        asked, recording = undo if apply is None else apply, (given or [None])[0]
+        replay(str(asked), recording, output, undo=apply is None, force=force, as_json=as_json)
+        return
     settings = Settings(
         backend=backend,
         parser=parser,
@@ -109,6 +131,7 @@ def edit(
         watermark=watermark,
         which=which,
         seed=seed,
+        force=force,
     )
     run_command(
         list(given or []),
@@ -117,15 +140,57 @@ def edit(
             text=text,
             words=words,
             receipt=receipt,
-            apply=apply,
-            undo=undo,
             dry_run=dry_run,
             workers=workers,
-            force=force,
             as_json=as_json,
             settings=with_options(settings, sound=sound, snr_db=snr, candidates=candidates),
         ),
     )
+
+
+_RECEIPT = typer.Argument(metavar="RECEIPT", help="Of an edit, NAME.receipt.json.")
+_FORCE = typer.Option("--force", help="Replace a file that is there.")
+_JSON = typer.Option("--json", help="Print JSON on standard output.")
+
+
+@app.command("edit-apply")
+@apply_app.command("edit-apply")
+def edit_apply(
+    receipt: Annotated[str, _RECEIPT],
+    recording: Annotated[
+        str | None, typer.Argument(metavar="IN", help="The source; by default the receipt's.")
+    ] = None,
+    *,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="By default beside the receipt.")
+    ] = None,
+    force: Annotated[bool, _FORCE] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Make an edit again from its receipt, exactly."""
+    from uniaudio_edit.commands import replay
+
+    replay(receipt, recording, output, undo=False, force=force, as_json=as_json)
+
+
+@app.command("edit-undo")
+@undo_app.command("edit-undo")
+def edit_undo(
+    receipt: Annotated[str, _RECEIPT],
+    recording: Annotated[
+        str | None, typer.Argument(metavar="IN", help="The output; by default the receipt's.")
+    ] = None,
+    *,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="By default NAME.restored.wav beside it.")
+    ] = None,
+    force: Annotated[bool, _FORCE] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Give the source of an edit back from its receipt, byte for byte."""
+    from uniaudio_edit.commands import replay
+
+    replay(receipt, recording, output, undo=True, force=force, as_json=as_json)
 
 
 def _host() -> PluginHost:

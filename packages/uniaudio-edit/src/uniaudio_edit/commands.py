@@ -1,4 +1,4 @@
-"""What the `edit` command does with its options."""
+"""What the `edit`, `edit-apply` and `edit-undo` commands do with their options."""
 
 from __future__ import annotations
 
@@ -8,26 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mingtok_audio.core.cli import (
-    EXIT_FAILED_ITEMS,
-    EXIT_USAGE,
-    emit_json,
-    fail,
-    get_console,
-    progress,
-)
+from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, EXIT_USAGE, emit_json, fail, get_console
 from mingtok_audio.core.config import load_json, read_text
 from mingtok_audio.core.errors import UserError
-from uniaudio_edit.batch import (
-    Settings,
-    Task,
-    editor_of,
-    folder_tasks,
-    key_of,
-    meta_tasks,
-    run_all,
-)
-from uniaudio_edit.errors import AmbiguousInstructionError
+from mingtok_audio.core.jobs import Job, Result, run_jobs
+from uniaudio_edit.batch import Asked, EditWork, Settings, folder_jobs, meta_jobs
 
 if TYPE_CHECKING:
     from uniaudio_edit.plan import Plan
@@ -43,11 +28,8 @@ class Options:
     text: str | None = None
     words: str | None = None
     receipt: str | None = None
-    apply: str | None = None
-    undo: str | None = None
     dry_run: bool = False
     workers: int = 1
-    force: bool = False
     as_json: bool = False
     settings: Settings = field(default_factory=Settings)
 
@@ -56,28 +38,29 @@ def run(given: list[str], options: Options) -> None:
     """The whole command. Raises `UserError`, or `typer.Exit` where not everything was done."""
     if options.workers < 1:
         raise UserError(f"--workers must be at least 1, not {options.workers}")
-    if options.apply is not None or options.undo is not None:
-        _replay(given, options)
-        return
     if not given:
         raise UserError(
             'give a recording and an instruction: uniaudio edit IN.wav "..." -o OUT.wav'
         )
     source = Path(given[0])
-    if source.is_dir() or source.suffix.lower() in _META_SUFFIXES:
-        _many(source, given[1:], options)
+    many = source.is_dir() or source.suffix.lower() in _META_SUFFIXES
+    jobs = _many(source, given[1:], options) if many else [_one(source, given[1:], options)]
+    if options.dry_run:
+        _plans(jobs, options, many)
         return
-    if len(given) != 2:
-        raise UserError(
-            "give one recording (or folder) and one instruction in quotes; "
-            f"{len(given)} arguments were given"
-        )
-    try:
-        _one(source, given[1], options)
-    except AmbiguousInstructionError as error:
-        emit_json({"error": "ambiguous", "candidates": error.candidates, "message": str(error)})
-        fail(str(error))
-        raise typer.Exit(EXIT_USAGE) from error
+    bar = "edit" if many else ""
+    results: list[Result] = []
+    work = EditWork(options.settings)
+    force = options.settings.force
+    for result in run_jobs(work, jobs, workers=options.workers, force=force, bar=bar):
+        results.append(result)
+        if result["status"] == "failed":
+            if not many and "candidates" in result:
+                _emit_ambiguous(result["message"], result["candidates"])
+            fail(result["error"])
+        elif not many and not options.as_json:
+            _tell(result, jobs[0])
+    _finish(results, options, many)
 
 
 def _text(option: str | None) -> str | None:
@@ -89,37 +72,21 @@ def _text(option: str | None) -> str | None:
     return text.strip()
 
 
-def _one(source: Path, instruction: str, options: Options) -> None:
-    from uniaudio_edit.editor import write_result
-    from uniaudio_edit.pcm import check_output, read_recording
+def _one(source: Path, rest: list[str], options: Options) -> Job:
+    if len(rest) != 1:
+        raise UserError(
+            "give one recording (or folder) and one instruction in quotes; "
+            f"{len(rest) + 1} arguments were given"
+        )
     from uniaudio_edit.receipt import Names
-    from uniaudio_edit.words import parse_words
 
-    settings = options.settings
-    editor = editor_of(settings)
-    recording = read_recording(source)
-    text = _text(options.text)
-    raw = load_json(options.words, 64 << 20) if options.words is not None else None
-    words = parse_words(raw, str(options.words)) if raw is not None else None
-    plan = editor.plan_recording(
-        recording, instruction, text=text, words=words, which=settings.which
-    )
-    if options.dry_run:
-        emit_json(plan.to_dict())
-        show_plan(plan)
-        return
-    output = _output(source, options)
-    check_output(output, recording)
-    names = Names.of(output, options.receipt)
+    words = load_json(options.words, 64 << 20) if options.words is not None else None
+    receipt = Path(options.receipt) if options.receipt is not None else None
+    output = Path("unused.wav") if options.dry_run else _output(source, options)
+    names = Names.of(output, receipt)
     if source.resolve() in (names.output.resolve(), names.receipt.resolve()):
         raise UserError(f"the output {output} would overwrite the input; give another name")
-    key = key_of(Task(source, output, instruction, text, raw), settings)
-    edited = editor.apply_recording(recording, plan, words)
-    receipt = write_result(source, recording, edited, names, key)
-    if options.as_json:
-        emit_json(receipt.to_dict())
-        return
-    _tell(source, names.output, receipt.to_dict())
+    return Asked(rest[0], _text(options.text), words, receipt).job(source, output)
 
 
 def _output(source: Path, options: Options) -> Path:
@@ -132,13 +99,97 @@ def _output(source: Path, options: Options) -> Path:
     return output
 
 
-def _tell(source: Path, output: Path, receipt: dict[str, Any]) -> None:
-    total = max(1, receipt["source"]["num_samples"])
-    share = sum(b - a for a, b in (c["source"] for c in receipt["changed"])) / total
-    seconds = receipt["output"]["num_samples"] / receipt["output"]["sample_rate"]
-    for note in receipt["warnings"]:
+def _many(source: Path, rest: list[str], options: Options) -> list[Job]:
+    if len(rest) > 1:
+        raise UserError("give one folder (or .jsonl file) and at most one instruction in quotes")
+    if options.text is not None or options.words is not None or options.receipt is not None:
+        raise UserError(
+            "--text, --words and --receipt are for one recording; in a folder NAME.txt and "
+            "NAME.words.json beside NAME.wav are read, in a .jsonl file 'text' and 'words'"
+        )
+    if options.output is None and not options.dry_run:
+        raise UserError("give a folder for the results with -o DIR")
+    output = Path(options.output or source.parent / "unused")
+    if output.exists() and not output.is_dir():
+        raise UserError(f"the output {output} must be a folder, and is a file")
+    instruction = rest[0] if rest else ""
+    if source.is_dir() and not instruction:
+        raise UserError("give an instruction for the recordings of the folder")
+    return (folder_jobs if source.is_dir() else meta_jobs)(source, instruction, output)
+
+
+def _plans(jobs: list[Job], options: Options, many: bool) -> None:
+    """`--dry-run`: the plans, and what is wrong with the others."""
+    from uniaudio_edit.errors import AmbiguousInstructionError
+    from uniaudio_edit.pcm import read_recording
+    from uniaudio_edit.words import parse_words
+
+    editor = options.settings.editor()
+    out: list[dict[str, Any]] = []
+    failures = 0
+    for job in jobs:
+        asked: Asked = job.extra
+        try:
+            words = parse_words(asked.words, job.name) if asked.words is not None else None
+            plan = editor.plan_recording(
+                read_recording(Path(job.name)),
+                asked.instruction,
+                text=asked.text,
+                words=words,
+                which=options.settings.which,
+            )
+            out.append({"input": job.name, **plan.to_dict()} if many else plan.to_dict())
+            show_plan(plan)
+        except UserError as error:
+            candidates = error.candidates if isinstance(error, AmbiguousInstructionError) else None
+            if not many:
+                if candidates is not None:
+                    _emit_ambiguous(str(error), candidates)
+                raise
+            failures += 1
+            fail(f"{job.name}: {error}")
+            out.append({"input": job.name, "error": str(error)})
+            if candidates is not None:
+                out[-1] |= {"error": "ambiguous", "candidates": candidates}
+    emit_json(out if many else out[0])
+    _exit(failures, len(jobs))
+
+
+def _emit_ambiguous(message: str, candidates: list[str]) -> None:
+    emit_json({"error": "ambiguous", "candidates": candidates, "message": message})
+
+
+def _finish(results: list[Result], options: Options, many: bool) -> None:
+    failures = sum(result["status"] == "failed" for result in results)
+    if many and options.as_json:
+        emit_json(results)
+    elif many:
+        counts = {s: sum(r["status"] == s for r in results) for s in ("ok", "skipped")}
+        typer.echo(f"{counts['ok']} written, {counts['skipped']} skipped, {failures} failed")
+    elif options.as_json and not failures:
+        own = ("input", "status", "error")
+        emit_json({k: v for k, v in results[0].items() if k not in own})
+    _exit(failures, len(results))
+
+
+def _exit(failures: int, jobs: int) -> None:
+    if failures:
+        raise typer.Exit(EXIT_USAGE if failures == jobs else EXIT_FAILED_ITEMS)
+
+
+def _tell(result: Result, job: Job) -> None:
+    source, output = result["source"], result["output"]
+    seconds = output["num_samples"] / output["sample_rate"]
+    for note in result["warnings"]:
         get_console().print(f"note: {note}", markup=False)
-    typer.echo(f"{source} -> {output} ({seconds:.2f} s, {share:.1%} of the source changed)")
+    again = ", as it was already" if result["status"] == "skipped" else ""
+    changed = _changed(result["changed"], source)
+    typer.echo(f"{job.name} -> {job.output} ({seconds:.2f} s, {changed}{again})")
+
+
+def _changed(changed: list[dict[str, Any]], source: dict[str, Any]) -> str:
+    share = sum(b - a for a, b in (c["source"] for c in changed)) / max(1, source["num_samples"])
+    return f"{share:.1%} of the source changed"
 
 
 def show_plan(plan: Plan) -> None:
@@ -183,97 +234,20 @@ def text_diff(before: str, after: str) -> list[tuple[str, str]]:
     return out
 
 
-def _replay(given: list[str], options: Options) -> None:
+def replay(
+    receipt: str, given: str | None, output: str | None, *, undo: bool, force: bool, as_json: bool
+) -> None:
+    """`edit-apply` and `edit-undo`."""
     from uniaudio_edit.receipt import apply_receipt, undo_receipt
 
-    if options.apply is not None and options.undo is not None:
-        raise UserError("--apply and --undo are opposites; give one of them")
-    if len(given) > 1:
-        raise UserError("with --apply and --undo, at most one recording can be given")
-    source = Path(given[0]) if given else None
-    output = Path(options.output) if options.output is not None else None
-    if options.apply is not None:
-        found = apply_receipt(Path(options.apply), source, output)
-    else:
-        found = undo_receipt(Path(str(options.undo)), source, output)
-    if options.as_json:
+    source = Path(given) if given is not None else None
+    target = Path(output) if output is not None else None
+    found = (undo_receipt if undo else apply_receipt)(Path(receipt), source, target, force=force)
+    if as_json:
         emit_json(found)
     else:
         exact = "the same file" if found["same_file"] else "the same samples"
         typer.echo(f"{found['input']} -> {found['output']} ({found['status']}, {exact})")
-
-
-def _many(source: Path, rest: list[str], options: Options) -> None:
-    if len(rest) > 1:
-        raise UserError("give one folder (or .jsonl file) and at most one instruction in quotes")
-    if options.text is not None or options.words is not None or options.receipt is not None:
-        raise UserError(
-            "--text, --words and --receipt are for one recording; in a folder NAME.txt and "
-            "NAME.words.json beside NAME.wav are read, in a .jsonl file 'text' and 'words'"
-        )
-    if options.output is None and not options.dry_run:
-        raise UserError("give a folder for the results with -o DIR")
-    output = Path(options.output or source.parent / "unused")
-    if output.exists() and not output.is_dir():
-        raise UserError(f"the output {output} must be a folder, and is a file")
-    instruction = rest[0] if rest else ""
-    if source.is_dir():
-        if not instruction:
-            raise UserError("give an instruction for the recordings of the folder")
-        tasks = folder_tasks(source, instruction, output, options.force)
-    else:
-        tasks = meta_tasks(source, instruction, output, options.force)
-    if options.dry_run:
-        _plans(tasks, options)
-        return
-    results: list[dict[str, Any]] = [{} for _ in tasks]
-    with progress("edit", len(tasks), "files") as bar:
-        for index, result in run_all(tasks, options.settings, options.workers, bar.advance):
-            results[index] = result
-            if result["status"] == "failed":
-                fail(result["error"])
-    _finish(results, options)
-
-
-def _plans(tasks: list[Task], options: Options) -> None:
-    """`--dry-run` of many: the plans, and what is wrong with the others."""
-    from uniaudio_edit.pcm import read_recording
-    from uniaudio_edit.words import parse_words
-
-    editor = editor_of(options.settings)
-    out: list[dict[str, Any]] = []
-    failed = 0
-    for task in tasks:
-        try:
-            words = parse_words(task.words, str(task.source)) if task.words is not None else None
-            plan = editor.plan_recording(
-                read_recording(task.source), task.instruction,
-                text=task.text, words=words, which=options.settings.which,
-            )  # fmt: skip
-            out.append({"input": str(task.source), **plan.to_dict()})
-            show_plan(plan)
-        except UserError as error:
-            failed += 1
-            fail(f"{task.source}: {error}")
-            out.append({"input": str(task.source), "error": str(error)})
-            if isinstance(error, AmbiguousInstructionError):
-                out[-1] |= {"error": "ambiguous", "candidates": error.candidates}
-    emit_json(out)
-    if failed:
-        raise typer.Exit(EXIT_USAGE if failed == len(tasks) else EXIT_FAILED_ITEMS)
-
-
-def _finish(results: list[dict[str, Any]], options: Options) -> None:
-    counts = {s: sum(r["status"] == s for r in results) for s in ("ok", "skipped", "failed")}
-    if options.as_json:
-        emit_json(results)
-    else:
-        typer.echo(
-            f"{counts['ok']} written, {counts['skipped']} skipped, {counts['failed']} failed"
-        )
-    if counts["failed"]:
-        everything = counts["failed"] == len(results)
-        raise typer.Exit(EXIT_USAGE if everything else EXIT_FAILED_ITEMS)
 
 
 def with_options(settings: Settings, **values: Any) -> Settings:

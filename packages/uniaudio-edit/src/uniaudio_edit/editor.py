@@ -22,7 +22,14 @@ from uniaudio_edit.interfaces import (
     Word,
 )
 from uniaudio_edit.parts import DEFAULT_MODEL, Judge, Parts, Transcriber, mono_float
-from uniaudio_edit.pcm import Recording, from_array, pcm_sha256, read_recording, write_pcm
+from uniaudio_edit.pcm import (
+    Recording,
+    check_output,
+    from_array,
+    pcm_sha256,
+    read_recording,
+    write_pcm,
+)
 from uniaudio_edit.plan import Operation, Plan
 from uniaudio_edit.plugins import get_host
 from uniaudio_edit.receipt import (
@@ -342,6 +349,7 @@ class Editor:
         recording = read_recording(path)
         if names.output.resolve() == path.resolve():
             raise UserError(f"the output {names.output} would overwrite the input")
+        check_output(names.output, recording)
         plan = self.plan_recording(recording, instruction, text=text, words=words, which=which)
         edited = self.apply_recording(recording, plan, words)
         return write_result(path, recording, edited, names, key)
@@ -351,8 +359,6 @@ def write_result(
     path: Path, recording: Recording, edited: Edited, names: Names, key: str = ""
 ) -> Receipt:
     """Write an edit of the file `path`: the sidecar, the output, and last the receipt."""
-    from uniaudio_edit.pcm import check_output
-
     check_output(names.output, recording)
     shell = file_shell(path, recording)
     write_undo(names.undo, recording.pcm, edited.recording.pcm, edited.changes, shell)

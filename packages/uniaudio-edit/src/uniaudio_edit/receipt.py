@@ -15,11 +15,19 @@ from typing import Any
 
 import numpy as np
 
+from mingtok_audio.core.audio import AUDIO_SUFFIXES
 from mingtok_audio.core.config import from_dict, load_json
 from mingtok_audio.core.errors import FormatError, UserError
 from mingtok_audio.core.files import atomic_write, atomic_write_bytes, atomic_write_text
 from uniaudio_edit.interfaces import Change
-from uniaudio_edit.pcm import Recording, file_sha256, pcm_sha256, read_recording, write_pcm
+from uniaudio_edit.pcm import (
+    OUTPUT_SUFFIXES,
+    Recording,
+    file_sha256,
+    pcm_sha256,
+    read_recording,
+    write_pcm,
+)
 
 FORMAT_VERSION = 1
 _MAX_RECEIPT = 64 << 20
@@ -78,7 +86,7 @@ class Names:
 
 
 def read_receipt(path: str | Path) -> Receipt:
-    """A receipt from its file.
+    """A receipt from its file, of which nothing is believed before it is checked.
 
     Raises:
         ConfigError, FormatError: no receipt, damaged, or of an unknown version.
@@ -92,8 +100,32 @@ def read_receipt(path: str | Path) -> Receipt:
             f"{FORMAT_VERSION}"
         )
     receipt = from_dict(Receipt, data, str(path))
+    for side in ("source", "output"):
+        for name, kind in _FIELDS.items():
+            value = getattr(receipt, side).get(name)
+            if type(value) is not kind or (kind is int and value < 0):
+                raise FormatError(f"{path}: '{name}' of the {side} is missing or damaged")
+        if not _is_readable(getattr(receipt, side)["path"]):
+            raise FormatError(f"{path}: the path of the {side} holds characters that no name has")
+    if not _is_plain(receipt.undo):
+        raise FormatError(f"{path}: the sidecar must lie beside the receipt, as a plain file name")
     _check_spans(receipt, path)
     return receipt
+
+
+_FIELDS = {
+    **dict.fromkeys(("pcm_sha256", "sha256", "subtype", "path"), str),
+    **dict.fromkeys(("sample_rate", "channels", "num_samples"), int),
+}
+
+
+def _is_readable(name: str) -> bool:
+    return bool(name) and name.isprintable()
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of a file in the same folder."""
+    return _is_readable(name) and not set(name) & set("/\\") and name not in (".", "..")
 
 
 def _check_spans(receipt: Receipt, path: str | Path) -> None:
@@ -101,26 +133,23 @@ def _check_spans(receipt: Receipt, path: str | Path) -> None:
     for item in receipt.changed:
         for n, name in enumerate(("source", "output")):
             span = item.get(name)
-            total = getattr(receipt, name).get("num_samples")
+            total = getattr(receipt, name)["num_samples"]
             if (
                 not isinstance(span, list)
                 or len(span) != 2
                 or not all(type(x) is int for x in span)
-                or type(total) is not int
                 or not place[n] <= span[0] <= span[1] <= total
             ):
                 raise FormatError(f"{path}: the changed spans of the {name} are damaged")
             place[n] = span[1]
-    for name in ("pcm_sha256", "sha256", "sample_rate", "channels", "subtype", "path"):
-        if name not in receipt.source or name not in receipt.output:
-            raise FormatError(f"{path}: '{name}' of the source or output is missing")
 
 
 def write_undo(
     path: Path, source: np.ndarray, output: np.ndarray, changes: Sequence[Change], shell: bytes
 ) -> None:
     """The sidecar: removed and added samples (T, C), and the source file's bytes around its
-    samples (`shell`, see `file_shell`)."""
+    samples (`shell`, see `file_shell`). The same edit gives the same bytes."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     tensors: dict[str, np.ndarray] = {}
@@ -130,7 +159,11 @@ def write_undo(
     if shell:
         tensors["shell"] = np.frombuffer(shell, np.uint8)
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, {"format": "uniaudio-edit undo", "format_version": "1"})
+        try:
+            # One field: the library writes several in an order that differs between runs.
+            save_file(tensors, temporary, {"format": "uniaudio-edit undo 1"})
+        except SafetensorError as error:
+            raise UserError(f"cannot write {path}: {error} (is the disk full?)") from error
 
 
 def read_undo(path: Path) -> dict[str, np.ndarray]:
@@ -181,39 +214,80 @@ def _checked_input(path: Path, wanted: dict[str, Any], what: str) -> Recording:
     return recording
 
 
-def apply_receipt(receipt_path: Path, source: Path | None, output: Path | None) -> dict[str, Any]:
+def _origin(given: Path | None, receipt_path: Path, side: dict[str, Any], what: str) -> Path:
+    """What is read: the file that is given, or the one that the receipt names, which must be a
+    recording at a relative place."""
+    if given is not None:
+        return given
+    named = Path(side["path"])
+    path = receipt_path.parent / named
+    if named.is_absolute() or named.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
+        raise UserError(
+            f"{receipt_path}: its {what} is not where it was ({named}); give it: "
+            f"RECEIPT {what.upper()}"
+        )
+    return path
+
+
+def _target(given: Path | None, place: Path, sha256: str, *, force: bool) -> Path:
+    """Where a result goes: where the user says, or beside the receipt; never over another file."""
+    target = place if given is None else given
+    if target.exists() and not force and not (target.is_file() and file_sha256(target) == sha256):
+        raise UserError(f"{target} is there already; give --force to replace it, or -o OUT")
+    return target
+
+
+def apply_receipt(
+    receipt_path: Path, source: Path | None, output: Path | None, *, force: bool = False
+) -> dict[str, Any]:
     """Make the output of a receipt again from its source.
+
+    Args:
+        source: None takes the file that the receipt names.
+        output: None writes under the output's name beside the receipt.
+        force: replace a file that is there and is not the output itself.
 
     Raises:
         UserError: another source, a missing or damaged sidecar.
     """
     receipt = read_receipt(receipt_path)
     folder = receipt_path.parent
-    origin = source or folder / receipt.source["path"]
-    target = output or folder / receipt.output["path"]
+    origin = _origin(source, receipt_path, receipt.source, "source")
+    place = folder / Path(receipt.output["path"]).name
+    target = _target(output, place, receipt.output["sha256"], force=force)
     recording = _checked_input(origin, receipt.source, "source")
     pcm = _swapped(recording.pcm, receipt, read_undo(folder / receipt.undo), back=False)
     if pcm_sha256(pcm) != receipt.output["pcm_sha256"]:
         raise FormatError(f"{receipt_path}: the sidecar does not give the output of the receipt")
     sha256 = write_pcm(target, pcm, recording)
     return {
-        "input": str(origin), "output": str(target), "status": "applied", "sha256": sha256,
+        "input": str(origin),
+        "output": str(target),
+        "status": "applied",
+        "sha256": sha256,
         "same_file": sha256 == receipt.output["sha256"],
-    }  # fmt: skip
+    }
 
 
-def undo_receipt(receipt_path: Path, edited: Path | None, output: Path | None) -> dict[str, Any]:
+def undo_receipt(
+    receipt_path: Path, edited: Path | None, output: Path | None, *, force: bool = False
+) -> dict[str, Any]:
     """Make the source of a receipt again from its output.
 
     A wav comes back byte for byte (chunks around its samples too), other formats sample for sample.
+
+    Args:
+        edited: None takes the output that the receipt names.
+        output: None writes `NAME.restored.wav` beside the receipt.
+        force: replace a file that is there and is not the source itself.
 
     Raises:
         UserError: another recording, a missing or damaged sidecar.
     """
     receipt = read_receipt(receipt_path)
     folder = receipt_path.parent
-    origin = edited or folder / receipt.output["path"]
-    name = Path(receipt.source["path"])
+    origin = _origin(edited, receipt_path, receipt.output, "output")
+    name = Path(Path(receipt.source["path"]).name)
     target = output or receipt_path.with_name(f"{name.stem}.restored{name.suffix}")
     recording = _checked_input(origin, receipt.output, "output")
     parts = read_undo(folder / receipt.undo)
@@ -222,17 +296,21 @@ def undo_receipt(receipt_path: Path, edited: Path | None, output: Path | None) -
         raise FormatError(f"{receipt_path}: the sidecar does not give the source of the receipt")
     shell = parts.get("shell")
     whole = unshelled(shell.tobytes(), pcm, receipt.source) if shell is not None else None
+    if whole is None and target.suffix.lower() not in OUTPUT_SUFFIXES:
+        target = target.with_suffix(".wav")
+    target = _target(target, target, receipt.source["sha256"], force=force)
     if whole is not None and target.suffix.lower() == ".wav":
         atomic_write_bytes(target, whole)
         sha256 = receipt.source["sha256"]
     else:
-        if target.suffix.lower() not in (".wav", ".flac"):
-            target = target.with_suffix(".wav")
         sha256 = write_pcm(target, pcm, recording)
     return {
-        "input": str(origin), "output": str(target), "status": "undone", "sha256": sha256,
+        "input": str(origin),
+        "output": str(target),
+        "status": "undone",
+        "sha256": sha256,
         "same_file": sha256 == receipt.source["sha256"],
-    }  # fmt: skip
+    }
 
 
 # --- the bytes of a wav around its samples --------------------------------------------------------

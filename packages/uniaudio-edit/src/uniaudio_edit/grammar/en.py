@@ -173,8 +173,14 @@ REFERENCES = (
     ),
     *rules(
         "sentence",
-        r"{DET}{VERY}(?P<n>{ORD}) sentence",
+        r"{DET}{VERY}(?P<n>{ORD}) sentences?",
         r"sentence (?:number |no\.? ?)?(?P<n>{CARDINAL})",
+    ),
+    *rules("first_sentences", r"{DET}(?:very )?first (?P<count>{CARDINAL}) sentences"),
+    *rules("last_sentences", r"{DET}(?:very )?(?:last|final) (?P<count>{CARDINAL}) sentences"),
+    *rules(
+        "sentence_with",
+        r"{DET}(?:whole |entire )?sentence (?:(?:that|which) (?:contains|has|says|mentions|includes|reads)|with|containing|about) {content}(?: in it)?",
     ),
     *rules(
         "nth",
@@ -244,7 +250,7 @@ REFERENCES = (
     ),
     *rules(
         "except",
-        r"(?:{EVERYTHING}|the other {NOUN}) (?:except(?: for)?|but|other than|apart from|aside from|besides|save) {anchor}",
+        r"(?:{EVERYTHING}|the other {NOUN}),? (?:except(?: for)?|but|other than|apart from|aside from|besides|save) {anchor}",
     ),
     *rules(
         "whole",
@@ -357,6 +363,7 @@ ENGLISH = Language(
     places=PLACES,
     listed=r"\s*,\s*(?:and |or )?(?:also )?|\s+and(?: also)?\s+|\s+as well as\s+|\s*&\s*|\s+plus\s+",
     items=(
+        (r" sentences?$", r"(?:the )?(?:{ORD}|{CARDINAL})", r"\g<0> sentence"),
         (r" {UNIT}$", r"(?:the )?(?:{ORD}|{CARDINAL})", r"\g<0> word"),
         (
             r"^(?:the )?(?:{UNIT}|index(?:es)?|indices|positions?)(?: (?:at|in|number))?(?: (?:index(?:es)?|positions?))? (?:\d|{CARDINAL}$)",
@@ -373,6 +380,7 @@ ENGLISH = Language(
             "",
         ),
     ),
+    closed=r"^(?:only |just )?keep\b|^leave only\b|\b(?:except|but|other than|apart from|aside from)\b",
     join=" ",
     integer=english_integer,
     number=english_number,

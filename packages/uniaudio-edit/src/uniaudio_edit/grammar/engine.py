@@ -69,7 +69,8 @@ _MARKS = " ,;:.!?，。；：！？"
 _SEPARATOR = re.compile(
     r"\s*[;；。\n]\s*|\s*[,，、]\s*(?:(?:and|then|also|but)\s+)*"
     r"|(?<=[\w\ue000-\uf8ff]{2})\.\s+"
-    r"|\s+(?:and|then|plus|also|while|but)\s+(?:(?:then|also|please)\s+)*"
+    r"|\s+(?:and|then|plus|also|while|(?<!everything )(?<!anything )(?<!all )(?<!words )but)\s+"
+    r"(?:(?:then|also|please)\s+)*"
     r"|\s+(?=\d{1,2}[.)]\s)|\s*&\s*"
     r"|(?:然后|接着|并且|同时|而且|另外|还有|随后|之后|再(?=[把将在删去加插用])|并(?=[把将在删去加插用])"
     r"|且|以及)[，,]?",
@@ -416,6 +417,13 @@ class _Reader:
                 n = number("n")
                 if n:
                     yield Sentence(n), 0
+            case "first_sentences" | "last_sentences":
+                n = language.integer(found["count"])
+                if n:
+                    yield Sentence(*((1, n) if rule.kind == "first_sentences" else (-n, -1))), 0
+            case "sentence_with":
+                for content, k in self._literals(found["content"], language):
+                    yield Sentence(0, content=content), k
             case "nth" | "nth_last":
                 n = number("n")
                 for content, k in self._literals(found["content"], language) if n else ():
@@ -580,6 +588,8 @@ def _verb(clause: str) -> str:
     """The verb that a clause begins with, for the clauses after it that leave it out."""
     for language in (CHINESE, ENGLISH) if has_cjk(clause) else (ENGLISH,):
         text = _bare(clause, language)
+        if language.search(language.closed, text):
+            continue  # what follows "all but ..." is kept too
         for pattern, verb in language.carried:
             if match := language.compiled(pattern).match(text):
                 return verb or match.group(1)

@@ -95,9 +95,14 @@ class Except:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence by its number; the text's full stops say where sentences end."""
+    """A sentence by its number, or those from it to `last`; or the one that says `content`.
+
+    The text's full stops say where sentences end.
+    """
 
     number: int
+    last: int | None = None
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,7 +218,7 @@ def find_spans(ref: Ref, text: Text) -> list[Spans]:
         case Except():
             return [_complement(spans, text) for spans in find_spans(ref.kept, text)]
         case Sentence():
-            return [(_sentence(ref.number, text),)]
+            return _sentences(ref, text)
         case AnyOf():
             return [_any_of(ref, text)]
         case Refused():
@@ -333,6 +338,21 @@ def _complement(spans: Spans, text: Text) -> Spans:
     if not kept:
         raise LookupFailed("there is nothing else in the text", "other")
     return kept
+
+
+def _sentences(ref: Sentence, text: Text) -> list[Spans]:
+    if ref.content:
+        said = find_content(ref.content, text)
+        return [
+            ((start, end),)
+            for start, end in text.sentences()
+            if any(start <= a and b <= end for a, b in said)
+        ]
+    first = _sentence(ref.number, text)
+    last = first if ref.last is None else _sentence(ref.last, text)
+    if last[0] < first[0]:
+        raise LookupFailed(f"sentence {ref.number} comes after sentence {ref.last}", "range")
+    return [((first[0], last[1]),)]
 
 
 def _sentence(number: int, text: Text) -> Span:

@@ -72,6 +72,7 @@ class Language:
             where its first or last item shows the unit.
         before_list: what may stand in front of a list.
         carried: (pattern, verb): the verb that a clause lends to the ones after it.
+        closed: what a clause says that lends no verb.
         integer, number: how a number is written, as functions of the text.
         position: as `integer`, with "last" and its like as negative numbers.
         quantities: (kind, pattern, value): how much, see `amounts`.
@@ -100,6 +101,7 @@ class Language:
     quantities: tuple[tuple[str, str, float | None], ...]
     degrees: tuple[tuple[str, str], ...]
     kept: str = ""
+    closed: str = "(?!)"
     rewrites: tuple[tuple[str, str], ...] = ()
     place_trim: tuple[tuple[str, str], ...] = ()
     before_list: str = ""
