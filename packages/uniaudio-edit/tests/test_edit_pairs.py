@@ -24,9 +24,9 @@ from uniaudio_edit.data.cli import uniaudio_app
 from uniaudio_edit.data.clips import Clip, phoneme_words, read_clips, unit_words
 from uniaudio_edit.data.cot import mark, published_prompt, unmark
 from uniaudio_edit.data.frames import frame_weights
-from uniaudio_edit.data.make import Recipe
 from uniaudio_edit.data.naming import styles
 from uniaudio_edit.data.pair import SEMANTIC_TASKS
+from uniaudio_edit.data.recipe import Recipe
 from uniaudio_edit.data.spoken import Spoken, reads_as
 from uniaudio_edit.data.voices import FormantShift
 from uniaudio_edit.grammar.engine import GrammarParser

@@ -15,7 +15,7 @@ from mingtok_audio.core.cli import run
 from mingtok_audio.core.errors import ConfigError
 from uniaudio_edit.data.build import build_pairs
 from uniaudio_edit.data.cot import published_prompt
-from uniaudio_edit.data.make import Recipe
+from uniaudio_edit.data.recipe import Recipe
 from uniaudio_edit.training.cli import uniaudio_app
 from uniaudio_edit.training.pairs import IGNORED, Pairs
 from uniaudio_edit.training.run import load_config, shipped_config, train

@@ -63,6 +63,7 @@ class Text:
         self.units = [
             Unit(m.group(), m.start(), m.end(), make_key(m.group())) for m in _UNIT.finditer(raw)
         ]
+        self._found: dict[str, list[tuple[int, int]]] = {}
         self._places: dict[str, list[int]] = {}
         for index, unit in enumerate(self.units):
             self._places.setdefault(unit.key, []).append(index)
@@ -112,6 +113,11 @@ class Text:
         Case, punctuation and spaces do not matter: where no span has the same units, one whose
         letters are the same counts ("hot dog" finds "hotdog").
         """
+        if content not in self._found:
+            self._found[content] = self._find(content)
+        return list(self._found[content])
+
+    def _find(self, content: str) -> list[tuple[int, int]]:
         wanted = [make_key(m.group()) for m in _UNIT.finditer(content)]
         wanted = [key for key in wanted if key]
         if not wanted:

@@ -26,8 +26,9 @@ from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write, atomic_write_text
 from uniaudio_edit.data.clips import Clip, read_clips
-from uniaudio_edit.data.make import PairMaker, Recipe
+from uniaudio_edit.data.make import PairMaker
 from uniaudio_edit.data.pair import SAMPLE_RATE, SEMANTIC_TASKS, Pair
+from uniaudio_edit.data.recipe import Recipe
 
 FORMAT_VERSION = 1
 _DIGITS = 8

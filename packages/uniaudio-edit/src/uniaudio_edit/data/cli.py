@@ -68,7 +68,7 @@ def build(
 ) -> None:
     """Write pairs of recordings with instructions; run again, it goes on where it stopped."""
     from uniaudio_edit.data.build import build_pairs
-    from uniaudio_edit.data.make import Recipe, default_weights
+    from uniaudio_edit.data.recipe import Recipe, default_weights
 
     recipe = Recipe(
         seed=seed,

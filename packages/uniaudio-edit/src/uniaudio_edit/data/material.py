@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +18,12 @@ from mingtok_audio.core.audio import audio_info, load_audio
 from mingtok_audio.core.errors import UserError
 from uniaudio_edit.data.clips import Clip, unit_words
 from uniaudio_edit.data.naming import styles
-from uniaudio_edit.data.pair import SAMPLE_RATE, NoPairError, Pair
+from uniaudio_edit.data.pair import SAMPLE_RATE, NoPairError, Pair, Style
+from uniaudio_edit.data.recipe import Recipe
 from uniaudio_edit.data.spoken import Spoken
+from uniaudio_edit.data.voices import VoiceConverter
 from uniaudio_edit.operations.background import MADE_SOUNDS, background
-from uniaudio_edit.operations.base import Style
 from uniaudio_edit.text import Text
-
-if TYPE_CHECKING:
-    from uniaudio_edit.data.make import Recipe
-    from uniaudio_edit.data.voices import VoiceConverter
 
 _DONOR_TRIES = 8
 _KEPT_RECORDINGS = 48
@@ -68,7 +65,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Material:
+class ClipMaterial:
     """One recording for one pair.
 
     Attributes:

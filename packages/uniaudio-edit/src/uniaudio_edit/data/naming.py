@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from random import Random
 
-from uniaudio_edit.operations.base import Style
+from uniaudio_edit.data.pair import Style
 from uniaudio_edit.text import Text
 
 _QUOTES = {

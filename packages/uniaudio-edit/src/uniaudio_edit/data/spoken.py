@@ -15,11 +15,11 @@ import numpy as np
 
 from uniaudio_edit.data.cuts import boundaries
 from uniaudio_edit.data.naming import places, quoted, references, styles
-from uniaudio_edit.data.pair import SAMPLE_RATE, NoPairError
+from uniaudio_edit.data.pair import SAMPLE_RATE, NoPairError, Style
 from uniaudio_edit.errors import InstructionError
 from uniaudio_edit.grammar.engine import GrammarParser
 from uniaudio_edit.interfaces import Word
-from uniaudio_edit.operations.base import EditOperation, Style
+from uniaudio_edit.operations.base import EditOperation
 from uniaudio_edit.text import Text
 
 JOIN_SECONDS = 0.060

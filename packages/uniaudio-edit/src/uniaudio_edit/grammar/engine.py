@@ -24,6 +24,7 @@ from uniaudio_edit.errors import (
     NotUnderstoodError,
     TextNeededError,
 )
+from uniaudio_edit.grammar.clause import Clause
 from uniaudio_edit.grammar.en import ENGLISH
 from uniaudio_edit.grammar.quoting import Quoted, clean, extract, has_quote, is_quote, shown
 from uniaudio_edit.grammar.references import (
@@ -147,42 +148,6 @@ class GrammarParser(InstructionParser):
         )
 
 
-class Clause:
-    """A clause in one language, as the wordings of an operation are given it.
-
-    Attributes:
-        text: without politeness, and without the marks around it.
-        sound: the same in lower case, with what is in quotation marks in its place and without
-            words for the recording in front: what sound operations look at.
-        language: its table.
-        has_quote: whether something is in quotation marks.
-    """
-
-    def __init__(self, text: str, language: Language, reader: _Reader) -> None:
-        self.text, self.language, self._reader = text, language, reader
-        self.has_quote = has_quote(text)
-        sound = re.sub(r"\s+", " ", shown(text, reader.quoted, "").lower()).strip(" .!?,")
-        for pattern in language.sound_trim:
-            sound = language.sub(pattern, "", sound) or sound
-        self.sound = sound
-
-    @property
-    def only_sound_words(self) -> bool:
-        """Whether every word is one that amounts of sound are spoken of with."""
-        known = self.language.sound_words
-        return not known or set(re.findall(r"[^\W\d_]+(?:'[a-z]+)?", self.sound)) <= known
-
-    def drafts(self, operation: str, wordings: Iterable[str | Rule]) -> Iterator[Reading]:
-        """The readings of the clause as `operation`, by a table of rules about words."""
-        for wording in wordings:
-            rule = Rule("", wording) if isinstance(wording, str) else wording
-            if rule.quoted and not self.has_quote:
-                continue
-            rank = rule.rank if self.has_quote or rule.unquoted is None else rule.unquoted
-            for found in self.language.match(rule.pattern, self.text):
-                yield from self._reader.draft(operation, rank, found, self.language)
-
-
 class _Reader:
     """Reads one instruction on one text; remembers what it has read."""
 
@@ -246,9 +211,15 @@ class _Reader:
                 continue
             bare = _bare(text, language)
             if bare:
-                clause = Clause(bare, language, self)
+                clause = Clause(bare, self._sound(bare, language), language, self.draft)
                 for operation in self.operations.values():
                     yield from operation.readings(clause)
+
+    def _sound(self, text: str, language: Language) -> str:
+        sound = re.sub(r"\s+", " ", shown(text, self.quoted, "").lower()).strip(" .!?,")
+        for pattern in language.sound_trim:
+            sound = language.sub(pattern, "", sound) or sound
+        return sound
 
     def _resolve_all(self, clause: str) -> _Outcome | None:
         fits: dict[int, dict[object, tuple[Alternative, tuple[str, ...]]]] = {}

@@ -17,24 +17,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from uniaudio_edit.data.pair import NoPairError
+from uniaudio_edit.data.pair import Material, NoPairError, Pair, Style
 from uniaudio_edit.errors import InstructionError
 from uniaudio_edit.grammar.amounts import degree, factor_of, measure, quantity
+from uniaudio_edit.grammar.clause import Clause
 from uniaudio_edit.grammar.references import Draft, Reading
 from uniaudio_edit.grammar.rules import Rule
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from uniaudio_edit.data.material import Material
-    from uniaudio_edit.data.pair import Pair
-    from uniaudio_edit.grammar.engine import Clause
     from uniaudio_edit.plan import Operation
     from uniaudio_edit.text import Text
-
-Style = Literal["published", "en", "zh"]
 
 
 @dataclass

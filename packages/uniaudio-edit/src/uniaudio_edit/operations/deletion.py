@@ -7,7 +7,7 @@ from typing import Any
 
 from uniaudio_edit.data.cot import mark
 from uniaudio_edit.data.cuts import join
-from uniaudio_edit.data.pair import SAMPLE_RATE, Pair, seconds_of
+from uniaudio_edit.data.pair import SAMPLE_RATE, Material, Pair, seconds_of
 from uniaudio_edit.data.spoken import JOIN_SECONDS, Ask, draw_span, matched, worded
 from uniaudio_edit.grammar.rules import Rule
 from uniaudio_edit.operations.base import WordOperation
@@ -73,7 +73,7 @@ class Deletion(WordOperation):
         """See `EditOperation.published`."""
         return f"delete {published_span(op, text)}"
 
-    def pair(self, material: Any, rng: Random) -> Pair:
+    def pair(self, material: Material, rng: Random) -> Pair:
         """The source has a stretch of another recording in it, which is to go."""
         spoken, donor = material.spoken(), material.donor(rng)
         target = spoken.text

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mingtok_audio.core.errors import UserError
-from uniaudio_edit.data.pair import Pair
+from uniaudio_edit.data.pair import Material, Pair
 from uniaudio_edit.operations.base import Sound, SoundOperation
 
 _EN_NOISE = r"(?:background |ambient |unwanted |static |white |all |any |the )*(?:noises?|hiss(?:ing)?|hum(?:ming)?|static|crackles?|crackling|interference|background (?:sounds?|noises?))"
@@ -86,7 +86,7 @@ class Denoise(SoundOperation):
         """See `EditOperation.published`."""
         return "denoise the audio"
 
-    def pair(self, material: Any, rng: Random) -> Pair:
+    def pair(self, material: Material, rng: Random) -> Pair:
         """The source is the recording under one to three noises mixed together."""
         source, target, names, snr = material.under_noise(rng)
         instruction = self.sentence(material.style(rng), rng)

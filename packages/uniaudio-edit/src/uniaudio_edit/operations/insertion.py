@@ -7,7 +7,7 @@ from typing import Any
 
 from uniaudio_edit.data.cot import mark
 from uniaudio_edit.data.cuts import FADE_SECONDS, join
-from uniaudio_edit.data.pair import SAMPLE_RATE, Pair, seconds_of
+from uniaudio_edit.data.pair import SAMPLE_RATE, Material, Pair, seconds_of
 from uniaudio_edit.data.spoken import Ask, draw_span, worded
 from uniaudio_edit.grammar.rules import Rule
 from uniaudio_edit.operations.base import WordOperation
@@ -71,7 +71,7 @@ class Insertion(WordOperation):
             return f"insert '{op.new}' before the character or word at index {i + 1}"
         return f"insert '{op.new}' after the character or word at index {i}"
 
-    def pair(self, material: Any, rng: Random) -> Pair:
+    def pair(self, material: Material, rng: Random) -> Pair:
         """The source lacks words of the recording."""
         spoken = material.spoken()
         i, j = draw_span(spoken, rng, material.longest_span, keep=2)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from uniaudio_edit.data.pair import SAMPLE_RATE, Pair
+from uniaudio_edit.data.pair import SAMPLE_RATE, Material, Pair, Style
 from uniaudio_edit.grammar.amounts import degree, factor_of, quantity
-from uniaudio_edit.operations.base import Amounts, ScaledOperation, Sound, Style
+from uniaudio_edit.operations.base import Amounts, ScaledOperation, Sound
 from uniaudio_edit.operations.levels import published_number, turned_down
 from uniaudio_edit.operations.stretching import stretch
 
@@ -103,7 +103,7 @@ class Pitch(ScaledOperation):
         """See `EditOperation.published`."""
         return f"shifts the pitch by {published_number(op.params['semitones'])} steps"
 
-    def pair(self, material: Any, rng: Random) -> Pair:
+    def pair(self, material: Material, rng: Random) -> Pair:
         """The target is higher or lower at the same speed."""
         semitones = rng.choice(DRAWN)
         wav = material.wav()

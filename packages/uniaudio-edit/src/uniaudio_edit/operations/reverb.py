@@ -15,7 +15,7 @@ import numpy as np
 
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.errors import UserError
-from uniaudio_edit.data.pair import SAMPLE_RATE, Pair
+from uniaudio_edit.data.pair import SAMPLE_RATE, Material, Pair
 from uniaudio_edit.operations.base import Sound, SoundOperation
 from uniaudio_edit.operations.levels import active_level, limit, turned_down
 
@@ -93,7 +93,7 @@ class Reverb(SoundOperation):
         out *= before / max(active_level(out), 1e-9)
         return limit(out, sound.rate)[0]
 
-    def pair(self, material: Any, rng: Random) -> Pair:
+    def pair(self, material: Material, rng: Random) -> Pair:
         """The target is the recording in a room."""
         decay, wav = rng.choice(DRAWN), material.wav()
         params = {"decay": decay, "mix": _MIX}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mingtok_audio.core.errors import UserError
-from uniaudio_edit.data.pair import Pair
+from uniaudio_edit.data.pair import Material, Pair
 from uniaudio_edit.operations.background import MADE_SOUNDS, background
 from uniaudio_edit.operations.base import Sound, SoundOperation
 from uniaudio_edit.operations.labels import SOUNDS, find_label
@@ -107,7 +107,7 @@ class AddSound(SoundOperation):
         """See `EditOperation.published`."""
         return f"add {str(op.params['sound']).replace('_', ' ')} to audio"
 
-    def pair(self, material: Any, rng: Random) -> Pair:
+    def pair(self, material: Material, rng: Random) -> Pair:
         """The target is the recording with a sound behind it."""
         name = rng.choice(material.sounds or [n for n in MADE_SOUNDS if n in SPOKEN])
         source, target, snr = material.with_sound(name, rng)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from uniaudio_edit.data.pair import SAMPLE_RATE, Pair
-from uniaudio_edit.operations.base import Amounts, ScaledOperation, Sound, Style
+from uniaudio_edit.data.pair import SAMPLE_RATE, Material, Pair, Style
+from uniaudio_edit.operations.base import Amounts, ScaledOperation, Sound
 from uniaudio_edit.operations.levels import published_number, turned_down
 from uniaudio_edit.operations.stretching import stretch
 
@@ -64,7 +64,7 @@ class Speed(ScaledOperation):
         """See `EditOperation.published`."""
         return f"adjusts the speed to {published_number(op.params['factor'])}"
 
-    def pair(self, material: Any, rng: Random) -> Pair:
+    def pair(self, material: Material, rng: Random) -> Pair:
         """The target is faster or slower at the same pitch."""
         factor = rng.choice(DRAWN)
         wav = material.wav()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, ClassVar
 
-from uniaudio_edit.data.pair import Pair
+from uniaudio_edit.data.pair import Material, Pair
 from uniaudio_edit.operations.base import EditOperation, NamedOperation
 from uniaudio_edit.operations.labels import DIALECTS, EMOTIONS, find_label
 
@@ -31,7 +31,7 @@ class _Style(NamedOperation):
         label = find_label(str(found["label"]), self.labels)
         return None if label is None else ({"label": label}, [])
 
-    def pair(self, material: Any, rng: Random) -> Pair:
+    def pair(self, material: Material, rng: Random) -> Pair:
         """The target is a recording of the same words with another emotion or in another dialect."""
         other, kind, label = material.parallel(rng)
         style = material.style(rng)

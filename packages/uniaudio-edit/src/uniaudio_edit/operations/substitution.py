@@ -7,7 +7,7 @@ from typing import Any
 
 from uniaudio_edit.data.cot import mark
 from uniaudio_edit.data.cuts import join
-from uniaudio_edit.data.pair import SAMPLE_RATE, NoPairError, Pair, seconds_of
+from uniaudio_edit.data.pair import SAMPLE_RATE, Material, NoPairError, Pair, seconds_of
 from uniaudio_edit.data.spoken import TRIES, Ask, draw_span, worded
 from uniaudio_edit.grammar.rules import Rule
 from uniaudio_edit.operations.base import WordOperation
@@ -81,7 +81,7 @@ class Substitution(WordOperation):
         """See `EditOperation.published`."""
         return f"substitute {published_span(op, text)} with '{op.new}'"
 
-    def pair(self, material: Any, rng: Random) -> Pair:
+    def pair(self, material: Material, rng: Random) -> Pair:
         """In the source, a stretch of the recording lies over another one of its stretches."""
         spoken, longest = material.spoken(), material.longest_span
         target, n = spoken.text, len(spoken.text)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from uniaudio_edit.data.pair import Pair
-from uniaudio_edit.operations.base import Amounts, ScaledOperation, Sound, Style
+from uniaudio_edit.data.pair import Material, Pair, Style
+from uniaudio_edit.operations.base import Amounts, ScaledOperation, Sound
 from uniaudio_edit.operations.levels import CEILING_DB, limit, published_number, turned_down
 
 DRAWN = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0)
@@ -89,7 +89,7 @@ class Volume(ScaledOperation):
         factor = op.params.get("factor", 10 ** (op.params.get("db", 0.0) / 20))
         return f"adjusts the volume to {published_number(factor)}"
 
-    def pair(self, material: Any, rng: Random) -> Pair:
+    def pair(self, material: Material, rng: Random) -> Pair:
         """The target is louder or softer by exactly the factor asked for; nothing clips."""
         factor = rng.choice(DRAWN)
         style: Style = material.style(rng)
