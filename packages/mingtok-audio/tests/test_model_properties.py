@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_tokenizer import tiny_model
 
+from mingtok_audio import config
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.latents import Latents
-from mingtok_audio.models import mingtok
 from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.modules.transformer import Transformer, rotary_table
 
@@ -111,7 +111,7 @@ def test_a_hundred_seconds_in_blocks_equals_one_block(monkeypatch) -> None:
     latents = model.encode(wav, 16000)
     decoded = model.decode(latents)
     assert latents.values.shape[1] == 5000 and decoded.shape == (1, 1_600_000)
-    monkeypatch.setattr(mingtok, "BLOCK_FRAMES", 10**9)
+    monkeypatch.setattr(config, "BLOCK_FRAMES", 10**9)
     whole = model.encode(wav, 16000)
     assert distance(whole.values, latents.values) <= CLOSE
     assert distance(model.decode(whole), decoded) <= CLOSE * float(decoded.abs().max())

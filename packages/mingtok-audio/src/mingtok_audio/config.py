@@ -81,10 +81,14 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class MingTokConfig:
-    """MingTok-Audio (paper section 3.1): encoder, semantic module and decoder.
+    """MingTok-Audio (paper section 3.1) or AudioVAE: encoder, semantic module and decoder.
 
-    `frame_length` samples are read per frame and `hop_length` samples lie between frames; the
-    published models use 320 for both (20 ms at 16 kHz, 50 frames a second).
+    The transformers work on frames. `frame_length` samples are read per frame. One latent stands
+    for `frames_per_latent` frames, and `hop_length` samples lie between latents. MingTok-Audio
+    has one latent per frame and 320 samples for both lengths (20 ms at 16 kHz, 50 latents per
+    second). AudioVAE (of Ming-omni-tts) has frames of 882 samples (20 ms at 44.1 kHz) and one
+    latent per 4 frames (12.5 per second); its encoder has an `aggregator` that summarises the
+    frames of a latent, and its decoder interpolates the latents back to frames.
     """
 
     encoder: TransformerConfig
@@ -93,7 +97,11 @@ class MingTokConfig:
     latent_dim: int = 64
     sample_rate: int = 16000
     hop_length: int = 320
+    """Samples between latents."""
     frame_length: int = 320
+    frames_per_latent: int = 1
+    aggregator: TransformerConfig | None = None
+    """Second transformer of the encoder, needed where a latent stands for several frames."""
     n_fft: int = 1280
     head: Literal["polar", "cartesian"] = "polar"
     """How the decoder's head says a spectrum; the published models use "polar"."""
@@ -104,7 +112,7 @@ class MingTokConfig:
     decoder_input: Literal["latent", "unified"] = "latent"
     """What the decoder reads: published checkpoints the latents, the paper the features."""
     max_frames: int = 32768
-    """Bound of a stream through a module with full attention, whose cache grows with it."""
+    """Bound in latents of a stream through a module with full attention (its cache grows)."""
     name: str = "mingtok"
     model_type: Literal["mingtok"] = "mingtok"
     format_version: int = field(default=FORMAT_VERSION)
@@ -115,20 +123,49 @@ class MingTokConfig:
                 f"format_version {self.format_version} is not known (this release reads "
                 f"{FORMAT_VERSION}); upgrade mingtok-audio"
             )
-        if self.n_fft % self.hop_length or (self.n_fft - self.hop_length) % 2:
-            raise ValueError("n_fft must be a multiple of hop_length with an even difference")
         if min(self.latent_dim, self.sample_rate, self.hop_length, self.max_frames) < 1:
             raise ValueError("latent_dim, sample_rate, hop_length and max_frames must be positive")
-        if self.frame_length < self.hop_length:
-            raise ValueError("frame_length must be at least hop_length")
+        self._check_frames()
         if self.posterior_min_std <= 0:
             raise ValueError("posterior_min_std must be positive")
         if self.decoder_input == "unified" and self.semantic is None:
             raise ValueError("decoder_input 'unified' needs a semantic module")
 
+    def _check_frames(self) -> None:
+        if self.frames_per_latent < 1 or self.hop_length % self.frames_per_latent:
+            raise ValueError(
+                f"hop_length {self.hop_length} must be a multiple of frames_per_latent "
+                f"{self.frames_per_latent}"
+            )
+        if self.n_fft % self.frame_hop or (self.n_fft - self.frame_hop) % 2:
+            raise ValueError("n_fft must be a multiple of the frames' hop with an even difference")
+        if self.frame_length < self.frame_hop:
+            raise ValueError("frame_length must be at least the frames' hop")
+        if (self.aggregator is not None) != (self.frames_per_latent > 1):
+            raise ValueError("an aggregator is needed exactly where frames_per_latent is above 1")
+        if self.aggregator is None:
+            return
+        if self.aggregator.dim != self.encoder.dim:
+            raise ValueError(
+                f"the aggregator's width {self.aggregator.dim} must be the encoder's "
+                f"{self.encoder.dim}"
+            )
+        if self.semantic is not None:
+            raise ValueError("a semantic module needs one latent per frame")
+
+    @property
+    def frame_hop(self) -> int:
+        """Samples between the frames that the transformers work on."""
+        return self.hop_length // self.frames_per_latent
+
+    @property
+    def block_latents(self) -> int:
+        """Latents of the blocks that whole recordings pass in: about 20 s."""
+        return max(1, BLOCK_FRAMES // self.frames_per_latent)
+
     @property
     def frame_rate(self) -> float:
-        """Latent frames per second."""
+        """Latents per second."""
         return self.sample_rate / self.hop_length
 
     @property
@@ -138,7 +175,7 @@ class MingTokConfig:
 
     @property
     def decoder_warmup_frames(self) -> int | None:
-        """Frames to read before a point so that decoding from there equals the full decode.
+        """Latents to read before a point so that decoding from there equals the full decode.
 
         None when some module sees the whole past: then decoding starts at frame 0.
         """
@@ -150,4 +187,8 @@ class MingTokConfig:
             if past is None:
                 return None
             frames += past
-        return frames + self.n_fft // self.hop_length
+        frames += self.n_fft // self.frame_hop
+        if self.frames_per_latent == 1:
+            return frames
+        # One more, because a frame is interpolated from two latents.
+        return -(-frames // self.frames_per_latent) + 1

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write
@@ -49,6 +50,7 @@ def tokenizer_outputs(folder: Path, io: Tensors, options: argparse.Namespace) ->
         window_keys=options.window_keys,
         window_layers=options.window_layers,
         full_attention=options.full_attention,
+        encoder_layers=options.encoder_layers,
     )
     out: Tensors = {}
     for key in sorted(io):
@@ -62,15 +64,25 @@ def _tokenizer_run(model: MingTok, io: Tensors, run: str) -> Tensors:
     config = model.config
     wav = io[f"{run}.waveform"]
     out: Tensors = {}
-    parameters = model.encoder.parameters_of(model.encoder.frame(wav))
+    frames = model.encoder.frame(wav)
+    parameters = model.encoder.parameters_of(frames)
     out["enc_out"] = parameters
+    aggregates = config.aggregator is not None
+    if aggregates:
+        out["enc_hidden"] = model.encoder.hidden_of(frames)
+        out["agg_hidden"] = model.encoder.aggregate(out["enc_hidden"])
     if f"{run}.waveform_length" in io:
-        lengths = io[f"{run}.waveform_length"]
-        out["frame_num"] = (-(-lengths // config.hop_length)).to(torch.int32)
+        # The published code divides by the frames' length, and AudioVAE's count is a float.
+        count = -(-io[f"{run}.waveform_length"] // config.frame_length)
+        count = -(-count // config.frames_per_latent)
+        out["frame_num"] = count.float() if aggregates else count.to(torch.int32)
     posterior = Posterior.from_parameters(parameters, config.posterior_min_std)
     noise = io[f"{run}.noise_bdt"].transpose(1, 2)  # (B, D, L) -> (B, L, D)
     latent = out["latent"] = posterior.sample(noise=noise)
-    hidden = model.decoder.transformer(model.decoder_input_of(latent))
+    upsampled = model.decoder.upsample(model.decoder_input_of(latent))
+    if aggregates:
+        out["upsampled"] = upsampled
+    hidden = model.decoder.transformer(upsampled)
     out["dec_hidden"] = hidden
     out["head_out_first2"] = model.decoder.head.out(hidden[:, :2])
     out["decode_full"] = model.wav_of(latent)[:, None]
@@ -84,13 +96,32 @@ def _tokenizer_run(model: MingTok, io: Tensors, run: str) -> Tensors:
         chunks = latent.split(io[key].tolist(), dim=1)
         state = model.new_decoder_state(len(latent), max_frames=latent.shape[1])
         waves = [model.decode_step(chunk, state) for chunk in chunks]
-        waves.append(model.decoder.head.flush(state.decoder.istft))
+        waves.append(model.decode_flush(state))
         out[f"stream_{name}.wave"] = torch.cat(waves, dim=-1)[:, None]
+        if aggregates:
+            sizes = [chunk.shape[1] for chunk in chunks]
+            out[f"stream_{name}.chunk_samples"] = torch.tensor(published_emission(config, sizes))
         if model.semantic is not None:
             past = model.semantic.transformer.new_state(latent.shape[1])
             parts = [model.features_of(chunk, past) for chunk in chunks]
             out[f"unified_{name}"] = torch.cat(parts, dim=1)
     return {f"{run}.{name}": tensor for name, tensor in out.items()}
+
+
+def published_emission(config: MingTokConfig, chunks: Sequence[int]) -> list[int]:
+    """Samples that each call of the published stream of AudioVAE emits, for chunks of latents.
+
+    It holds the latest chunk back whole, and the last call flushes; ours emits earlier.
+    """
+    overlap = (config.n_fft - config.frame_hop) // 2
+    emitted, done = [], 0
+    for i in range(len(chunks)):
+        last = i == len(chunks) - 1
+        latents = sum(chunks) if last else sum(chunks[:i])
+        samples = latents * config.hop_length - (0 if last or not latents else overlap)
+        emitted.append(samples - done)
+        done = samples
+    return emitted
 
 
 @torch.no_grad()
@@ -191,6 +222,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     arguments.add_argument("--window-layers", type=int, help="first layer that has the window")
     arguments.add_argument("--full-attention", action="store_true", help="no window at all")
+    arguments.add_argument(
+        "--encoder-layers",
+        choices=("published", "all"),
+        default="published",
+        help="of AudioVAE: the first 4, or all (default: %(default)s)",
+    )
     return arguments
 
 

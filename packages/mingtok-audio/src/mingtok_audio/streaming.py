@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mingtok_audio.config import BLOCK_FRAMES, MingTokConfig
+from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.audio import StreamResampler
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.latents import Latents
@@ -58,6 +58,8 @@ class Tokenizer(Protocol):
 
     def decode_step(self, values: Tensor, state: DecodingState) -> Tensor: ...
 
+    def decode_flush(self, state: DecodingState) -> Tensor: ...
+
 
 class _Stream:
     """A stream that ends once."""
@@ -85,7 +87,7 @@ class StreamEncoder(_Stream):
         self._model, self._generator = model, generator
         self._sample_rate = sample_rate
         self._resampler = StreamResampler(sample_rate, config.sample_rate)
-        self._state = model.encoder.transformer.new_state(config.max_frames)
+        self._state = model.encoder.new_state(config.max_frames * config.frames_per_latent)
         self._pending = np.zeros(0, dtype=np.float32)
         self._received = 0
 
@@ -108,31 +110,34 @@ class StreamEncoder(_Stream):
         self._received += len(array)
         self._pending = np.concatenate((self._pending, self._resampler.push(array)))
         config = self._model.config
-        ready = len(self._pending) - config.frame_length
+        first = config.hop_length - config.frame_hop + config.frame_length
+        ready = len(self._pending) - first
         count = 0 if ready < 0 else ready // config.hop_length + 1
-        return self._encode(count, count * config.hop_length, source=0)
+        frames = count * config.frames_per_latent
+        return self._encode(frames, count * config.hop_length, source=0)
 
     @torch.no_grad()
     def finish(self) -> Latents:
-        """End the stream: the latents of the last, partly filled frames (maybe none)."""
+        """End the stream: the latents of the last samples, which fill no whole one (maybe none)."""
         self._finish()
         self._pending = np.concatenate((self._pending, self._resampler.finish()))
         rest = len(self._pending)
         config = self._model.config
-        count = -(-rest // config.hop_length)
-        if count:
-            length = (count - 1) * config.hop_length + config.frame_length
-            self._pending = np.pad(self._pending, (0, length - rest))
-        return self._encode(count, rest, source=self._received)
+        frames = -(-rest // config.frame_hop)
+        if frames:
+            length = (frames - 1) * config.frame_hop + config.frame_length
+            self._pending = np.pad(self._pending, (0, max(0, length - rest)))
+        return self._encode(frames, rest, source=self._received)
 
     def _encode(self, count: int, num_samples: int, source: int) -> Latents:
         """Encode the first `count` frames of what is pending."""
         model, config = self._model, self._model.config
         parts = [torch.zeros(1, 0, config.latent_dim, device=model.device, dtype=torch.float32)]
-        for start in range(0, count, BLOCK_FRAMES):
-            n = min(BLOCK_FRAMES, count - start)
-            begin = start * config.hop_length
-            end = begin + (n - 1) * config.hop_length + config.frame_length
+        step = config.block_latents * config.frames_per_latent
+        for start in range(0, count, step):
+            n = min(step, count - start)
+            begin = start * config.frame_hop
+            end = begin + (n - 1) * config.frame_hop + config.frame_length
             block = torch.from_numpy(self._pending[begin:end])[None]
             frames = model.encoder.frame(block.to(model.device, model.dtype))[:, :n]
             posterior = model.encoder(frames, self._state)
@@ -140,10 +145,11 @@ class StreamEncoder(_Stream):
             if self._generator is not None:
                 values = posterior.sample(noise=frame_noise(values.shape, self._generator))
             parts.append(values.float())
-        self._pending = self._pending[count * config.hop_length :].copy()
+        self._pending = self._pending[count * config.frame_hop :].copy()
+        values = torch.cat(parts, dim=1)
         return Latents(
-            values=torch.cat(parts, dim=1),
-            lengths=torch.tensor([count]),
+            values=values,
+            lengths=torch.tensor([values.shape[1]]),
             num_samples=torch.tensor([num_samples]),
             sample_rate=config.sample_rate,
             frame_rate=config.frame_rate,
@@ -183,7 +189,9 @@ class StreamDecoder(_Stream):
     """Latents in, samples out. See `MingTok.stream_decoder`.
 
     The last (n_fft - hop) / 2 samples (30 ms) that a chunk stands for are held back until the next
-    chunk or the end: frames overlap there. Pushed `Latents` also carry how many samples they stand
+    chunk or the end: frames overlap there. Where a latent stands for several frames, the second
+    half of the last latent's frames is held back too (40 ms of AudioVAE's 80): they are
+    interpolated to the next latent. Pushed `Latents` also carry how many samples they stand
     for, so the end is trimmed to the exact length; with plain tensors every frame counts in full.
     """
 
@@ -205,8 +213,9 @@ class StreamDecoder(_Stream):
         self._expected += context + int(num_samples[0])
         self._drop += context
         parts = [torch.zeros(1, 0, device=self._model.device, dtype=torch.float32)]
-        for start in range(0, frames.shape[1], BLOCK_FRAMES):
-            block = frames[:, start : start + BLOCK_FRAMES]
+        step = self._model.config.block_latents
+        for start in range(0, frames.shape[1], step):
+            block = frames[:, start : start + step]
             parts.append(self._model.decode_step(block, self._state))
         return self._emit(torch.cat(parts, dim=1))
 
@@ -216,7 +225,7 @@ class StreamDecoder(_Stream):
         self._finish()
         if self._expected == 0:
             return torch.zeros(1, 0, device=self._model.device, dtype=torch.float32)
-        return self._emit(self._model.decoder.head.flush(self._state.decoder.istft))
+        return self._emit(self._model.decode_flush(self._state))
 
     def _emit(self, wav: Tensor) -> Tensor:
         wav = wav[:, : self._expected - self._emitted].float()

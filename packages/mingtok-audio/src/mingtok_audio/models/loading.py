@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -16,13 +17,20 @@ from mingtok_audio.core.errors import ConfigError, FormatError, UserError
 from mingtok_audio.core.models.hub import load_tensors, resolve, sha256_of_weights
 from mingtok_audio.core.runtime import select_device, select_dtype
 from mingtok_audio.models.reference import (
+    AGGREGATOR_LAYERS,
+    PART_OF_MODEL,
+    EncoderLayers,
     Target,
     implied_zero_rows,
+    is_dropped_layer,
     is_published,
     published_config,
     target_of,
+    tokenizer_section,
 )
 from mingtok_audio.weights import NEWEST_NANO, shipped_weights
+
+logger = logging.getLogger("mingtok_audio.loading")
 
 _SHOWN = 8
 
@@ -40,15 +48,18 @@ class Tokenizer(Protocol):
 Loaded = TypeVar("Loaded", bound=Tokenizer)
 
 
-def read_config(folder: Path, name: str) -> tuple[MingTokConfig, bool]:
+def read_config(
+    folder: Path, name: str, encoder_layers: EncoderLayers = "all"
+) -> tuple[MingTokConfig, bool]:
     """(config, whether the folder is in the published layout)."""
     path = folder / "config.json"
     data = load_json(path)
     if not isinstance(data, Mapping):
         raise ConfigError(f"{path}: expected an object, got {type(data).__name__}")
-    if is_published(data):
+    section = data if is_published(data) else tokenizer_section(data)
+    if section is not None:
         try:
-            return published_config(data, name), True
+            return published_config(section, name, encoder_layers), True
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
     if "slot" in data:
@@ -69,6 +80,7 @@ def load_model(
     window_layers: int | None = None,
     full_attention: bool = False,
     max_frames: int | None = None,
+    encoder_layers: EncoderLayers = "all",
 ) -> Loaded:
     """See `MingTok.from_pretrained`. `dtype` None keeps that of the file."""
     source = resolve(
@@ -77,7 +89,9 @@ def load_model(
         builtin=shipped_weights,
         known=("nano", NEWEST_NANO),
     )
-    config, published = read_config(source.path, source.id)
+    if encoder_layers not in ("all", "published"):
+        raise UserError(f"encoder_layers is 'all' or 'published', not {encoder_layers!r}")
+    config, published = read_config(source.path, source.id, encoder_layers)
     config = override_windows(config, window_keys, window_layers, full_attention)
     if max_frames is not None:
         config = dataclasses.replace(config, max_frames=max_frames)
@@ -89,7 +103,10 @@ def load_model(
     else:
         kind = None if dtype is None else select_dtype(dtype, place)
     module = cast(nn.Module, model)
-    fill(module, load_tensors(source.path), place, kind, published=config if published else None)
+    tensors: Iterable[tuple[str, Tensor]] = load_tensors(source.path)
+    if published:
+        tensors = published_tensors(source.path, config, tensors)
+    fill(module, tensors, place, kind, published=config if published else None)
     # "nano" is an alias of the newest shipped set: files say which one that was.
     shipped = shipped_weights(str(name_or_path)) is not None
     model.model_id = config.name if shipped else source.id
@@ -98,10 +115,40 @@ def load_model(
     return model
 
 
+def published_tensors(
+    folder: Path, config: MingTokConfig, tensors: Iterable[tuple[str, Tensor]]
+) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a published folder that are the tokenizer's, under its own names.
+
+    Layers that `encoder_layers` "published" drops are left out; how many run is logged in one
+    line.
+    """
+    data = load_json(folder / "config.json")
+    section = tokenizer_section(data)
+    prefix = "" if section is None else PART_OF_MODEL
+    layers = (data if section is None else section)["enc_kwargs"]["backbone"]["num_hidden_layers"]
+    if config.aggregator is not None and layers > AGGREGATOR_LAYERS:
+        report_encoder_layers(config, layers)
+    for name, tensor in tensors:
+        own = name.removeprefix(prefix)
+        if not name.startswith(prefix) or is_dropped_layer(own, config, layers):
+            continue
+        yield own, tensor
+
+
+def report_encoder_layers(config: MingTokConfig, layers: int) -> None:
+    """Log how many of the `layers` of AudioVAE's encoder run, which its config does not show."""
+    logger.warning(
+        "%d of the encoder's %d layers run; the published code runs %d or all, depending on its "
+        "transformers version (encoder_layers='published' or 'all')",
+        config.encoder.num_layers, layers, AGGREGATOR_LAYERS,
+    )  # fmt: skip
+
+
 def override_windows(
     config: MingTokConfig, keys: int | None, first_layer: int | None, full: bool
 ) -> MingTokConfig:
-    """Change the attention window of the encoder and the decoder (not of the semantic module)."""
+    """Change the attention window of all parts but the semantic module."""
     if full and (keys is not None or first_layer is not None):
         raise UserError("full attention has no window: leave out its keys and layers")
     changes: dict[str, Any] = {}
@@ -117,6 +164,11 @@ def override_windows(
         return dataclasses.replace(
             config,
             encoder=dataclasses.replace(config.encoder, **changes),
+            aggregator=(
+                None
+                if config.aggregator is None
+                else dataclasses.replace(config.aggregator, **changes)
+            ),
             decoder=dataclasses.replace(config.decoder, **changes),
         )
     except ValueError as error:

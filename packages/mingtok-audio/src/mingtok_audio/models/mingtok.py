@@ -1,6 +1,8 @@
-"""MingTok-Audio: 16 kHz speech to continuous latents at 50 Hz, unified features, and back.
+"""The tokenizer: speech to continuous latents, unified features, and back.
 
-Paper section 3.1. Axes: B batch, T samples, L frames, D latent dimensions, H feature width.
+MingTok-Audio (paper section 3.1) makes 50 latents per second of 16 kHz speech; AudioVAE (of
+Ming-omni-tts) makes 12.5 of 44.1 kHz and has no unified features.
+Axes: B batch, T samples, L latents, D latent dimensions, H feature width.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mingtok_audio.config import BLOCK_FRAMES, MingTokConfig
+from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.audio import resample
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import AudioError, UserError
@@ -34,6 +36,8 @@ from mingtok_audio.streaming import (
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+    from mingtok_audio.models.reference import EncoderLayers
 
 
 class MingTok(nn.Module):
@@ -70,13 +74,17 @@ class MingTok(nn.Module):
         window_layers: int | None = None,
         full_attention: bool = False,
         max_frames: int | None = None,
+        encoder_layers: EncoderLayers = "all",
     ) -> Self:
         """Load "nano" (shipped), a folder, "org/name" or "hf://org/name@revision".
 
-        Folders in the published layout are recognised by their config. `window_keys` overrides
-        how many keys a query of the encoder and the decoder sees, `window_layers` the first layer
-        that has the window, `full_attention` switches the window off: the published code behaves
-        differently under different attention implementations. Raises `UserError` (`HubError`,
+        Folders in the published layouts are recognised by their config: MingTok-Audio, AudioVAE,
+        and a Ming-omni-tts checkpoint, of which the AudioVAE is read. `window_keys` overrides how
+        many keys a query of the encoder and the decoder sees, `window_layers` the first layer that
+        has the window, `full_attention` switches the window off: the published code behaves
+        differently under different attention implementations. `encoder_layers` says how many
+        layers of AudioVAE's encoder run: "all", or "published" for the first 4, which is what the
+        published code runs under its pinned library. Raises `UserError` (`HubError`,
         `ConfigError`, `FormatError`) in one line when something does not fit.
         """
         return load_model(
@@ -88,6 +96,7 @@ class MingTok(nn.Module):
             window_layers=window_layers,
             full_attention=full_attention,
             max_frames=max_frames,
+            encoder_layers=encoder_layers,
         )
 
     def save_pretrained(self, folder: str | Path) -> Path:
@@ -126,7 +135,7 @@ class MingTok(nn.Module):
         return self.semantic_module()(self.latent_proj(values), state)
 
     def decoder_input_of(self, values: Tensor, state: TransformerState | None = None) -> Tensor:
-        """latents (B, L, D) -> what the decoder's transformer reads, (B, L, C)."""
+        """latents (B, L, D) -> what the decoder reads, (B, L, C)."""
         if self.feature_proj is None:
             return self.latent_proj(values)
         return self.feature_proj(self.features_of(values, state))
@@ -201,7 +210,8 @@ class MingTok(nn.Module):
         values, lengths, _ = self.unpack(latents)
         config = self.semantic_module().transformer.config
         state = self.semantic_module().transformer.new_state(values.shape[1])
-        step = BLOCK_FRAMES if config.context_frames is not None else max(1, values.shape[1])
+        windowed = config.context_frames is not None
+        step = self.config.block_latents if windowed else max(1, values.shape[1])
         parts = [
             self.features_of(values[:, i : i + step], state)
             for i in range(0, values.shape[1], step)
@@ -216,14 +226,14 @@ class MingTok(nn.Module):
         frames = values.shape[1]
         if frames == 0:
             return torch.zeros(len(values), 0, device=self.device, dtype=torch.float32)
-        valid = _mask(lengths, frames).to(self.device)
+        values = _hold_last(values, lengths)
         state = self.new_decoder_state(len(values), max_frames=frames)
-        step = BLOCK_FRAMES if self.decoder_warmup_frames is not None else frames
+        step = self.config.block_latents if self.decoder_warmup_frames is not None else frames
         parts = [
-            self.decode_step(values[:, i : i + step], state, valid[:, i : i + step])
+            self.decode_step(values[:, i : i + step], state, lengths)
             for i in range(0, frames, step)
         ]
-        wav = torch.cat([*parts, self.decoder.head.flush(state.decoder.istft)], dim=-1)
+        wav = torch.cat([*parts, self.decode_flush(state, lengths)], dim=-1)
         return _trim(wav, latents)
 
     # --- streams ---------------------------------------------------------------------------------
@@ -237,11 +247,18 @@ class MingTok(nn.Module):
         return DecodingState(self.decoder.new_state(batch, self.device, bound), semantic)
 
     def decode_step(
-        self, values: Tensor, state: DecodingState, valid: Tensor | None = None
+        self, values: Tensor, state: DecodingState, lengths: Tensor | None = None
     ) -> Tensor:
-        """The samples (B, m) that n further latents (B, n, D) complete."""
+        """The samples (B, m) that n further latents (B, n, D), n >= 1, complete.
+
+        `lengths` (B,) as for `Decoder.step`.
+        """
         hidden = self.decoder_input_of(values, state.semantic)
-        return self.decoder.step(hidden, state.decoder, valid)
+        return self.decoder.step(hidden, state.decoder, lengths)
+
+    def decode_flush(self, state: DecodingState, lengths: Tensor | None = None) -> Tensor:
+        """The samples (B, m) that are held back when a stream of `decode_step` ends."""
+        return self.decoder.flush(state.decoder, lengths)
 
     def stream_encoder(
         self, sample_rate: int = 16000, generator: torch.Generator | None = None
@@ -260,14 +277,19 @@ class MingTok(nn.Module):
     # --- helpers ---------------------------------------------------------------------------------
 
     def _posterior(self, wav: Tensor, sizes: Tensor) -> Posterior:
+        config = self.config
         frames = self.encoder.frame(wav.to(self.device, self.dtype))
-        state = self.encoder.transformer.new_state(frames.shape[1])
-        windowed = self.config.encoder.context_frames is not None
-        step = BLOCK_FRAMES if windowed else frames.shape[1]
+        count = frames.shape[1]
+        state = self.encoder.new_state(count)
+        windowed = config.encoder.context_frames is not None
+        step = config.block_latents * config.frames_per_latent if windowed else count
+        valid = _mask(-(-sizes // config.frame_hop), count).to(self.device)
         parts = [
-            self.encoder(frames[:, i : i + step], state) for i in range(0, frames.shape[1], step)
+            self.encoder(frames[:, i : i + step], state, valid[:, i : i + step])
+            for i in range(0, count, step)
         ]
-        keep = _mask(self._frame_counts(sizes), frames.shape[1]).to(self.device)[..., None]
+        latents = -(-count // config.frames_per_latent)
+        keep = _mask(self._frame_counts(sizes), latents).to(self.device)[..., None]
         return Posterior(
             torch.cat([p.mean for p in parts], dim=1) * keep,
             torch.cat([p.std for p in parts], dim=1) * keep,
@@ -312,12 +334,20 @@ class MingTok(nn.Module):
 
     def unpack(self, latents: Latents | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """-> (values (B, L, D) on the model's device and dtype, lengths (B,), num_samples (B,))."""
+        config = self.config
         if isinstance(latents, Tensor):
-            latents = Latents(latents)
-        if latents.values.shape[-1] != self.config.latent_dim:
+            latents = Latents(latents, sample_rate=config.sample_rate, frame_rate=config.frame_rate)
+        found = (latents.sample_rate, latents.hop_length)
+        if found != (config.sample_rate, config.hop_length):
+            raise UserError(
+                f"the latents stand for {found[1]} samples each at {found[0]} Hz, those of model "
+                f"{self.model_id!r} for {config.hop_length} at {config.sample_rate} Hz: decode "
+                f"them with the model that made them ({latents.model_id or 'unknown'})"
+            )
+        if latents.values.shape[-1] != config.latent_dim:
             raise UserError(
                 f"the latents have {latents.values.shape[-1]} dimensions, model "
-                f"{self.model_id!r} has {self.config.latent_dim}: decode them with the model "
+                f"{self.model_id!r} has {config.latent_dim}: decode them with the model "
                 f"that made them ({latents.model_id or 'unknown'})"
             )
         return latents.values.to(self.device, self.dtype), latents.lengths, latents.num_samples
@@ -326,6 +356,16 @@ class MingTok(nn.Module):
 def _mask(lengths: Tensor, frames: int) -> Tensor:
     """(B, L), True where the frame exists."""
     return torch.arange(frames) < lengths.cpu()[:, None]
+
+
+def _hold_last(values: Tensor, lengths: Tensor) -> Tensor:
+    """values (B, L, D) with each item's last latent repeated beyond its length.
+
+    Interpolation between latents then ends in each item as it would alone.
+    """
+    last = (lengths.to(values.device) - 1).clamp_min(0)[:, None]
+    index = torch.arange(values.shape[1], device=values.device)[None].minimum(last)
+    return values.gather(1, index[..., None].expand_as(values))
 
 
 def _trim(wav: Tensor, latents: Latents | Tensor) -> Tensor:

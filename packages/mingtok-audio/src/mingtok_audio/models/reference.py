@@ -1,4 +1,4 @@
-"""The published layout of MingTok-Audio: its config and its parameter names, in our terms.
+"""The published layouts of MingTok-Audio and AudioVAE: config and parameter names, in our terms.
 
 A folder is in the published layout when its config has `enc_kwargs` and `dec_kwargs`. Nothing
 here needs the weights: the maps work on names and shapes alone, so that the full-size model can be
@@ -7,13 +7,21 @@ checked on the meta device.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mingtok_audio.config import MingTokConfig, TransformerConfig
 from mingtok_audio.core.errors import ConfigError
+
+EncoderLayers = Literal["all", "published"]
+"""How many layers of AudioVAE's encoder run; see `published_config`."""
+
+# Of AudioVAE's aggregator. The published code sets the number on a config object that it shares
+# with the encoder, so that newer versions of its library run as many layers of the encoder too.
+AGGREGATOR_LAYERS = 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class Target:
 # Parameters that the published files hold and the published code never uses.
 UNUSED = (
     re.compile(r"encoder\.norm\.(weight|bias)"),
-    re.compile(r"(encoder\.encoder|decoder\.decoder)\.embed_tokens\.weight"),
+    re.compile(r"(encoder\.encoder|encoder\.aggregator|decoder\.decoder)\.embed_tokens\.weight"),
     re.compile(r"decoder\.head\.istft\.window"),
 )
 
@@ -63,10 +71,15 @@ _QKV = {
     "attn.key": "k",
     "attn.value": "v",
 }
-_QWEN_LAYER = re.compile(r"(encoder\.encoder|decoder\.decoder)\.layers\.(\d+)\.(.+)\.(weight|bias)")
-_QWEN_NORM = re.compile(r"(encoder\.encoder|decoder\.decoder)\.norm\.weight")
+_STACKS = r"(encoder\.encoder|encoder\.aggregator|decoder\.decoder)"
+_QWEN_LAYER = re.compile(_STACKS + r"\.layers\.(\d+)\.(.+)\.(weight|bias)")
+_QWEN_NORM = re.compile(_STACKS + r"\.norm\.weight")
 _WHISPER_LAYER = re.compile(r"decoder\.semantic_model\.blocks\.(\d+)\.(.+)\.(weight|bias)")
-_STACK = {"encoder.encoder": "encoder.transformer", "decoder.decoder": "decoder.transformer"}
+_STACK = {
+    "encoder.encoder": "encoder.transformer",
+    "encoder.aggregator": "encoder.aggregator",
+    "decoder.decoder": "decoder.transformer",
+}
 
 
 def is_published(config: Mapping[str, Any]) -> bool:
@@ -74,20 +87,68 @@ def is_published(config: Mapping[str, Any]) -> bool:
     return "enc_kwargs" in config and "dec_kwargs" in config
 
 
-def published_config(config: Mapping[str, Any], name: str = "published") -> MingTokConfig:
-    """The published config in our terms. Raises `ConfigError` naming the key that is missing."""
+PART_OF_MODEL = "audio."
+"""Prefix of the tokenizer's tensors in a published file that holds the language model too."""
+
+
+def tokenizer_section(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The tokenizer's section of a published config that describes the language model too."""
+    section = config.get("audio_tokenizer_config")
+    return section if isinstance(section, Mapping) and is_published(section) else None
+
+
+_ENCODER_LAYER = re.compile(r"encoder\.encoder\.layers\.(\d+)\..+")
+
+
+def is_dropped_layer(name: str, config: MingTokConfig, layers: int) -> bool:
+    """Whether a published tensor is of an encoder layer that `encoder_layers` "published" drops.
+
+    Args:
+        layers: of the encoder, as the published config states them.
+    """
+    match = _ENCODER_LAYER.fullmatch(name)
+    return match is not None and config.encoder.num_layers <= int(match[1]) < layers
+
+
+def published_config(
+    config: Mapping[str, Any], name: str = "published", encoder_layers: EncoderLayers = "all"
+) -> MingTokConfig:
+    """The published config in our terms. Raises `ConfigError` naming the key that is missing.
+
+    The published code of AudioVAE (Ming-omni-tts) runs the first 4 layers of its encoder under
+    transformers 4.52 and later, and all of them under 4.46. `encoder_layers` "published" drops
+    the layers after the 4th; "all" keeps them. It changes nothing in MingTok-Audio.
+    """
     encoder, decoder = config["enc_kwargs"], config["dec_kwargs"]
     semantic = (config.get("semantic_module_kwargs") or {}).get("whisper_encoder")
     frame_length = int(_need(encoder, "input_dim", "enc_kwargs"))
     hop_length = int(encoder.get("hop_size", 320))
     output_dim = int(_need(decoder, "output_dim", "dec_kwargs"))
+    group = max(1, int(config.get("patch_size", -1)))
+    rate = int(_need(config, "sample_rate", "the config") if group > 1 else 16000)
+    if group > 1 and output_dim != hop_length:
+        raise ConfigError(
+            f"dec_kwargs.output_dim {output_dim} must be enc_kwargs.hop_size {hop_length}"
+        )
+    if group > 1 and (rate < hop_length or rate % hop_length):
+        raise ConfigError(
+            f"sample_rate {rate} gives no whole number of frames of {hop_length} samples per "
+            "second: the published model has 44100 and 882"
+        )
+    stack = _qwen(_need(encoder, "backbone", "enc_kwargs"), "enc_kwargs.backbone")
+    aggregator = dataclasses.replace(stack, num_layers=AGGREGATOR_LAYERS) if group > 1 else None
+    if aggregator is not None and encoder_layers == "published":
+        stack = dataclasses.replace(stack, num_layers=min(stack.num_layers, AGGREGATOR_LAYERS))
     try:
         return MingTokConfig(
-            encoder=_qwen(_need(encoder, "backbone", "enc_kwargs"), "enc_kwargs.backbone"),
+            encoder=stack,
+            aggregator=aggregator,
+            frames_per_latent=group,
+            sample_rate=rate,
             decoder=_qwen(_need(decoder, "backbone", "dec_kwargs"), "dec_kwargs.backbone"),
             semantic=None if semantic is None else _whisper(semantic),
             latent_dim=int(_need(encoder, "latent_dim", "enc_kwargs")),
-            hop_length=hop_length,
+            hop_length=hop_length * group,
             frame_length=frame_length,
             n_fft=4 * output_dim,
             name=name,
@@ -155,6 +216,8 @@ def target_of(name: str, config: MingTokConfig) -> Target | None:
     """
     if any(pattern.fullmatch(name) for pattern in UNUSED):
         return None
+    if name == "encoder.cls_embed" and config.aggregator is not None:
+        return Target(name)
     stem, _, kind = name.rpartition(".")
     if stem in _PLAIN:
         if stem == "decoder.fc3" and config.decoder_input == "latent":
@@ -164,7 +227,11 @@ def target_of(name: str, config: MingTokConfig) -> Target | None:
         return Target(f"{_STACK[match[1]]}.norm.weight")
     if match := _QWEN_LAYER.fullmatch(name):
         stack = _STACK[match[1]]
-        part = config.encoder if stack == "encoder.transformer" else config.decoder
+        part = {"encoder.transformer": config.encoder, "encoder.aggregator": config.aggregator}.get(
+            stack, config.decoder
+        )
+        if part is None:
+            raise KeyError(name)
         return _layer_target(f"{stack}.blocks.{match[2]}", match[3], match[4], part, _QWEN)
     if (match := _WHISPER_LAYER.fullmatch(name)) and config.semantic is not None:
         prefix = f"semantic.transformer.blocks.{match[1]}"

@@ -15,6 +15,7 @@ from mingtok_audio.models.decoder import DecoderState
 from mingtok_audio.modules.istft import IstftState
 from mingtok_audio.modules.kv_cache import FullCache, LayerCache, WindowCache
 from mingtok_audio.modules.transformer import TransformerState
+from mingtok_audio.modules.upsample import UpsamplerState
 from mingtok_audio.streaming import DecodingState
 
 
@@ -43,7 +44,10 @@ def select_decoding(state: DecodingState, rows: Tensor) -> DecodingState:
     window = istft.window if len(istft.window) == 1 else istft.window[rows]
     part = IstftState(istft.audio[rows], window, istft.skip)
     semantic = None if state.semantic is None else select_rows(state.semantic, rows)
-    return DecodingState(DecoderState(select_rows(state.decoder.transformer, rows), part), semantic)
+    last = state.decoder.upsampler.last
+    upsampler = UpsamplerState(None if last is None else last[rows.to(last.device)])
+    transformer = select_rows(state.decoder.transformer, rows)
+    return DecodingState(DecoderState(transformer, part, upsampler), semantic)
 
 
 def _select(layer: LayerCache, rows: Tensor) -> LayerCache:

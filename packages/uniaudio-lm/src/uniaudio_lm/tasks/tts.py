@@ -267,7 +267,7 @@ def _run_piece(
     begun = False
     for step in generate(model, items, sampling):
         ended = [j for j in rows if j in step.finished and j not in step.items]
-        tails = tokenizer.decoder.head.flush(state.decoder.istft) if ended and begun else None
+        tails = tokenizer.decode_flush(state) if ended and begun else None
         for j in ended:
             jobs[members[j]].reasons.append(step.finished[j])
             if tails is not None:
@@ -282,7 +282,7 @@ def _run_piece(
         wav = tokenizer.decode_step(step.patches, state).float().cpu()
         begun = True
         ended = [j for j in rows if j in step.finished]
-        tails = tokenizer.decoder.head.flush(state.decoder.istft) if ended else None
+        tails = tokenizer.decode_flush(state) if ended else None
         for row, j in enumerate(rows):
             job = jobs[members[j]]
             job.patches += 1
