@@ -141,6 +141,8 @@ class UniAudioConfig:
         tasks: that it was trained for; None: not known, all of them are tried.
         piece_seconds: about how much speech is generated at once; longer texts are cut at
             sentences. The length of the training utterances is a good choice.
+        attempts: takes of a piece of speech, at most: each is checked (`tasks.guard`), and made
+            again where words are missing or too much is said. 1: the first is taken, unchecked.
         sampling: default of the generation head.
         recognition: default of recognition.
     """
@@ -159,6 +161,7 @@ class UniAudioConfig:
     latent_std: list[float] | None = None
     tasks: list[Task] | None = None
     piece_seconds: float = 12.0
+    attempts: int = 1
     sampling: Sampling = field(default_factory=Sampling)
     recognition: RecognitionConfig = field(default_factory=RecognitionConfig)
     name: str = "uniaudio"
@@ -170,6 +173,8 @@ class UniAudioConfig:
             raise ValueError(f"format_version is {FORMAT_VERSION}, not {self.format_version}")
         if self.patch_size < 1:
             raise ValueError("patch_size must be at least 1")
+        if self.attempts < 1:
+            raise ValueError("attempts must be at least 1")
         if not self.piece_seconds > 0:
             raise ValueError("piece_seconds must be positive")
         if self.latent_dims is not None and self.latent_dims < 1:

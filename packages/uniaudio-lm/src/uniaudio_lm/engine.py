@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ from uniaudio_lm.config import (
 )
 from uniaudio_lm.interfaces import Aligner, TextNormalizer, WordModel
 from uniaudio_lm.model.speech_lm import SpeechLM
-from uniaudio_lm.parts.aligners.loading import load_aligner
+from uniaudio_lm.parts.aligners.loading import load_aligner, shipped_aligner
 from uniaudio_lm.parts.normalizers import new_normalizer
 from uniaudio_lm.recognition.words import load_word_model
 from uniaudio_lm.speaker_file import Speaker, speakers_of
@@ -66,6 +66,7 @@ class UniAudio:
         self.aligner = aligner
         self.normalizer = normalizer or new_normalizer(model.config.text_normalizer)
         self._words: WordModel | None = None
+        self._shipped: Aligner | Literal[False] | None = None
 
     @classmethod
     def from_pretrained(
@@ -342,6 +343,20 @@ class UniAudio:
             recognise=self.recognise,
         )
 
+    def guard(self) -> tts.Guard | None:
+        """How takes are checked; None where the config asks for one attempt."""
+        attempts = self.config.attempts
+        return None if attempts == 1 else tts.Guard(attempts, self._judging_aligner)
+
+    def _judging_aligner(self) -> Aligner | None:
+        """The model's aligner, else the shipped one where it reads this tokenizer's latents."""
+        if self.aligner is None and self._shipped is None and shipped_aligner() is not None:
+            try:
+                self._shipped = load_aligner(tokenizer=self.tokenizer)
+            except UserError:
+                self._shipped = False
+        return self.aligner or self._shipped or None
+
     def synthesize_stream(
         self,
         text: str,
@@ -349,6 +364,7 @@ class UniAudio:
         *,
         seed: int = 0,
         language: str | None = None,
+        checked: bool = False,
         sampling: Sampling | None = None,
         **changes: Unpack[SamplingChanges],
     ) -> SpeechStream:
@@ -359,6 +375,8 @@ class UniAudio:
                 the model; None leaves it to the model and the seed.
             seed: of all random draws; the same on every device.
             language: a code ("en", "zh") for the text normaliser; by default each sentence's own.
+            checked: give the samples of a piece once it is complete and checked, see `synthesize`,
+                instead of at once.
             sampling: of the generation head; the model's own by default. Single fields can be
                 changed by keyword: `num_steps`, `cfg_scale`, `temperature`, `noise_scale`.
 
@@ -367,9 +385,8 @@ class UniAudio:
                 once, not at the first piece.
         """
         chosen = self.sampling(sampling, **changes)
-        return tts.SpeechStream(
-            self.model, self.job(text, voice, seed=seed, language=language), chosen
-        )
+        job = self.job(text, voice, seed=seed, language=language)
+        return tts.SpeechStream(self.model, job, chosen, self.guard() if checked else None)
 
     def synthesize(
         self,
@@ -381,11 +398,14 @@ class UniAudio:
         sampling: Sampling | None = None,
         **changes: Unpack[SamplingChanges],
     ) -> Speech:
-        """Say a text; what `synthesize_stream` gives, as a whole."""
-        stream = self.synthesize_stream(
-            text, voice, seed=seed, language=language, sampling=sampling, **changes
-        )
-        return stream.result(torch.cat([torch.zeros(0, dtype=torch.float32), *stream]))
+        """Say a text, as a whole.
+
+        What `synthesize_stream` gives, unless a piece of it is too short, too long, unclear or
+        overdriven: models whose config has `attempts` say such a piece again with other draws, and
+        `Speech.stop_reason` tells where none was good."""
+        chosen = self.sampling(sampling, **changes)
+        job = self.job(text, voice, seed=seed, language=language)
+        return tts.speak_batch(self.model, [job], chosen, self.guard())[0]
 
     def synthesize_batch(
         self,
@@ -410,7 +430,7 @@ class UniAudio:
             self.job(text, voice, seed=seed, language=language)
             for text, voice, seed in zip(texts, voices, seeds, strict=True)
         ]
-        return tts.speak_batch(self.model, jobs, chosen)
+        return tts.speak_batch(self.model, jobs, chosen, self.guard())
 
     # --- speech to speech ------------------------------------------------------------------------
 

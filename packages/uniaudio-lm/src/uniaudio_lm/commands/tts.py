@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mingtok_audio.core.audio import AudioWriter, load_audio
-from mingtok_audio.core.cli import emit_json
+from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json
 from mingtok_audio.core.errors import UserError
 from uniaudio_lm.commands.batch import (
     Result,
@@ -31,7 +31,7 @@ from uniaudio_lm.config import SamplingChanges
 
 if TYPE_CHECKING:
     from uniaudio_lm.engine import UniAudio
-    from uniaudio_lm.tasks.tts import Job
+    from uniaudio_lm.tasks.tts import Job, SpeechStream
     from uniaudio_lm.tasks.voice import Voice, VoicePrompt
 
 _NOTHING = "the model ended before it said anything; try another --seed"
@@ -81,7 +81,7 @@ class Speaking:
         outputs = {i: _Output(tasks[i], model.tokenizer.config.sample_rate) for i in places}
         try:
             if places:
-                for at, wav in run_jobs(model.model, list(jobs.values()), sampling):
+                for at, wav in run_jobs(model.model, list(jobs.values()), sampling, model.guard()):
                     outputs[places[at]].write(wav.numpy())
         except BaseException as error:
             for output in outputs.values():
@@ -94,8 +94,7 @@ class Speaking:
                 continue
             out = outputs[i]
             about = self.report(
-                model, jobs[i].stop_reason, jobs[i].patches, out.samples, out.first - started,
-                out.last - started,
+                model, jobs[i], out.samples, out.first - started, out.last - started
             )  # fmt: skip
             results[i] = done(tasks[i], about)
         return [results[i] for i in range(len(tasks))]
@@ -108,16 +107,20 @@ class Speaking:
             return None
         return model.prepare_voice(read_voice(model, self.voice, self.voice_text))
 
-    def report(  # noqa: PLR0917
-        self, model: UniAudio, reason: str, patches: int, samples: int, first: float, wall: float
+    def report(
+        self, model: UniAudio, said: Job | SpeechStream, samples: int, first: float, wall: float
     ) -> Result:
         """The fields of the JSON object of one text; times in seconds."""
         rate = model.tokenizer.config.sample_rate
         return {
             "seconds": samples / rate,
             "sample_rate": rate,
-            "stop_reason": reason,
-            "patches": patches,
+            "stop_reason": said.stop_reason,
+            "patches": said.patches,
+            "problems": [
+                {"text": text, "reason": reason} for text, reason in said.pieces if reason != "stop"
+            ],
+            "overdriven_samples": said.overdriven,
             "seed": self.seed,
             "voice": self.speaker if self.speaker is not None else self.voice,
             "first_audio_ms": round(1000 * first, 1),
@@ -214,6 +217,7 @@ def _run_one(text: Text, output: str, work: Speaking, stream: bool, as_json: boo
     started = time.perf_counter()
     speech = model.synthesize_stream(
         text.text, work.find_voice(model), seed=work.seed, language=work.language,
+        checked=not stream,
         **work.changes,
     )  # fmt: skip
     samples, first = 0, 0.0
@@ -226,7 +230,7 @@ def _run_one(text: Text, output: str, work: Speaking, stream: bool, as_json: boo
         if not samples:
             raise UserError(_NOTHING)
     wall = time.perf_counter() - started
-    about = work.report(model, speech.stop_reason, speech.patches, samples, first, wall)
+    about = work.report(model, speech, samples, first, wall)
     result = {"output": output, **about}
     _warn(result, output)
     if as_json:
@@ -234,6 +238,8 @@ def _run_one(text: Text, output: str, work: Speaking, stream: bool, as_json: boo
     else:
         line = f"{output}: {result['seconds']:.2f} s, ended by {result['stop_reason']}"
         typer.echo(line, err=output == "-")
+    if is_incomplete(result):
+        raise typer.Exit(EXIT_FAILED_ITEMS)
 
 
 def _run_several(  # noqa: PLR0917
@@ -273,12 +279,32 @@ def _run_several(  # noqa: PLR0917
         emit_json(results)
     sys.stdout.flush()
     finish(results, single=False)
+    if any(result["status"] != "failed" and is_incomplete(result) for result in results):
+        raise typer.Exit(EXIT_FAILED_ITEMS)
+
+
+_MISSING = ("short", "unclear")
+_TELLS = {
+    "short": "is too short: words must be missing",
+    "unclear": "does not say its words clearly",
+    "long": "is too long for its text",
+}
 
 
 def _warn(result: Result, name: str) -> None:
-    if result["stop_reason"] != "stop":
+    for problem in result["problems"]:
+        reason, text = problem["reason"], problem["text"]
+        shown = text if len(text) <= 60 else f"{text[:57]}..."
+        told = _TELLS.get(reason, f"was ended by a guard ({reason}), not by the model")
+        typer.echo(f"warning: {name}: speech of '{shown}' {told}", err=True)
+    if result["overdriven_samples"]:
         typer.echo(
-            f"warning: {name}: speech was ended by a guard ({result['stop_reason']}), not by the "
-            "model",
+            f"warning: {name}: {result['overdriven_samples']} samples were too loud and were "
+            "limited",
             err=True,
         )
+
+
+def is_incomplete(result: Result) -> bool:
+    """Whether some words of a text were not said, as far as that can be told."""
+    return any(problem["reason"] in _MISSING for problem in result["problems"])

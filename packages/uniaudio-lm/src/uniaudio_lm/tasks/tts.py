@@ -7,8 +7,9 @@ L frames, d latent dimensions, p frames of a patch.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Unpack
 
@@ -18,10 +19,11 @@ from torch import Tensor
 from mingtok_audio.core.errors import PluginError, UserError
 from mingtok_audio.core.runtime import seeded_generator
 from uniaudio_lm.config import Sampling, SamplingChanges
-from uniaudio_lm.interfaces import TextInfo, TextNormalizer
+from uniaudio_lm.interfaces import Aligner, TextInfo, TextNormalizer
 from uniaudio_lm.model import prompts
 from uniaudio_lm.model.generation import Item, SeededNoise, generate
 from uniaudio_lm.model.states import select_decoding
+from uniaudio_lm.tasks.guard import Verdict, cut, is_short, judge, limited, overdriven
 from uniaudio_lm.tasks.voice import (
     Recogniser,
     Voice,
@@ -41,6 +43,7 @@ MAX_CHARACTERS = 100_000
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 # Speaks no slower than this many times the guess, and a little more for pauses.
 _MAX_SHARE, _SLACK_SECONDS = 2.5, 2.0
+_GUARDED_SHARE, _GUARDED_SECONDS = 2.0, 1.1  # of models whose takes are checked
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ class Speech:
 
     Attributes:
         wav: (T,) float32 on the CPU.
-        stop_reason: "stop" only where the learned head ended every piece; else what first ended
-            one instead.
+        stop_reason: "stop" only where the learned head ended every piece, and each says its text;
+            else what first ended one instead ("max_length", "silence", "loop"), or what is wrong
+            with one: "short" (words must be missing), "long", "unclear" (not its words).
         patches: made in all.
         pieces: (text, reason) of each piece.
+        overdriven: samples beyond [-1, 1] that were limited.
     """
 
     wav: Tensor
@@ -60,6 +65,7 @@ class Speech:
     stop_reason: str
     patches: int
     pieces: list[tuple[str, str]]
+    overdriven: int = 0
 
 
 @dataclass
@@ -71,8 +77,14 @@ class Job:
     noise: SeededNoise
     reasons: list[str] = field(default_factory=list)
     patches: int = 0
+    overdriven: int = 0
     latents: list[Tensor] = field(default_factory=list)
     """Patches (p, d) of the current piece."""
+
+    @property
+    def pieces(self) -> list[tuple[str, str]]:
+        """(text, reason) of each piece that is over."""
+        return list(zip(self.texts, self.reasons, strict=False))
 
     @property
     def stop_reason(self) -> str:
@@ -86,13 +98,15 @@ class Job:
 class SpeechStream(Iterator[Tensor]):
     """The samples (m,) of one text, as soon as they are there. `result` tells how it ended."""
 
-    def __init__(self, model: SpeechLM, job: Job, sampling: Sampling) -> None:
+    def __init__(
+        self, model: SpeechLM, job: Job, sampling: Sampling, guard: Guard | None = None
+    ) -> None:
         self._job = job
         self.sample_rate = model.tokenizer.config.sample_rate
-        self._pieces = run_jobs(model, [job], sampling)
+        self._samples = run_jobs(model, [job], sampling, guard)
 
     def __next__(self) -> Tensor:
-        return next(self._pieces)[1]
+        return next(self._samples)[1]
 
     @property
     def stop_reason(self) -> str:
@@ -104,6 +118,16 @@ class SpeechStream(Iterator[Tensor]):
         """Made so far."""
         return self._job.patches
 
+    @property
+    def overdriven(self) -> int:
+        """Samples beyond [-1, 1] so far, which were limited."""
+        return self._job.overdriven
+
+    @property
+    def pieces(self) -> list[tuple[str, str]]:
+        """(text, reason) of each piece that is over."""
+        return self._job.pieces
+
     def result(self, wav: Tensor) -> Speech:
         """The whole, once the stream is over."""
         return speech_of(self._job, wav, self.sample_rate)
@@ -111,8 +135,7 @@ class SpeechStream(Iterator[Tensor]):
 
 def speech_of(job: Job, wav: Tensor, sample_rate: int) -> Speech:
     """A finished job's `Speech`."""
-    pieces = list(zip(job.texts, job.reasons, strict=True))
-    return Speech(wav, sample_rate, job.stop_reason, job.patches, pieces)
+    return Speech(wav, sample_rate, job.stop_reason, job.patches, job.pieces, job.overdriven)
 
 
 def sampling_of(default: Sampling, **changes: Unpack[SamplingChanges]) -> Sampling:
@@ -200,17 +223,59 @@ def spoken_pieces(
     return join_pieces(sentences, piece_seconds)
 
 
+@dataclass(frozen=True)
+class Guard:
+    """How takes are checked and made again; see `tasks.guard`.
+
+    Attributes:
+        attempts: takes of a piece, at most.
+        aligner: gives an aligner, or None; called where the length of a take leaves a doubt.
+    """
+
+    attempts: int
+    aligner: Callable[[], Aligner | None]
+
+
+@dataclass
+class _Take:
+    """One way that a piece was said."""
+
+    wav: Tensor
+    latents: list[Tensor]
+    reason: str
+    verdict: Verdict
+
+    @property
+    def outcome(self) -> str:
+        """The reason to report: "stop" for a take that says its text, whole or cut."""
+        if self.reason == "stop" and self.verdict.problem in ("short", "unclear"):
+            return self.verdict.problem
+        if self.reason == "stop" and self.verdict.problem == "long" and self.verdict.end is None:
+            return "long"
+        return self.reason
+
+
 def run_jobs(
-    model: SpeechLM, jobs: Sequence[Job], sampling: Sampling
+    model: SpeechLM, jobs: Sequence[Job], sampling: Sampling, guard: Guard | None = None
 ) -> Iterator[tuple[int, Tensor]]:
-    """Say all jobs together: (job, samples (m,)) as they are made. A job says the same in any
-    company, to rounding."""
+    """Say all jobs together: (job, samples (m,)). A job says the same in any company, to rounding.
+
+    Args:
+        guard: gives each piece once it is checked; a bad one is said again with other draws, and
+            the best is kept. None: samples come as they are made, and a piece that is much too
+            short for its text has the reason "short".
+    """
     silence = model.silence()
     for piece in range(max(len(job.texts) for job in jobs)):
         members = [i for i, job in enumerate(jobs) if piece < len(job.texts)]
-        items = [_item(model, jobs[i], piece, silence) for i in members]
-        for j, wav in _run_piece(model, jobs, members, items, sampling):
-            yield members[j], wav
+        if guard is None:
+            for j, wav in _stream_piece(model, jobs, members, piece, silence, sampling):
+                jobs[members[j]].overdriven += overdriven(wav)
+                yield members[j], limited(wav)
+        else:
+            takes = _best_takes(model, jobs, members, piece, silence, sampling, guard)
+            for i, take in takes.items():
+                yield i, _accepted(model, jobs[i], take)
         for i in members:
             job = jobs[i]
             if job.voice.latents is None and job.latents:
@@ -220,12 +285,80 @@ def run_jobs(
             job.latents = []
 
 
-def speak_batch(model: SpeechLM, jobs: Sequence[Job], sampling: Sampling) -> list[Speech]:
-    """Say all jobs together, and give each as a whole."""
+def _stream_piece(  # noqa: PLR0917
+    model: SpeechLM,
+    jobs: Sequence[Job],
+    members: Sequence[int],
+    piece: int,
+    silence: Tensor,
+    sampling: Sampling,
+) -> Iterator[tuple[int, Tensor]]:
+    """One take of a piece of each member: (place among the members, samples)."""
+    items = [_item(model, jobs[i], piece, silence) for i in members]
+    yield from _run_piece(model, jobs, members, items, sampling)
+    if model.config.attempts == 1:
+        return
+    for i in members:
+        job = jobs[i]
+        seconds = len(job.latents) * model.patch_seconds
+        if job.reasons[-1] == "stop" and is_short(job.texts[piece], seconds, job.voice.rate):
+            job.reasons[-1] = "short"
+
+
+def _best_takes(  # noqa: PLR0917
+    model: SpeechLM,
+    jobs: Sequence[Job],
+    members: Sequence[int],
+    piece: int,
+    silence: Tensor,
+    sampling: Sampling,
+    guard: Guard,
+) -> dict[int, _Take]:
+    """The best take of a piece of each member; those without a fault are made once."""
+    rate = model.tokenizer.config.sample_rate
+    best: dict[int, _Take] = {}
+    todo = list(members)
+    for _ in range(guard.attempts):
+        chunks: dict[int, list[Tensor]] = {i: [torch.zeros(0, dtype=torch.float32)] for i in todo}
+        for i in todo:
+            jobs[i].latents = []
+        before = [jobs[i].patches for i in todo]
+        items = [_item(model, jobs[i], piece, silence) for i in todo]
+        for j, wav in _run_piece(model, jobs, todo, items, sampling):
+            chunks[todo[j]].append(wav)
+        for i, patches in zip(todo, before, strict=True):
+            job, wav = jobs[i], torch.cat(chunks[i])
+            job.patches, reason = patches, job.reasons.pop()
+            verdict = judge(job.texts[piece], wav, rate, reason, job.voice.rate, guard.aligner)
+            if i not in best or verdict.badness < best[i].verdict.badness:
+                best[i] = _Take(wav, job.latents, reason, verdict)
+        todo = [i for i in todo if best[i].verdict.problem]
+        if not todo:
+            break
+    return {i: best[i] for i in members}
+
+
+def _accepted(model: SpeechLM, job: Job, take: _Take) -> Tensor:
+    """Make a take the job's own; its samples (m,)."""
+    wav, end = take.wav, take.verdict.end
+    job.latents = take.latents
+    if take.verdict.problem == "long" and end is not None:
+        wav = cut(wav, model.tokenizer.config.sample_rate, end)
+        job.latents = take.latents[: math.ceil(end / model.patch_seconds)]
+    job.reasons.append(take.outcome)
+    job.patches += len(job.latents)
+    job.overdriven += overdriven(wav)
+    return limited(wav)
+
+
+def speak_batch(
+    model: SpeechLM, jobs: Sequence[Job], sampling: Sampling, guard: Guard | None = None
+) -> list[Speech]:
+    """Say all jobs together, and give each as a whole; see `run_jobs`."""
     if not jobs:
         return []
     parts: list[list[Tensor]] = [[torch.zeros(0, dtype=torch.float32)] for _ in jobs]
-    for i, wav in run_jobs(model, jobs, sampling):
+    for i, wav in run_jobs(model, jobs, sampling, guard):
         parts[i].append(wav)
     rate = model.tokenizer.config.sample_rate
     return [speech_of(job, torch.cat(p), rate) for job, p in zip(jobs, parts, strict=True)]
@@ -241,7 +374,10 @@ def _item(model: SpeechLM, job: Job, piece: int, silence: Tensor | None) -> Item
     prompt = prompts.encode(model.text_tokenizer, segments, join=False)
     embeds, _ = model.embed_prompt(prompt, patches)
     expected = speech_seconds(text, voice.rate)
-    limit = int((_MAX_SHARE * expected + _SLACK_SECONDS) / model.patch_seconds) + 1
+    share, slack = _MAX_SHARE, _SLACK_SECONDS
+    if model.config.attempts > 1:
+        share, slack = _GUARDED_SHARE, _GUARDED_SECONDS
+    limit = int((share * expected + slack) / model.patch_seconds) + 1
     info = TextInfo(
         max_patches=limit, expected_seconds=expected, patch_seconds=model.patch_seconds,
         silence=silence,

@@ -35,6 +35,8 @@ SPECIALS = (
 PHRASES = (
     prompts.RECOGNIZE, prompts.HOTWORDS, prompts.SPEAK, prompts.HUMAN, prompts.ASSISTANT,
 )  # fmt: skip
+ATTEMPTS = 3
+"""Takes of a piece of speech that a fresh model's config asks for."""
 _MEASURED = 400  # recordings whose latents give mean and deviation
 
 
@@ -137,6 +139,7 @@ def fresh_model(plan: FreshModel, config: JointConfig) -> SpeechLM:
         latent_mean=mean,
         latent_std=std,
         sampling=plan.sampling,
+        attempts=ATTEMPTS,
         name=plan.name,
     )
     model = SpeechLM(made_config, tokenizer.config, text)
