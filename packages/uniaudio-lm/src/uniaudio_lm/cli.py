@@ -327,6 +327,31 @@ def add_speaker(
     )  # fmt: skip
 
 
+@app.command()
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    model: _Model = "nano",
+    workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
+    queue: Annotated[int, typer.Option(help="Requests that may wait before 429.")] = 64,
+    api_keys: Annotated[
+        str | None,
+        typer.Option(help="A file with one API key a line; UNIAUDIO_API_KEYS holds others."),
+    ] = None,
+    max_seconds: Annotated[
+        float, typer.Option(help="Longest recording taken, in seconds.")
+    ] = 3600.0,
+    device: _Device = "auto",
+    dtype: _Dtype = "auto",
+) -> None:
+    """Serve speech, transcripts, edits and tokens over HTTP (the OpenAI audio interface)."""
+    from uniaudio_lm.commands.serve import ServeChoice
+    from uniaudio_lm.commands.serve import serve as run_server
+
+    run_server(ServeChoice(host, port, model, workers, queue, api_keys, max_seconds, device, dtype))
+
+
 def _hosts() -> list[PluginHost]:
     from mingtok_audio.plugins import get_host as tokenizer_host
     from uniaudio_lm.plugins import get_host
@@ -353,7 +378,10 @@ add_train(app, "uniaudio_lm.training.run", help="Train a stage of the language m
 app.add_typer(plugins_app(_hosts), name="plugins")
 add_doctor(app, _doctor)
 _commands = mount_commands(
-    app, {"asr", "ask", "convert", "train", "tts", "voices", "info", "plugins", "doctor"}
+    app,
+    {
+        *("asr", "ask", "convert", "train", "tts", "serve", "voices", "info", "plugins", "doctor"),
+    },
 )
 
 

@@ -29,6 +29,7 @@ from uniaudio_lm.commands.batch import (
     run_tasks,
 )
 from uniaudio_lm.commands.models import ModelChoice
+from uniaudio_lm.parts.aligners.loading import fitting_aligner
 from uniaudio_lm.text.length import is_cjk
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Recognition:
         """See `Work.load`."""
         model = self.choice.load()
         if self.timed and self.choice.aligner is None:
-            _take_shipped_aligner(model)
+            model.use_aligner(fitting_aligner(model.tokenizer))
         return model
 
     def identity(self) -> dict[str, Any]:
@@ -193,18 +194,6 @@ def _tasks(items: Sequence[Item], folder: str | None, format: str, stack: ExitSt
         source = spooled_stdin(stack) if item.path is None else item.path
         tasks.append(Task(item.name, source, output=path))
     return tasks
-
-
-def _take_shipped_aligner(model: UniAudio) -> None:
-    """Words have times: from the model's own latents where the shipped aligner fits those, else
-    from the tokenizer that it was trained with."""
-    from uniaudio_lm.parts.aligners.loading import load_aligner, shipped_aligner
-
-    if shipped_aligner() is not None:
-        try:
-            model.use_aligner(load_aligner(tokenizer=model.tokenizer))
-        except UserError:
-            model.use_aligner(load_aligner())
 
 
 def _warn(result: Result) -> None:

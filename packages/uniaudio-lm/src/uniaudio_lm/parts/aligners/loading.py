@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from mingtok_audio.core.errors import PluginError
+from mingtok_audio.core.errors import PluginError, UserError
 from mingtok_audio.core.models.components import load_component
 from mingtok_audio.core.models.hub import resolve
 from uniaudio_lm.interfaces import Aligner
@@ -59,3 +59,14 @@ def load_aligner(source: str | Path | None = None, *, tokenizer: MingTok | None 
     if tokenizer is not None:
         aligner.use_tokenizer(tokenizer)
     return aligner
+
+
+def fitting_aligner(tokenizer: MingTok) -> Aligner | None:
+    """The shipped aligner, from the model's own latents where it fits those, else from the
+    tokenizer that it was trained with; None where none is shipped."""
+    if shipped_aligner() is None:
+        return None
+    try:
+        return load_aligner(tokenizer=tokenizer)
+    except UserError:
+        return load_aligner()

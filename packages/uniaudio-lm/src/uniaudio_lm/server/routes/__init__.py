@@ -1,0 +1,1 @@
+"""The routes of the interface: `audio` (speech, transcripts, tokens, voices) and `state`."""

@@ -1,0 +1,106 @@
+"""What a worker does for the routes: speech, transcripts, latents.
+
+Each is a generator function of an `Engine` and plain values; see `worker`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from uniaudio_lm.server.media import read_upload
+from uniaudio_lm.server.worker import Engine, Event
+
+
+def speech(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
+    """Say `text`: events {"wav": (m,) float32} and at the end {"end": {...}}.
+
+    `params`: text, voice (a name or None), reference (bytes or None), reference_text, seed,
+    language, max_seconds (of a reference).
+    """
+    from uniaudio_lm import VoicePrompt
+
+    voice: Any = params["voice"]
+    if params["reference"] is not None:
+        wav, rate = read_upload(params["reference"], "ref_audio", params["max_seconds"])
+        voice = VoicePrompt(wav, rate, params["reference_text"] or "")
+        yield {"checked": True}
+    stream = engine.lm.synthesize_stream(
+        params["text"], voice, seed=params["seed"], language=params["language"]
+    )
+    yield {"sample_rate": stream.sample_rate}
+    total = 0
+    for wav in stream:
+        array = np.asarray(wav, dtype=np.float32)
+        total += len(array)
+        yield {"wav": array}
+    yield {
+        "end": {
+            "stop_reason": stream.stop_reason,
+            "patches": stream.patches,
+            "seconds": round(total / stream.sample_rate, 3),
+        }
+    }
+
+
+def transcribe(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
+    """Recognise an upload: one event {"transcript": {...}, "seconds": s}.
+
+    `params`: data, name, language, hotwords, max_seconds.
+    """
+    from uniaudio_lm.commands.asr import as_fields, subtitles
+
+    wav, rate = read_upload(params["data"], params["name"], params["max_seconds"])
+    yield {"seconds": len(wav) / rate}
+    found = engine.lm.transcribe(
+        torch.from_numpy(wav), rate, params["language"], tuple(params["hotwords"])
+    )
+    yield {
+        "transcript": as_fields(found, engine.lm.model_id),
+        "srt": subtitles(found, "srt"),
+        "vtt": subtitles(found, "vtt"),
+    }
+
+
+def encode(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
+    """An upload as the bytes of a `.mtok` file: one event {"mtok": bytes, "frames": n}."""
+    import tempfile
+    from pathlib import Path
+
+    wav, rate = read_upload(params["data"], params["name"], params["max_seconds"])
+    latents = engine.lm.tokenizer.encode(torch.from_numpy(wav), sample_rate=rate)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.mtok"
+        latents.save(path)
+        yield {"mtok": path.read_bytes(), "frames": int(latents.lengths[0])}
+
+
+def decode(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
+    """The bytes of a `.mtok` file as sound: {"sample_rate": r}, then {"wav": (T,)}."""
+    import tempfile
+    from pathlib import Path
+
+    from mingtok_audio import Latents
+    from mingtok_audio.core.errors import UserError
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "upload.mtok"
+        path.write_bytes(params["data"])
+        try:
+            latents = Latents.load(path)
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), "the upload")) from error
+    frames = int(latents.lengths.max())
+    if frames > params["max_seconds"] * latents.frame_rate:
+        raise UserError(f"the latents are longer than {params['max_seconds']:g} s")
+    tokenizer = engine.lm.tokenizer
+    yield {"sample_rate": tokenizer.config.sample_rate}
+    yield {"wav": tokenizer.decode(latents)[0].numpy()}
+
+
+def voices(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
+    """The names of the model's voices: one event {"voices": [...]}."""
+    yield {"voices": [{"id": s.name, "language": s.language} for s in engine.lm.speakers()]}
