@@ -58,7 +58,10 @@ def run(given: list[str], options: Options) -> None:
             if not many and "candidates" in result:
                 _emit_ambiguous(result["message"], result["candidates"])
             fail(result["error"])
-        elif not many and not options.as_json:
+        elif many:
+            for note in result["warnings"] if result["status"] == "ok" else ():
+                get_console().print(f"note: {result['input']}: {note}", markup=False)
+        elif not options.as_json:
             _tell(result, jobs[0])
     _finish(results, options, many)
 

@@ -41,13 +41,14 @@ _RATE = 16000
 _DRAWS = 40
 
 
-def _speech(seconds: float = 1.5, channels: int = 1, rate: int = _RATE) -> np.ndarray:
-    """Bursts of tones with pauses (T, C) float64, quiet noise between them."""
+def _speech(seconds: float = 4.0, channels: int = 1, rate: int = _RATE) -> np.ndarray:
+    """Bursts of tones (T, C) float64 over quiet noise, with a long pause."""
     rng = np.random.default_rng(7)
     time = np.arange(round(seconds * rate)) / rate
     bursts = np.clip(np.sin(2 * np.pi * 2.3 * time), 0, None) ** 0.5
     tone = np.sin(2 * np.pi * 170 * time) + 0.5 * np.sin(2 * np.pi * 900 * time)
-    wav = 0.2 * bursts * tone + 0.001 * rng.standard_normal(len(time))
+    bursts[round(1.2 * rate) : round(2.4 * rate)] = 0.0  # a pause
+    wav = 0.2 * bursts * tone + 0.0003 * rng.standard_normal(len(time))
     return np.repeat(wav[:, None], channels, axis=1)
 
 
@@ -158,9 +159,13 @@ class _OperationKit:
             return "done by a backend"
         wav = _speech()
         for params in self._params():
-            one, two = (made.apply(wav.copy(), params, Sound(_RATE, 3)) for _ in range(2))
+            try:
+                one, two = (made.apply(wav.copy(), params, Sound(_RATE, 3)) for _ in range(2))
+            except UserError:
+                continue  # not on this recording
             require(np.array_equal(one, two), f"two results of {params} differ")
             count += 1
+        require(count > 0, "nothing can be done on four seconds of speech with a pause")
         return f"{count} sets of parameters"
 
     def forms(self) -> str:
@@ -168,7 +173,7 @@ class _OperationKit:
         if not isinstance(made, SoundOperation):
             return "done by a backend"
         params, done = next(self._params()), 0
-        for rate, channels, seconds in ((8000, 1, 1.2), (44100, 2, 1.0), (16000, 1, 0.05)):
+        for rate, channels, seconds in ((8000, 1, 4.0), (44100, 2, 3.0), (16000, 1, 0.05)):
             wav = _speech(seconds, channels, rate)
             before = wav.copy()
             try:
@@ -351,7 +356,7 @@ _SAMPLES = {
     "deletion": Operation("deletion", "brown", "", (2, 3)),
     "volume": Operation("volume", params={"factor": 0.5}),
     "speed": Operation("speed", params={"factor": 1.25}),
-    "trim": Operation("trim", params={"drop": [[-1.0, 0.0]]}),
+    "trim": Operation("trim", params={"what": "drop", "start": -1.0, "end": 0.0}),
     "emotion": Operation("emotion", params={"label": "happy"}),
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mingtok_audio.core.errors import UserError
-from uniaudio_edit.errors import InstructionError, MissingPartError, TextNeededError
+from uniaudio_edit.errors import InstructionError, MissingPartError, NotFoundError, TextNeededError
 from uniaudio_edit.honesty import check_result
 from uniaudio_edit.interfaces import (
     Change,
@@ -201,7 +201,14 @@ class Editor:
         except TextNeededError:
             pass
         heard = self._parts.transcribe(recording)
-        plan = self._parse(recording, instruction, heard, which)
+        try:
+            plan = self._parse(recording, instruction, heard, which)
+        except NotFoundError as error:
+            said = heard if len(heard) <= 200 else f"{heard[:199]}…"
+            raise NotFoundError(
+                f"{error}; this was heard: '{said}'; where that is wrong, give what the recording "
+                'says with --text "..."'
+            ) from error
         return replace(plan, assumptions=[*plan.assumptions, f"the recording says: {heard}"])
 
     def _parse(self, recording: Recording, instruction: str, text: str, which: str) -> Plan:
@@ -252,7 +259,7 @@ class Editor:
             mine = [op for op in plan.operations if op.backend == name]
             self._get(name).check(mine, self._parts)
         times: list[Word] | None = None
-        if any(self._get(name).needs_words for name in names):
+        if plan.semantic and any(self._get(name).needs_words for name in names):
             text = Text(plan.original_text)
             if words is not None:
                 times, notes = unit_times(words, text, recording.seconds)
@@ -263,6 +270,7 @@ class Editor:
             )
         pcm, changes, models = recording.pcm, list[Change](), dict[str, str]()
         everything: list[int] = []
+        passes = 0
         for name in names:
             backend = self._get(name)
             mine = [op for op in plan.operations if op.backend == name]
@@ -272,6 +280,7 @@ class Editor:
             )
             result = backend.apply(request)
             check_result(result, pcm, name, recording.bits)
+            passes += 1
             if backend.is_global:
                 everything += [plan.operations.index(op) for op in mine]
                 whole = [c.operation for c in changes] + everything
@@ -280,7 +289,7 @@ class Editor:
             pcm = result.pcm
             notes += result.warnings
             models |= result.models
-        if everything:
+        if everything and passes > 1:
             changes = [Change((0, len(recording.pcm)), (0, len(pcm)), everything[0])]
         pcm = self._marked(pcm, recording, changes)
         rows = [
@@ -288,7 +297,8 @@ class Editor:
             for c in changes
         ]
         if len(everything) > 1:
-            rows[0]["operation"] = everything
+            for row in rows:
+                row["operation"] = everything
         edited = replace(recording, pcm=pcm, sha256="")
         receipt = Receipt(
             plan=plan.to_dict(),

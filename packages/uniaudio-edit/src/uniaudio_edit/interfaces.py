@@ -114,7 +114,7 @@ class EditBackend(ABC):
 
     Attributes:
         operations: the operation types it can carry out.
-        needs_words: whether it has to know when each unit is spoken.
+        needs_words: whether it has to know when each unit is spoken, for edits of words.
         is_global: whether it changes the whole recording (so it comes after local edits).
     """
 

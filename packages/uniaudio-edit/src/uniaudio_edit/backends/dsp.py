@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
+import numpy as np
+
 from uniaudio_edit.interfaces import Change, EditBackend, EditRequest, EditResult
 from uniaudio_edit.operations.base import CutOperation, Sound, SoundOperation
 from uniaudio_edit.pcm import from_float, to_float
 from uniaudio_edit.plugins import edit_operations
+
+_APART_SECONDS = 0.5
+"""What lies unchanged between two declared changes."""
 
 
 class DspBackend(EditBackend):
@@ -43,5 +48,27 @@ class DspBackend(EditBackend):
         if clipped:
             sound.notes.append(f"{clipped} samples clipped")
         index = request.plan.operations.index(request.operations[0])
-        change = Change((0, len(request.pcm)), (0, len(pcm)), index)
-        return EditResult(pcm, [change], sound.notes, models)
+        spans = changed_spans(request.pcm, pcm, round(_APART_SECONDS * request.sample_rate))
+        changes = [Change(source, output, index) for source, output in spans]
+        return EditResult(pcm, changes, sound.notes, models)
+
+
+def changed_spans(
+    before: np.ndarray, after: np.ndarray, apart: int
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """The spans of the source and the output that differ; all of both where the lengths do.
+
+    Args:
+        before, after: (T, C) and (T', C).
+        apart: equal samples that are needed between two spans.
+    """
+    if len(before) != len(after):
+        return [((0, len(before)), (0, len(after)))]
+    places = np.flatnonzero((before != after).any(axis=1))
+    if not len(places):
+        return []
+    breaks = np.flatnonzero(np.diff(places) > apart)
+    starts = [places[0], *places[breaks + 1]]
+    ends = [*places[breaks], places[-1]]
+    spans = [(int(a), int(b) + 1) for a, b in zip(starts, ends, strict=True)]
+    return [(span, span) for span in spans]

@@ -19,7 +19,9 @@ from mingtok_audio.core.errors import UserError
 from uniaudio_edit.backends.voice import need_voice, speak
 from uniaudio_edit.errors import MissingPartError
 from uniaudio_edit.interfaces import Change, EditBackend, EditRequest, EditResult, Word
-from uniaudio_edit.pcm import from_float
+from uniaudio_edit.operations.base import CutOperation, Sound
+from uniaudio_edit.pcm import from_float, to_float
+from uniaudio_edit.plugins import edit_operations
 
 if TYPE_CHECKING:
     from uniaudio_edit.parts import Parts
@@ -48,9 +50,16 @@ class _Cut:
 class SpliceBackend(EditBackend):
     """Deletion by cutting; insertion and substitution with new words from a model that speaks."""
 
-    operations = frozenset({"deletion", "insertion", "substitution"})
     needs_words = True
     is_global = False
+
+    def __init__(self) -> None:
+        self._cuts = {
+            name: operation
+            for name, operation in edit_operations().items()
+            if isinstance(operation, CutOperation)
+        }
+        self.operations = frozenset({"deletion", "insertion", "substitution", *self._cuts})
 
     def check(self, operations: Sequence[Operation], parts: Parts) -> None:
         """See `EditBackend.check`."""
@@ -59,7 +68,7 @@ class SpliceBackend(EditBackend):
 
     def apply(self, request: EditRequest) -> EditResult:
         """See `EditBackend.apply`."""
-        if request.words is None:
+        if request.words is None and any(op.is_semantic for op in request.operations):
             raise MissingPartError(
                 "splice has to know when each word is spoken; give --words FILE or an aligner"
             )
@@ -68,9 +77,15 @@ class SpliceBackend(EditBackend):
         cuts: list[_Cut] = []
         notes: list[str] = []
         models: dict[str, str] = {}
+        sound = Sound(rate, request.seed, request.options, notes)
         for op in request.operations:
-            assert op.text_span is not None
             index = request.plan.operations.index(op)
+            if op.type in self._cuts:
+                spans = self._cuts[op.type].cuts(to_float(request.pcm), op.params, sound)
+                cuts += [_exact(span, len(mono), rate, index) for span in spans]
+                continue
+            assert op.text_span is not None
+            assert request.words is not None
             notes += _unheard(mono, rate, request.words, op)
             if not op.new:
                 cuts.append(_place(mono, rate, request.words, op.text_span, index))
@@ -84,7 +99,10 @@ class SpliceBackend(EditBackend):
             cuts.append(replace(cut, new=new))
             models |= _speaker(request, notes)
         cuts.sort(key=lambda cut: cut.start)
-        result = _join(request.pcm, _disjoint(cuts, bits), bits)
+        cuts = _disjoint(cuts, bits)
+        if sum(cut.end - cut.start for cut in cuts if cut.new is None) >= len(mono):
+            raise UserError("nothing of the recording would be left")
+        result = _join(request.pcm, cuts, bits)
         return replace(result, warnings=list(dict.fromkeys(notes)), models=models)
 
 
@@ -116,6 +134,14 @@ def _fitting(wav: np.ndarray, fade: int) -> np.ndarray:
 def _mono(pcm: np.ndarray) -> np.ndarray:
     """The mean of the channels (T,), in the units of the samples."""
     return pcm[:, 0].astype(np.float64) if pcm.shape[1] == 1 else pcm.mean(axis=1)
+
+
+def _exact(span: tuple[int, int], total: int, rate: int, operation: int) -> _Cut:
+    """A cut at given samples, with a cross-fade where something stays on both sides."""
+    start, end = span
+    fade = max(2, round(_FADE_SECONDS * rate) // 2 * 2)
+    room = min(start, total - end, (end - start) // 2)
+    return _Cut(start, end, min(fade, 2 * (room // 2)), operation)
 
 
 def _place(

@@ -114,7 +114,8 @@ def speak(request: EditRequest, op: Operation) -> Spoken:
     judge = request.parts.judge or ModelJudge(model, request.parts.transcriber)
     scores = [float(judge(take)) for take in takes]
     best = max(range(len(takes)), key=lambda n: scores[n] if np.isfinite(scores[n]) else -np.inf)
-    note = f"'{op.new}': take {best + 1} of {len(takes)} kept (judged {scores[best]:.2f})"
+    judged = f"judged {scores[best]:.2f}, of at most 1.5"
+    note = f"'{op.new}': take {best + 1} of {len(takes)} kept ({judged})"
     doubts = []
     if takes[best].stop_reason != "stop":
         doubts.append(

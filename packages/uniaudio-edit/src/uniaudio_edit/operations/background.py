@@ -98,12 +98,22 @@ def _wind(num_samples: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     return _coloured(num_samples, rng, 1.8) * swell
 
 
+def _hum(num_samples: int, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """The mains: 50 Hz and its harmonics, each a little softer than the one before."""
+    time = np.arange(num_samples) / rate
+    partials = [50.0 * n for n in range(1, 9) if 50.0 * n < 0.45 * rate]
+    return np.sum(
+        [np.sin(2 * np.pi * (f * time + rng.uniform())) / (f / 50.0) for f in partials], axis=0
+    )
+
+
 _MADE: dict[str, Callable[[int, int, np.random.Generator], np.ndarray]] = {
     "white_noise": _white,
     "pink_noise": _pink,
     "brown_noise": _brown,
     "rain": _rain,
     "wind": _wind,
+    "hum": _hum,
 }
 
 MADE_SOUNDS = tuple(sorted(_MADE))

@@ -12,7 +12,7 @@ SOUNDS: dict[str, str] = {
     "thunder": "thunder thunderstorm storm 雷 雷声 打雷声 暴风雨",
     "birds": "birds bird birdsong chirping 鸟 鸟叫 鸟鸣 鸟叫声",
     "traffic": "traffic street cars car-horns 车流 交通 街道 马路 车流声 街道声 汽车",
-    "crowd": "crowd babble people chatter cafe restaurant applause 人群 人声 嘈杂声 咖啡厅 掌声",
+    "crowd": "crowd babble people people-talking talking chatter cafe restaurant applause 人群 人声 说话声 人群说话 人群说话声 嘈杂声 咖啡厅 掌声",
     "sea": "sea ocean waves wave seaside 海浪 海 大海 海浪声 波浪",
     "fire": "fire fireplace campfire 火 篝火 火焰",
     "dog": "dog dogs barking bark 狗 狗叫 狗叫声",
@@ -20,6 +20,7 @@ SOUNDS: dict[str, str] = {
     "white_noise": "white-noise noise hiss 白噪声 白噪音 噪声 噪音",
     "pink_noise": "pink-noise 粉红噪声 粉噪",
     "brown_noise": "brown-noise 布朗噪声",
+    "hum": "hum humming mains-hum 电流 电流声 嗡嗡声",
     "footsteps": "footsteps steps walking 脚步 脚步声",
     "keyboard": "keyboard typing 键盘 键盘声 打字声",
 }

@@ -17,6 +17,10 @@ from uniaudio_edit.operations.labels import SOUNDS, find_label
 from uniaudio_edit.operations.levels import active_level, limit
 
 DEFAULT_SNR_DB = 15.0
+_SAYS_SOUND = {
+    "en": r"\b(?:sounds?|noises?) of\b|\bsounds?\b|\bin(?:to)? the background\b",
+    "zh": "声音|音效|背景",
+}
 SPOKEN = {
     "rain": ("rain", "雨声"),
     "wind": ("wind", "风声"),
@@ -79,11 +83,27 @@ class AddSound(SoundOperation):
             if label is None and "background" in clause.sound and "noise" in clause.sound:
                 label = "white_noise"
         if label is None:
+            label = self._unlisted(what, clause)
+        if label is None:
             return None
         params: dict[str, Any] = {"sound": label}
         if "snr" in found:
             params["snr_db"] = float(found["snr"])
         return params, []
+
+    @staticmethod
+    def _unlisted(what: str, clause: Any) -> str | None:
+        """The name of a sound that is in no list, where the clause says that it is a sound."""
+        if not clause.language.search(_SAYS_SOUND[clause.language.code], clause.sound):
+            return None
+        if clause.language.code == "en":
+            what = re.sub(
+                r"\b(?:an?|the|some|background|sounds?|noises?|effects?|of|in)\b", " ", what
+            )
+        else:
+            what = re.sub("(?:的?声音?|音效|效果)$|^背景的?", "", what)
+        name = "_".join(what.split())
+        return name if re.fullmatch(r"\w[\w'-]{1,39}", name) else None
 
     def apply(self, wav: np.ndarray, params: Mapping[str, Any], sound: Sound) -> np.ndarray:
         """See `SoundOperation.apply`."""
