@@ -1,6 +1,6 @@
 """Tokens that the language model trains on in a second of processor time, a task at a time.
 
-    python benchmarks/lm_training.py [--config examples/nano/lm.yaml] [--threads 1] [--repeats 5]
+    python benchmarks/lm_training.py [--config CONFIG.yaml] [--threads 1] [--repeats 5]
 
 Runs on noise with made-up texts (three seconds each, the batch sizes of the configuration), so no
 corpus is needed. Processor time: other work on the machine does not count.
@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace, task: str, folder: Path) -> dict[str, f
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", default="examples/nano/lm.yaml")
+    parser.add_argument("--config", default="recipes/nano/configs/lm.yaml")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Seconds of audio that the acoustic stage trains on in a second, and where a step's time goes.
 
-    python benchmarks/training.py [--config examples/nano/decoder.yaml] [--threads 1]
+    python benchmarks/training.py [--config recipes/nano/configs/decoder.yaml] [--threads 1]
 
 The shipped tokenizer is trained, encoder and decoder, on noise of the configuration's crop length,
 so no corpus is needed. Each part is measured alone, in turns; Muon by blocks is compared with Muon
@@ -33,7 +33,7 @@ from mingtok_audio.training.trainer import Trainer
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", default="examples/nano/decoder.yaml")
+    parser.add_argument("--config", default="recipes/nano/configs/decoder.yaml")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Scripts of `examples/nano` as modules, since examples are not installed."""
+"""Scripts of `recipes/nano` as modules, since recipes are not installed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from types import ModuleType
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "nano"
+FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "nano"
 
 
 @pytest.fixture(scope="session")
 def script() -> Callable[[str], ModuleType]:
-    """`script(name)` is the module `examples/nano/NAME.py`."""
+    """`script(name)` is the module `recipes/nano/{tools,evaluate}/NAME.py`."""
 
     def load(name: str) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"nano_{name}", FOLDER / f"{name}.py")
+        (path,) = [p for p in FOLDER.glob("*/*.py") if p.stem == name and p.parent.name != "data"]
+        spec = importlib.util.spec_from_file_location(f"nano_{name}", path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module

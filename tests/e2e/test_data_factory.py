@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "nano" / "data"
+FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "nano" / "data"
 PACKAGE = "nano_data"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-EVALUATE = Path(__file__).resolve().parents[2] / "examples" / "nano" / "evaluate.sh"
+EVALUATE = Path(__file__).resolve().parents[2] / "recipes" / "nano" / "evaluate" / "evaluate.sh"
 
 
 def test_an_unknown_stage_stops_before_anything_is_done() -> None:

@@ -1,4 +1,4 @@
-"""Scripts of `examples/nano` that nothing shipped runs: how the tokenizer begins and is joined."""
+"""Scripts of `recipes/nano` that nothing shipped runs: how the tokenizer begins and is joined."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import torch
 from mingtok_audio import MingTok
 from mingtok_audio.config import MingTokConfig, TransformerConfig
 from mingtok_audio.core.models.components import PinnedModel
-from mingtok_audio.training.description import Description, DescriptionConfig
 from uniaudio_lm import UniAudio
 from uniaudio_lm.checkpoint.load import load_model
 
@@ -120,29 +119,6 @@ def test_a_language_model_gets_another_tokenizer_around_its_ears(script: Script)
         if not name.startswith("semantic."):
             assert torch.equal(value, trained.state_dict()[name]), name
     assert all(torch.equal(v, before[k]) for k, v in ears.state_dict().items())
-
-
-@torch.no_grad()
-def test_described_components_are_found_from_an_encoder_that_says_less(script: Script) -> None:
-    recover = script("recover_description")
-    plan = DescriptionConfig(spectrum_dims=recover.SPECTRUM, pitch_dims=recover.PITCH)
-    generator = torch.Generator().manual_seed(0)
-    # Noise that swells and changes colour, so that all bands and lags vary by themselves.
-    wavs = torch.randn(24, RATE, generator=generator)
-    wavs[:, 1:] += 0.9 * torch.rand(24, 1, generator=generator) * wavs[:, :-1]
-    wavs *= torch.rand(24, RATE // 800, generator=generator).repeat_interleave(800, dim=1)
-    true = Description(plan, RATE, 320)
-    true.fit([wavs])
-    x = true.measured(wavs).flatten(0, 1).double()
-    exact = true(wavs).flatten(0, 1)
-    less = torch.linspace(1.0, 0.7, plan.dims)
-    said = less * exact + 0.01 * torch.randn(exact.shape, generator=generator)
-    found = Description(plan, RATE, 320)
-    recover.fit(found, x, said.double())
-    assert (found(wavs).flatten(0, 1) - less * exact).square().mean() < 0.01
-    recover.scale(found, x, exact.mean(dim=0), exact.std(dim=0))
-    error = (found(wavs).flatten(0, 1) - exact).square().mean(dim=0)
-    assert error[: recover.SPECTRUM].max() < 1e-3 and error.max() < 0.05
 
 
 @torch.no_grad()

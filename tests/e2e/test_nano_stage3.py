@@ -1,4 +1,4 @@
-"""Scripts of `examples/nano` around stage 3: its guide, its runs, and the curves of their logs."""
+"""Scripts of `recipes/nano` around stage 3: its guide, its runs, and the curves of their logs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import torch
 from mingtok_audio.training.stages import load_config
 from uniaudio_lm.parts.backbones.dense import DenseTransformer
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "nano"
+FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "nano" / "configs"
 Script = Callable[[str], ModuleType]
-RUNS = sorted(FOLDER.glob("unified*.yaml"))
+ABLATIONS = FOLDER.parents[1] / "ablations"
+RUNS = sorted([*FOLDER.glob("unified*.yaml"), *ABLATIONS.glob("unified*.yaml")])
 
 
 @pytest.mark.parametrize("kv_heads", [None, 1])

@@ -89,7 +89,7 @@ def read_source(source: Source) -> list[Recording]:
         return [r for shard in shards for r in _read_shard(shard, source)]
     path = Path(source.manifest)
     if not path.is_file():
-        raise ConfigError(f"manifest {path} does not exist (see examples/nano/README.md)")
+        raise ConfigError(f"manifest {path} does not exist (see recipes/nano/README.md)")
     recordings = []
     for number, row in _rows(path):
         try:
