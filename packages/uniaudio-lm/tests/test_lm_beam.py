@@ -213,7 +213,7 @@ def test_the_config_says_how_many(model: UniAudio, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("uniaudio_lm.tasks.asr.beam_search", spy)
     changed = with_recognition(model.config, beams=5, hotword_boost=1.0)
     monkeypatch.setattr(model.model, "config", changed)
-    wav = 0.1 * torch.ones(4000)
+    wav = 0.1 * torch.randn(4000, generator=torch.Generator().manual_seed(0))
     model.transcribe(wav, 16000)
     model.transcribe(wav, 16000, hotwords=["word"], beams=1)
     assert seen == [5, 1]
@@ -232,7 +232,7 @@ def test_the_weight_of_words_is_the_models_or_the_callers(
 
     monkeypatch.setattr("uniaudio_lm.tasks.asr.beam_search", spy)
     monkeypatch.setattr(model.model, "config", with_recognition(model.config, word_weight=0.5))
-    wav = 0.1 * torch.ones(4000)
+    wav = 0.1 * torch.randn(4000, generator=torch.Generator().manual_seed(0))
     model.transcribe(wav, 16000, beams=2)  # no words are there
     monkeypatch.setattr(model, "_words", BigramModel.counted([["a"]]))
     model.transcribe(wav, 16000, beams=2)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mingtok_audio.core.errors import FormatError
+from uniaudio_lm.conformance import check_word_model
 from uniaudio_lm.parts.word_models.bigram import END, FILE, START, BigramModel
 from uniaudio_lm.recognition.words import BEGINNING, KnownWords, WordPlace, words_of
 
@@ -124,3 +125,16 @@ def test_hotwords_are_words() -> None:
     assert known.promised(WordPlace("the", "vor")) == -10.0
     assert known.promised(WordPlace("the", "vox")) < -10.0
     assert known.promised(BEGINNING) == 0.0
+
+
+def test_the_kit_passes_the_built_in_model_and_finds_a_careless_one() -> None:
+    assert [r for r in check_word_model(BigramModel) if not r.ok] == []
+
+    class Careless(BigramModel):
+        files = ("../words",)
+
+        def cost(self, before: str, word: str) -> float:
+            return -1.0
+
+    failed = {r.check for r in check_word_model(Careless) if not r.ok}
+    assert failed == {"it has defaults, and names its files", "costs are finite and not negative"}

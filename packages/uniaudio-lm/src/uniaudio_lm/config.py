@@ -87,12 +87,32 @@ class SamplingChanges(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
+class SegmentConfig:
+    """The segments that a model recognises: stretches of speech, found by their energy.
+
+    Attributes:
+        longest: seconds of speech, at most: what the model was trained on.
+        pause: seconds without speech at which a segment ends.
+    """
+
+    longest: float
+    pause: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not (self.longest >= 1 and self.pause > 0):
+            raise ValueError("segments need at least 1 s, and a pause above 0 s")
+
+
+@dataclass(frozen=True)
 class RecognitionConfig:
     """How recognition searches for a text. The paper's way is the default: one beam, nothing else.
 
     Attributes:
         languages: codes of the languages that it was trained on ("en"); None: not known, every
             hint is passed on in the words of the caller.
+        segments: recordings are brought to one level, and their speech is recognised in segments
+            cut at pauses. None: as published, whole recordings of up to 30 s, longer ones cut at
+            their quietest places.
         beams: hypotheses that the beam search keeps; 1 takes the likeliest token.
         hotword_boost: nats that every token of a hotword adds to a hypothesis; 0 leaves hotwords to
             the prompt alone.
@@ -103,6 +123,7 @@ class RecognitionConfig:
     """
 
     languages: list[str] | None = None
+    segments: SegmentConfig | None = None
     beams: int = 1
     hotword_boost: float = 0.0
     word_model: PartConfig | None = None

@@ -99,6 +99,11 @@ class Recognition:
                     f"the text of {segment.start:.1f} to {segment.end:.1f} s was ended by the "
                     "token limit"
                 )
+            if segment.doubtful:
+                result.setdefault("warnings", []).append(
+                    f"the text of {segment.start:.1f} to {segment.end:.1f} s has too many or too "
+                    "few words for its length: do not trust it"
+                )
         if task.output is not None:
             make_folder(task.output.parent)
             atomic_write_text(task.output, rendered(result, self.format))
@@ -224,7 +229,10 @@ def as_fields(transcript: Transcript, model: str) -> Result:
         "words": None
         if words is None
         else [{"text": w.text, "start": w.start, "end": w.end} for w in words],
-        "segments": [{"start": s.start, "end": s.end, "text": s.text} for s in transcript.segments],
+        "segments": [
+            {"start": s.start, "end": s.end, "text": s.text, "doubtful": s.doubtful}
+            for s in transcript.segments
+        ],
         "truncated": transcript.truncated,
         "model": model,
     }

@@ -10,6 +10,7 @@ from uniaudio_lm.conformance.heads import check_generation_head
 from uniaudio_lm.conformance.phonemizers import check_phonemizer
 from uniaudio_lm.conformance.stops import check_stop_detector
 from uniaudio_lm.conformance.text_normalizers import check_text_normalizer
+from uniaudio_lm.conformance.word_models import check_word_model
 
 __all__ = [
     "check_aligner",
@@ -18,4 +19,5 @@ __all__ = [
     "check_phonemizer",
     "check_stop_detector",
     "check_text_normalizer",
+    "check_word_model",
 ]

@@ -6,7 +6,7 @@ Axes: T samples, P patches, D width of the language model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +30,8 @@ from uniaudio_lm.recognition.coverage import speech_patches
 from uniaudio_lm.recognition.hints import Hints
 from uniaudio_lm.recognition.words import KnownWords
 from uniaudio_lm.samples import as_samples
-from uniaudio_lm.text.length import guess_language, is_cjk
+from uniaudio_lm.speech_activity import SILENT, Segment, at_level, centred, segments
+from uniaudio_lm.text.length import guess_language, is_cjk, is_spoken, syllables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -42,18 +43,35 @@ SEGMENT_SECONDS = 30.0
 _SEARCH_SECONDS = 10.0  # of a segment's end, where the quietest place is looked for
 _TOKENS_PER_SECOND, _MIN_TOKENS, _MAX_TOKENS = 16, 32, 512
 _BATCH = 8
-_SILENT = 1e-4
+_FASTEST, _SLOWEST = 9.0, 0.7  # syllables a second of speech
+_LONG_SPEECH = 3.0  # seconds; a word may stand alone in less
 _MAX_HOTWORDS = 4000  # characters of all of them
 
 
 @dataclass(frozen=True)
 class TranscriptSegment:
-    """What was said from `start` to `end` (seconds). `truncated`: the token limit ended it."""
+    """What was said from `start` to `end`, in seconds.
+
+    Attributes:
+        truncated: the token limit ended it.
+        first, last: seconds between which there is speech; None where it was not looked for.
+    """
 
     start: float
     end: float
     text: str
     truncated: bool = False
+    first: float | None = field(default=None, compare=False)
+    last: float | None = field(default=None, compare=False)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether nobody speaks so fast or so slowly: words are missing or made up."""
+        seconds = (self.last or self.end) - (self.first or self.start)
+        said = syllables(self.text)
+        if seconds <= 0 or not said:
+            return bool(self.text.strip()) and seconds <= 0
+        return said / seconds > _FASTEST or (seconds > _LONG_SPEECH and said / seconds < _SLOWEST)
 
 
 @dataclass(frozen=True)
@@ -129,10 +147,14 @@ def transcribe_batch(
         raise UserError(f"{len(wavs)} recordings were given with {len(sample_rates)} sample rates")
     rate = model.tokenizer.config.sample_rate
     arrays = [prepare_wav(wav, r, rate) for wav, r in zip(wavs, sample_rates, strict=True)]
-    spans = [split_at_silence(array, rate) for array in arrays]
-    parts = [a[start:end] for a, found in zip(arrays, spans, strict=True) for start, end in found]
+    spans = [split(model, array, rate) for array in arrays]
+    parts = [
+        conditioned(model, array[s.first : s.last], rate)
+        for array, found in zip(arrays, spans, strict=True)
+        for s in found
+    ]
     # Silence is not recognised: models make words up for it.
-    sounding = [i for i, part in enumerate(parts) if float(np.abs(part).max()) >= _SILENT]
+    sounding = [i for i, part in enumerate(parts) if np.abs(part).max(initial=0.0) >= SILENT]
     answers: list[tuple[str, bool]] = [("", False)] * len(parts)
     for first in range(0, len(sounding), _BATCH):
         chosen = sounding[first : first + _BATCH]
@@ -157,7 +179,8 @@ def prepare_wav(wav: ArrayLike | Tensor, sample_rate: int, rate: int) -> np.ndar
     Raises:
         AudioError: see `samples.as_samples`.
     """
-    return resample(as_samples(wav, sample_rate), sample_rate, rate)
+    samples = as_samples(wav, sample_rate)
+    return centred(resample(samples, sample_rate, rate))
 
 
 def check_hints(language: str | None, hotwords: Sequence[str]) -> list[str]:
@@ -177,6 +200,19 @@ def check_hints(language: str | None, hotwords: Sequence[str]) -> list[str]:
     if sum(map(len, words)) > _MAX_HOTWORDS:
         raise UserError(f"the hotwords have over {_MAX_HOTWORDS:,} characters in all: give fewer")
     return words
+
+
+def split(model: SpeechLM, wav: np.ndarray, rate: int) -> list[Segment]:
+    """The segments of a recording (T,) that are recognised one by one; they cover it."""
+    config = model.config.recognition.segments
+    if config is None:
+        return [Segment(a, b, a, b) for a, b in split_at_silence(wav, rate)]
+    return segments(wav, rate, config.longest, config.pause)
+
+
+def conditioned(model: SpeechLM, wav: np.ndarray, rate: int) -> np.ndarray:
+    """Speech (T,) at the level that the model recognises; as it is for models that state none."""
+    return wav if model.config.recognition.segments is None else at_level(wav, rate)
 
 
 def split_at_silence(wav: np.ndarray, rate: int) -> list[tuple[int, int]]:
@@ -276,20 +312,26 @@ def _likeliest(model: SpeechLM, items: Sequence[Item]) -> list[tuple[list[int], 
 
 
 def _assemble(
-    spans: Sequence[tuple[int, int]],
+    spans: Sequence[Segment],
     answers: Sequence[tuple[str, bool]],
     rate: int,
     language: str | None,
 ) -> Transcript:
     """The answers for the parts of one recording: "language TAB text" each."""
-    segments, names = [], []
-    for (start, end), (answer, truncated) in zip(spans, answers, strict=True):
+    found, names = list[TranscriptSegment](), []
+    for span, (answer, truncated) in zip(spans, answers, strict=True):
         name, tab, rest = answer.partition("\t")
         names.append(name.strip() if tab else "")
         said = (rest if tab else answer).strip()
-        segments.append(TranscriptSegment(start / rate, end / rate, said, truncated))
+        said = said if is_spoken(said) else ""  # marks alone are no words
+        found.append(
+            TranscriptSegment(
+                span.start / rate, span.end / rate, said, truncated, span.first / rate,
+                span.last / rate,
+            )
+        )  # fmt: skip
     told = language or next((name for name in names if name), "")
-    return Transcript(joined([s.text for s in segments]), told, segments)
+    return Transcript(joined([s.text for s in found]), told, found)
 
 
 def _align(aligner: Aligner, wav: np.ndarray, rate: int, transcript: Transcript) -> list[Word]:
@@ -297,11 +339,11 @@ def _align(aligner: Aligner, wav: np.ndarray, rate: int, transcript: Transcript)
     words: list[Word] = []
     for segment in transcript.segments:
         if segment.text:
-            part = wav[round(segment.start * rate) : round(segment.end * rate)]
+            begin = segment.start if segment.first is None else segment.first
+            end = segment.end if segment.last is None else segment.last
+            part = wav[round(begin * rate) : round(end * rate)]
             found = aligner.align(part, segment.text, guess_language(segment.text))
-            words += [
-                replace(w, start=w.start + segment.start, end=w.end + segment.start) for w in found
-            ]
+            words += [replace(w, start=w.start + begin, end=w.end + begin) for w in found]
     return words
 
 

@@ -14,7 +14,13 @@ from mingtok_audio.core.errors import UserError
 from uniaudio_lm.config import Sampling, known_language
 from uniaudio_lm.model import prompts
 from uniaudio_lm.model.generation import Item, generate
-from uniaudio_lm.tasks.asr import SEGMENT_SECONDS, check_hints, embed_recording, prepare_wav
+from uniaudio_lm.tasks.asr import (
+    SEGMENT_SECONDS,
+    check_hints,
+    conditioned,
+    embed_recording,
+    prepare_wav,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -43,7 +49,7 @@ def text_log_probs(
     samples = prepare_wav(wav, sample_rate, rate)
     if len(samples) > SEGMENT_SECONDS * rate:
         raise UserError(f"a likelihood is of at most {SEGMENT_SECONDS:g} s of speech; cut it")
-    patches = embed_recording(model, samples)
+    patches = embed_recording(model, conditioned(model, samples, rate))
     tokenizer = model.text_tokenizer
     prompt = prompts.encode(tokenizer, prompts.recognition(len(patches)))
     lead = prompts.language_hint(tokenizer, language)

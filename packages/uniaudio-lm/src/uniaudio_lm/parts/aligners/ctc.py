@@ -6,6 +6,7 @@ Axes: B recordings, L frames, D input dimensions, W width, V symbols (0 is the b
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,10 +18,13 @@ from uniaudio_lm.interfaces import Aligner, Word
 from uniaudio_lm.parts.aligners.units import PHONES, WILDCARD, Speller, SpokenWord
 from uniaudio_lm.parts.aligners.viterbi import forced_path
 from uniaudio_lm.parts.convolution import ConvBlock
+from uniaudio_lm.speech_activity import FRAME, at_level, centred, find_speech, joined_runs
 
 if TYPE_CHECKING:
     from mingtok_audio.models.mingtok import MingTok
 
+_PAUSE, _EDGE = 0.3, 0.04  # seconds: of silence inside a word; kept around its sound
+_FAR = 4.0  # from the usual level: a recording nearer to it is read as it is
 _CHUNK = 2048  # frames that go through the network at once
 _WILDCARD_COST = 1.0  # a wildcard must not be likelier than the phoneme that is there
 
@@ -138,8 +142,9 @@ class CtcAligner(Aligner):
         words = self.speller.words(text, language)
         if not words:
             return []
-        found = self.log_probs(self.inputs_of(samples))
-        return self.place(found, words, len(samples) / 16000)
+        samples = centred(samples)
+        found = self.log_probs(self.inputs_of(at_level(samples, 16000, far=_FAR)))
+        return bounded(self.place(found, words, len(samples) / 16000), samples, 16000)
 
     @property
     def speller(self) -> Speller:
@@ -210,3 +215,25 @@ def _normalizer() -> Any:
         except UserError:  # it needs something that is not installed
             continue
     return None
+
+
+def bounded(words: list[Word], wav: np.ndarray, rate: int) -> list[Word]:
+    """Words without the silence that their places hold: a search over symbols alone lets a word
+    end anywhere in the pause after it, or lie on both sides of one.
+
+    Args:
+        wav: (T,) the recording that they are in.
+    """
+    active = find_speech(wav, rate)
+    found = []
+    for word in words:
+        begin, end = round(word.start / FRAME), round(word.end / FRAME)
+        parts = joined_runs(active[begin:end], round(_PAUSE / FRAME))
+        if parts:
+            first, last = max(parts, key=lambda part: part[1] - part[0])
+            start = max(word.start, (begin + first) * FRAME - _EDGE)
+            stop = min(word.end, (begin + last) * FRAME + _EDGE)
+            found.append(replace(word, start=start, end=stop))
+        else:
+            found.append(word)
+    return found
