@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
+from mingtok_audio.core.jobs import Advance, Job, Result, Work, done, failed
 from uniaudio_lm.commands.asr import answer, rendered
-from uniaudio_lm.commands.batch import Result, Task, done, failed, make_folder
+from uniaudio_lm.commands.batch import RECORD_NAME, make_folder
 from uniaudio_lm.commands.models import ModelChoice
 
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Questions:
+class Questions(Work):
     """`Work`: the same questions about each recording, one turn after the other."""
+
+    record_name = RECORD_NAME
 
     choice: ModelChoice
     prompts: tuple[str, ...]
@@ -35,19 +38,19 @@ class Questions:
         rest = {k: v for k, v in asdict(self).items() if k != "choice"}
         return {"command": "ask", **rest, **self.choice.identity()}
 
-    def run(self, model: UniAudio, tasks: Sequence[Task]) -> list[Result]:
+    def run(self, model: UniAudio, jobs: Sequence[Job], advance: Advance) -> list[Result]:
         """See `Work.run`."""
         results = []
-        for task in tasks:
+        for job in jobs:
             try:
-                results.append(self._ask(model, task))
+                results.append(self._ask(model, job))
             except (UserError, OSError) as error:
-                results.append(failed(task, error))
+                results.append(failed(job, error))
         return results
 
-    def _ask(self, model: UniAudio, task: Task) -> Result:
-        assert task.source is not None
-        wav, rate = load_audio(task.source)
+    def _ask(self, model: UniAudio, job: Job) -> Result:
+        assert job.source is not None
+        wav, rate = load_audio(job.source)
         turns: list[dict[str, Any]] = []
         history: list[tuple[str, str]] = []
         warnings = []
@@ -63,10 +66,10 @@ class Questions:
             "turns": turns,
             "model": model.model_id,
         }
-        result = done(task, fields) | {"warnings": warnings}
-        if task.output is not None:
-            make_folder(task.output.parent)
-            atomic_write_text(task.output, rendered(result, self.format))
+        result = done(job, fields) | {"warnings": warnings}
+        if job.output is not None:
+            make_folder(job.output.parent)
+            atomic_write_text(job.output, rendered(result, self.format))
         return result
 
 

@@ -17,17 +17,8 @@ from mingtok_audio.core.audio import AUDIO_SUFFIXES, load_audio
 from mingtok_audio.core.cli import Item, collect_inputs, emit_json, output_paths, spooled_stdin
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
-from uniaudio_lm.commands.batch import (
-    Result,
-    Task,
-    Work,
-    done,
-    failed,
-    finish,
-    is_folder,
-    make_folder,
-    run_tasks,
-)
+from mingtok_audio.core.jobs import Advance, Job, Result, Work, done, failed, run_jobs
+from uniaudio_lm.commands.batch import RECORD_NAME, finish, is_folder, make_folder
 from uniaudio_lm.commands.models import ModelChoice
 from uniaudio_lm.parts.aligners.loading import fitting_aligner
 from uniaudio_lm.text.length import is_cjk
@@ -40,8 +31,10 @@ FORMATS = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt"}
 
 
 @dataclass(frozen=True)
-class Recognition:
+class Recognition(Work):
     """`Work`: recordings to text."""
+
+    record_name = RECORD_NAME
 
     choice: ModelChoice
     language: str | None
@@ -64,33 +57,33 @@ class Recognition:
         rest = {k: v for k, v in asdict(self).items() if k != "choice"}
         return {"command": "asr", **rest, **self.choice.identity()}
 
-    def run(self, model: UniAudio, tasks: Sequence[Task]) -> list[Result]:
+    def run(self, model: UniAudio, jobs: Sequence[Job], advance: Advance) -> list[Result]:
         """See `Work.run`."""
         from uniaudio_lm.tasks.asr import prepare_wav
 
         rate = model.tokenizer.config.sample_rate
         results: dict[int, Result] = {}
         wavs = {}
-        for i, task in enumerate(tasks):
-            assert task.source is not None
+        for i, job in enumerate(jobs):
+            assert job.source is not None
             try:
-                wavs[i] = prepare_wav(*load_audio(task.source), rate)
+                wavs[i] = prepare_wav(*load_audio(job.source), rate)
             except (UserError, OSError) as error:
-                results[i] = failed(task, error)
+                results[i] = failed(job, error)
         found = model.transcribe_batch(
             list(wavs.values()), [rate] * len(wavs), self.language, self.hotwords, self.beams,
             word_weight=self.word_weight,
         )  # fmt: skip
         for i, transcript in zip(wavs, found, strict=True):
             try:
-                results[i] = self._keep(tasks[i], transcript, model)
+                results[i] = self._keep(jobs[i], transcript, model)
             except UserError as error:
-                results[i] = failed(tasks[i], error)
-        return [results[i] for i in range(len(tasks))]
+                results[i] = failed(jobs[i], error)
+        return [results[i] for i in range(len(jobs))]
 
-    def _keep(self, task: Task, transcript: Transcript, model: UniAudio) -> Result:
+    def _keep(self, job: Job, transcript: Transcript, model: UniAudio) -> Result:
         fields = as_fields(transcript, model.model_id)
-        result = done(task, fields)
+        result = done(job, fields)
         if self.format in ("srt", "vtt"):
             result["subtitles"] = subtitles(transcript, self.format)
         for segment in transcript.segments:
@@ -104,9 +97,9 @@ class Recognition:
                     f"the text of {segment.start:.1f} to {segment.end:.1f} s has too many or too "
                     "few words for its length: do not trust it"
                 )
-        if task.output is not None:
-            make_folder(task.output.parent)
-            atomic_write_text(task.output, rendered(result, self.format))
+        if job.output is not None:
+            make_folder(job.output.parent)
+            atomic_write_text(job.output, rendered(result, self.format))
         return result
 
 
@@ -163,11 +156,11 @@ def answer(
             f"{format} is for one recording; {len(items)} were given: name an output folder"
         )
     with ExitStack() as stack:
-        tasks = _tasks(items, output if into_folder else None, format, stack)
+        jobs = _jobs(items, output if into_folder else None, format, stack)
         results: list[Result] = []
         direct = output is None and not as_json and format != "json"
-        for result in run_tasks(
-            work, tasks, workers=workers, batch=batch, force=force, what="recordings"
+        for result in run_jobs(
+            work, jobs, workers=workers, batch=batch, force=force, bar="recordings"
         ):
             results.append(result)
             _warn(result)
@@ -190,15 +183,15 @@ def answer(
     finish(results, single=not several)
 
 
-def _tasks(items: Sequence[Item], folder: str | None, format: str, stack: ExitStack) -> list[Task]:
+def _jobs(items: Sequence[Item], folder: str | None, format: str, stack: ExitStack) -> list[Job]:
     outputs: Sequence[Path | None] = [None] * len(items)
     if folder is not None:
         outputs = output_paths(items, folder, FORMATS[format], folder=True)
-    tasks = []
+    jobs = []
     for item, path in zip(items, outputs, strict=True):
         source = spooled_stdin(stack) if item.path is None else item.path
-        tasks.append(Task(item.name, source, output=path))
-    return tasks
+        jobs.append(Job(item.name, source, output=path))
+    return jobs
 
 
 def _warn(result: Result) -> None:

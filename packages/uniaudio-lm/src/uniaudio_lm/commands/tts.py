@@ -14,16 +14,8 @@ import typer
 from mingtok_audio.core.audio import AudioWriter, load_audio
 from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json
 from mingtok_audio.core.errors import UserError
-from uniaudio_lm.commands.batch import (
-    Result,
-    Task,
-    done,
-    failed,
-    finish,
-    is_folder,
-    make_folder,
-    run_tasks,
-)
+from mingtok_audio.core.jobs import Advance, Job, Result, Work, done, failed, run_jobs
+from uniaudio_lm.commands.batch import RECORD_NAME, finish, is_folder, make_folder
 from uniaudio_lm.commands.models import ModelChoice
 from uniaudio_lm.commands.sinks import open_sink
 from uniaudio_lm.commands.texts import Text, open_text, read_texts
@@ -31,15 +23,18 @@ from uniaudio_lm.config import SamplingChanges
 
 if TYPE_CHECKING:
     from uniaudio_lm.engine import UniAudio
-    from uniaudio_lm.tasks.tts import Job, SpeechStream
+    from uniaudio_lm.tasks.tts import Job as SpokenJob
+    from uniaudio_lm.tasks.tts import SpeechStream
     from uniaudio_lm.tasks.voice import Voice, VoicePrompt
 
 _NOTHING = "the model ended before it said anything; try another --seed"
 
 
 @dataclass(frozen=True)
-class Speaking:
+class Speaking(Work):
     """`Work`: texts to speech. The options are the command's; see its help."""
+
+    record_name = RECORD_NAME
 
     choice: ModelChoice
     voice: str | None = None
@@ -63,25 +58,27 @@ class Speaking:
             rest["voice"] = file_sha256(Path(self.voice))
         return {"command": "tts", **rest, **self.choice.identity()}
 
-    def run(self, model: UniAudio, tasks: Sequence[Task]) -> list[Result]:
+    def run(self, model: UniAudio, jobs: Sequence[Job], advance: Advance) -> list[Result]:
         """See `Work.run`. The texts of a call go through the model together."""
-        from uniaudio_lm.tasks.tts import run_jobs
+        from uniaudio_lm.tasks import tts
 
         started = time.perf_counter()
         sampling = model.sampling(**self.changes)
         voice = self.find_voice(model)
         results: dict[int, Result] = {}
-        jobs: dict[int, Job] = {}
-        for i, task in enumerate(tasks):
+        spoken: dict[int, tts.Job] = {}
+        for i, job in enumerate(jobs):
             try:
-                jobs[i] = model.job(task.text, voice, seed=self.seed, language=self.language)
+                spoken[i] = model.job(job.text, voice, seed=self.seed, language=self.language)
             except UserError as error:
-                results[i] = failed(task, error)
-        places = list(jobs)
-        outputs = {i: _Output(tasks[i], model.tokenizer.config.sample_rate) for i in places}
+                results[i] = failed(job, error)
+        places = list(spoken)
+        outputs = {i: _Output(jobs[i], model.tokenizer.config.sample_rate) for i in places}
         try:
             if places:
-                for at, wav in run_jobs(model.model, list(jobs.values()), sampling, model.guard()):
+                for at, wav in tts.run_jobs(
+                    model.model, list(spoken.values()), sampling, model.guard()
+                ):
                     outputs[places[at]].write(wav.numpy())
         except BaseException as error:
             for output in outputs.values():
@@ -90,14 +87,14 @@ class Speaking:
         for i in places:
             error = outputs[i].close(None)
             if error is not None:
-                results[i] = failed(tasks[i], error)
+                results[i] = failed(jobs[i], error)
                 continue
             out = outputs[i]
             about = self.report(
-                model, jobs[i], out.samples, out.first - started, out.last - started
+                model, spoken[i], out.samples, out.first - started, out.last - started
             )  # fmt: skip
-            results[i] = done(tasks[i], about)
-        return [results[i] for i in range(len(tasks))]
+            results[i] = done(jobs[i], about)
+        return [results[i] for i in range(len(jobs))]
 
     def find_voice(self, model: UniAudio) -> Voice | None:
         """The voice, encoded once for all texts."""
@@ -108,7 +105,12 @@ class Speaking:
         return model.prepare_voice(read_voice(model, self.voice, self.voice_text))
 
     def report(
-        self, model: UniAudio, said: Job | SpeechStream, samples: int, first: float, wall: float
+        self,
+        model: UniAudio,
+        said: SpokenJob | SpeechStream,
+        samples: int,
+        first: float,
+        wall: float,
     ) -> Result:
         """The fields of the JSON object of one text; times in seconds."""
         rate = model.tokenizer.config.sample_rate
@@ -132,14 +134,14 @@ class Speaking:
 class _Output:
     """The file of one text of a batch; what goes wrong with it concerns no other."""
 
-    def __init__(self, task: Task, rate: int) -> None:
+    def __init__(self, job: Job, rate: int) -> None:
         self.samples, self.first, self.last = 0, 0.0, 0.0
         self._error: Exception | None = None
         self._writer: AudioWriter | None = None
-        assert task.output is not None
+        assert job.output is not None
         try:
-            make_folder(task.output.parent)
-            self._writer = AudioWriter(task.output, rate).__enter__()
+            make_folder(job.output.parent)
+            self._writer = AudioWriter(job.output, rate).__enter__()
         except UserError as error:
             self._error = error
 
@@ -262,9 +264,9 @@ def _run_several(  # noqa: PLR0917
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"the output {folder} must be a folder, and is a file")
-    tasks = [Task(t.name, text=t.text, output=folder / f"{t.stem}.wav") for t in texts]
+    jobs = [Job(t.name, text=t.text, output=folder / f"{t.stem}.wav") for t in texts]
     results = []
-    for result in run_tasks(work, tasks, workers=workers, batch=batch, force=force, what="texts"):
+    for result in run_jobs(work, jobs, workers=workers, batch=batch, force=force, bar="texts"):
         results.append(result)
         if result["status"] == "failed":
             continue

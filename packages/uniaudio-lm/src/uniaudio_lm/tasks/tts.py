@@ -248,7 +248,7 @@ class _Take:
     @property
     def outcome(self) -> str:
         """The reason to report: "stop" for a take that says its text, whole or cut."""
-        if self.reason == "stop" and self.verdict.problem in ("short", "unclear"):
+        if self.verdict.problem in ("short", "unclear"):
             return self.verdict.problem
         if self.reason == "stop" and self.verdict.problem == "long" and self.verdict.end is None:
             return "long"
@@ -342,7 +342,7 @@ def _accepted(model: SpeechLM, job: Job, take: _Take) -> Tensor:
     """Make a take the job's own; its samples (m,)."""
     wav, end = take.wav, take.verdict.end
     job.latents = take.latents
-    if take.verdict.problem == "long" and end is not None:
+    if end is not None and (take.reason != "stop" or take.verdict.problem == "long"):
         wav = cut(wav, model.tokenizer.config.sample_rate, end)
         job.latents = take.latents[: math.ceil(end / model.patch_seconds)]
     job.reasons.append(take.outcome)
