@@ -1,5 +1,5 @@
 # Everything that a person or CI does here starts with one of these.
-#   make demo   set up, then turn a real recording into latents and back
+#   make demo   set up, then speak, recognise, edit and undo; writes one page to open
 #   make test   set up with the test extras, then run the whole suite
 #   make lint   ruff, pyright and the import contracts
 PYTHON ?= python3
@@ -12,11 +12,7 @@ EDITABLE := $(foreach p,$(PACKAGES),-e packages/$(p))
 .PHONY: demo test test-slow lint wheels clean
 
 demo: $(VENV)/.demo
-	mkdir -p out
-	@mkdir -p out
-	$(BIN)/mingtok reconstruct examples/data/librivox_0880.wav -o out/demo.wav --force
-	$(BIN)/mingtok encode examples/data/librivox_0880.wav -o out/demo.mtok --force
-	$(BIN)/mingtok info out/demo.mtok
+	$(BIN)/python examples/demo.py out/demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
@@ -37,8 +33,8 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: $(BIN)/python constraints.txt packages/mingtok-audio/pyproject.toml
-	$(PIP) -e packages/mingtok-audio
+$(VENV)/.demo: $(BIN)/python constraints.txt $(wildcard packages/*/pyproject.toml)
+	$(PIP) $(foreach p,mingtok-audio uniaudio-lm uniaudio-edit,-e packages/$(p))
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python constraints.txt requirements-dev.txt $(wildcard packages/*/pyproject.toml)
