@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from mingtok_audio.modules.dit_block import DitAttention, rotary_turns
 from mingtok_audio.modules.transformer import apply_rotary
 from uniaudio_lm import UniAudio
 from uniaudio_lm.checkpoint.load import load_model
@@ -15,7 +16,6 @@ from uniaudio_lm.model.layout import lay_out, matrices, pays
 from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.parts.backbones.hf_causal_lm import HfCausalLm
 from uniaudio_lm.parts.backbones.moe import SparseMoe
-from uniaudio_lm.parts.heads.dit import DitAttention, rotary_turns
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
 

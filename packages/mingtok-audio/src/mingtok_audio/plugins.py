@@ -46,6 +46,12 @@ def register_components() -> list[ComponentSpec]:
             "mingtok_audio.compressors.linear_pooling:LinearPoolingCompressor",
             summary="RMS norm, linear, mean: the published checkpoints' compressor",
         ),
+        ComponentSpec(
+            "compressor",
+            "aggregator",
+            "mingtok_audio.compressors.aggregator:AggregatorCompressor",
+            summary="a small transformer over each patch of latents: that of Ming-omni-tts",
+        ),
     ]
 
 

@@ -21,6 +21,9 @@ MAX_WORD_WEIGHT = 10.0
 MAX_BEAMS = 64
 
 
+PromptFormat = Literal["uniaudio", "omni_chatml", "omni_role", "ming3"]
+
+
 @dataclass(frozen=True)
 class PartConfig:
     """One part: the name of a plugin in the part's slot, and its own options.
@@ -160,6 +163,12 @@ class UniAudioConfig:
         latent_mean, latent_std: per latent dimension; the head works on (latent - mean) / std.
             None: on the latents as they are (published).
         tasks: that it was trained for; None: not known, all of them are tried.
+        history_latents: how many of the latest latents the generation head reads; None: those of
+            one patch.
+        speaker_dim: width of a speaker embedding that the prompt takes; None: it takes none.
+        prompt_format: how the prompt of speech is written: "uniaudio" (Ming-UniAudio),
+            "omni_chatml" or "omni_role" (Ming-omni-tts, dense and with experts), or "ming3"
+            (Ming-3.0-tts).
         piece_seconds: about how much speech is generated at once; longer texts are cut at
             sentences. The length of the training utterances is a good choice.
         attempts: takes of a piece of speech, at most: each is checked (`tasks.guard`), and made
@@ -181,6 +190,9 @@ class UniAudioConfig:
     latent_mean: list[float] | None = None
     latent_std: list[float] | None = None
     tasks: list[Task] | None = None
+    history_latents: int | None = None
+    speaker_dim: int | None = None
+    prompt_format: PromptFormat = "uniaudio"
     piece_seconds: float = 12.0
     attempts: int = 1
     sampling: Sampling = field(default_factory=Sampling)
@@ -200,6 +212,10 @@ class UniAudioConfig:
             raise ValueError("piece_seconds must be positive")
         if self.latent_dims is not None and self.latent_dims < 1:
             raise ValueError("latent_dims must be at least 1")
+        if self.history_latents is not None and self.history_latents < self.patch_size:
+            raise ValueError("history_latents must be at least patch_size")
+        if self.speaker_dim is not None and self.speaker_dim < 1:
+            raise ValueError("speaker_dim must be at least 1")
         if (self.latent_mean is None) != (self.latent_std is None):
             raise ValueError("latent_mean and latent_std go together")
         if self.latent_std is not None and min(self.latent_std) <= 0:

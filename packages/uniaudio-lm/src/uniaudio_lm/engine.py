@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.models.mingtok import MingTok
+from mingtok_audio.models.reference import EncoderLayers
 from uniaudio_lm.checkpoint.load import Room, load_model
 from uniaudio_lm.checkpoint.save import save_model
 from uniaudio_lm.config import (
@@ -83,6 +84,7 @@ class UniAudio:
         max_memory: Mapping[str | int, str | int] | None = None,
         offload_folder: str | Path | None = None,
         quantize: str | None = None,
+        encoder_layers: EncoderLayers = "all",
     ) -> Self:
         """Load a folder, "org/name" or "hf://org/name@revision".
 
@@ -100,6 +102,8 @@ class UniAudio:
             max_memory: most bytes of each device ({0: "20GB", "cpu": "60GB"}) for a map that is
                 computed.
             offload_folder: where weights on disk are kept; by default a temporary folder.
+            encoder_layers: of the tokenizer of Ming-omni-tts and Ming-3.0-tts; see
+                `MingTok.from_pretrained`.
             quantize: "int8" keeps the backbone's matrices in 8 bits. Needs torchao.
 
         Raises:
@@ -112,7 +116,9 @@ class UniAudio:
             "stop_detector": stop_detector,
         }
         chosen = {slot: part for slot, part in parts.items() if part is not None}
-        room = Room(device, dtype, device_map, max_memory, offload_folder, quantize)
+        room = Room(
+            device, dtype, device_map, max_memory, offload_folder, quantize, encoder_layers
+        )  # fmt: skip
         return cls(load_model(name_or_path, room, chosen))
 
     def save_pretrained(self, folder: str | Path) -> Path:

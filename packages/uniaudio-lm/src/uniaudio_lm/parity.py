@@ -2,7 +2,8 @@
 
 A folder holds `config.json`, `model.safetensors` and the inputs in `io.safetensors` (keys
 `run.tensor`). Every output that can be computed from them is written under the same key. Kinds:
-head, llm, pooling, unified; the tokenizer's are in `mingtok_audio.parity`.
+head, llm, pooling, unified, and those of Ming-omni-tts (`parity_omni`); the tokenizer's are in
+`mingtok_audio.parity`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mingtok_audio.core.models.hub import load_tensors
 from mingtok_audio.parity import Compute, Tensors, load_io, pooling_outputs, run
 from uniaudio_lm.checkpoint.describe import is_published
 from uniaudio_lm.checkpoint.fit import fill
+from uniaudio_lm.checkpoint.omni import is_omni
 from uniaudio_lm.checkpoint.published import (
     backbone_options,
     backbone_place,
@@ -250,6 +252,18 @@ def kind_of(folder: Path) -> Compute | None:
     config = load_json(folder / "config.json")
     if not isinstance(config, Mapping):
         return None
+    if is_omni(config):
+        from uniaudio_lm.parity_omni import omni_outputs
+
+        return omni_outputs
+    if {"ditar_config", "aggregator_config", "runs"} <= config.keys():
+        from uniaudio_lm.parity_omni import omni_head_outputs
+
+        return omni_head_outputs
+    if {"resample", "fbank"} <= config.keys():
+        from uniaudio_lm.parity_omni import omni_speaker_outputs
+
+        return omni_speaker_outputs
     if is_published(config):
         from uniaudio_lm.parity_unified import unified_outputs
 

@@ -119,7 +119,8 @@ def published_config(
     transformers 4.52 and later, and all of them under 4.46. `encoder_layers` "published" drops
     the layers after the 4th; "all" keeps them. It changes nothing in MingTok-Audio.
     """
-    encoder, decoder = config["enc_kwargs"], config["dec_kwargs"]
+    encoder = _need(config, "enc_kwargs", "the config")
+    decoder = _need(config, "dec_kwargs", "the config")
     semantic = (config.get("semantic_module_kwargs") or {}).get("whisper_encoder")
     frame_length = int(_need(encoder, "input_dim", "enc_kwargs"))
     hop_length = int(encoder.get("hop_size", 320))

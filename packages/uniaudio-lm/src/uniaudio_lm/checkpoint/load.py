@@ -24,12 +24,20 @@ from mingtok_audio.core.models.hub import (
 )
 from mingtok_audio.core.runtime import select_device, select_dtype
 from mingtok_audio.models.loading import read_config as read_tokenizer_config
-from mingtok_audio.models.reference import implied_zero_rows
+from mingtok_audio.models.loading import report_encoder_layers
+from mingtok_audio.models.reference import (
+    AGGREGATOR_LAYERS,
+    PART_OF_MODEL,
+    EncoderLayers,
+    implied_zero_rows,
+    is_dropped_layer,
+)
 from mingtok_audio.plugins import get_host as tokenizer_host
 from mingtok_audio.weights import shipped_weights as shipped_tokenizer
 from uniaudio_lm.checkpoint.describe import is_published
 from uniaudio_lm.checkpoint.fit import Placer, fill
 from uniaudio_lm.checkpoint.inferred import completed
+from uniaudio_lm.checkpoint.omni import is_omni, omni_config, omni_place
 from uniaudio_lm.checkpoint.place import Memory, Placement
 from uniaudio_lm.checkpoint.published import Place, model_place, published_config
 from uniaudio_lm.checkpoint.quantise import Quantizer
@@ -78,6 +86,7 @@ class Room:
     max_memory: Memory | None = None
     offload_folder: str | Path | None = None
     quantize: str | None = None
+    encoder_layers: EncoderLayers = "all"
 
 
 def load_model(
@@ -92,7 +101,7 @@ def load_model(
     main, dtype = select_device(str(room.device)), room.dtype
     if dtype is not None and not isinstance(dtype, torch.dtype):
         dtype = select_dtype(dtype, main)
-    config, tokenizer, tensors, placer, zeros = read_source(source)
+    config, tokenizer, tensors, placer, zeros = read_source(source, room.encoder_layers)
     _fetch_words(config, name_or_path, files)
     own = config
     config, components = _replace_parts(config, parts, source.path)
@@ -160,13 +169,15 @@ def _fill(  # noqa: PLR0917
 
 
 def read_source(
-    source: ResolvedSource,
+    source: ResolvedSource, encoder_layers: EncoderLayers = "all"
 ) -> tuple[UniAudioConfig, MingTokConfig, Iterator[tuple[str, Tensor]], Placer, list[Place]]:
     """Configs, tensors, where they go, and rows that no tensor holds."""
     path = source.path / "config.json"
     data = load_json(path)
     if not isinstance(data, Mapping):
         raise ConfigError(f"{path}: expected an object, got {type(data).__name__}")
+    if is_omni(data):
+        return _read_omni(source, data, encoder_layers)
     if is_published(data):
         shapes = {
             name: info.shape
@@ -209,6 +220,22 @@ def read_source(
             yield f"tokenizer.{name}", tensor
 
     return config, tokenizer, tensors(), Place, []
+
+
+def _read_omni(
+    source: ResolvedSource, data: Mapping[str, Any], encoder_layers: EncoderLayers
+) -> tuple[UniAudioConfig, MingTokConfig, Iterator[tuple[str, Tensor]], Placer, list[Place]]:
+    config, tokenizer = omni_config(data, source.id, encoder_layers)
+    layers = data["audio_tokenizer_config"]["enc_kwargs"]["backbone"]["num_hidden_layers"]
+    if layers > AGGREGATOR_LAYERS:
+        report_encoder_layers(tokenizer, layers)
+
+    def place(name: str) -> Place | None:
+        if is_dropped_layer(name.removeprefix(PART_OF_MODEL), tokenizer, layers):
+            return None
+        return omni_place(name, config, tokenizer)
+
+    return config, tokenizer, read_tensors(source.path), place, []
 
 
 def _check_pin(pinned: PinnedModel, folder: Path, model: str) -> None:

@@ -46,14 +46,14 @@ def published_config(
     Raises:
         ConfigError: names the value that is missing and that the weights cannot show.
     """
-    llm = _section(config, "llm_config")
-    tokenizer = published_tokenizer_config(_section(config, "audio_tokenizer_config"), name)
+    llm = section_of(config, "llm_config")
+    tokenizer = published_tokenizer_config(section_of(config, "audio_tokenizer_config"), name)
     if tokenizer.feature_dim is None:
         raise ConfigError("config.json: audio_tokenizer_config has no semantic module")
     return (
         UniAudioConfig(
             backbone=PartConfig("bailing_moe", backbone_options(llm, "llm_config")),
-            generation_head=PartConfig("dit", head_options(_section(config, "ditar_config"))),
+            generation_head=PartConfig("dit", head_options(section_of(config, "ditar_config"))),
             stop_detector=PartConfig("linear", {"min_patches": PUBLISHED_MIN_PATCHES}),
             compressor=PartConfig("linear_pooling", {"drop_last": True}),
             patch_size=PATCH_SIZE,
@@ -64,7 +64,8 @@ def published_config(
     )
 
 
-def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def section_of(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A section of a published config. Raises `ConfigError` where it is missing."""
     section = config.get(key)
     if not isinstance(section, Mapping):
         raise ConfigError(f"config.json lacks the section {key}: add it to the file")
@@ -81,7 +82,8 @@ _LIKELY = {
 }
 
 
-def _need(section: Mapping[str, Any], key: str, where: str) -> Any:
+def need(section: Mapping[str, Any], key: str, where: str) -> Any:
+    """A value that the weights cannot show. Raises `ConfigError` where it is missing."""
     if key not in section:
         likely = _LIKELY.get(key)
         known = "" if likely is None else f" (likely {json.dumps(likely)} in the 16.8 B model)"
@@ -92,7 +94,8 @@ def _need(section: Mapping[str, Any], key: str, where: str) -> Any:
     return section[key]
 
 
-def _assume(section: Mapping[str, Any], key: str, value: Any, where: str) -> Any:
+def assume(section: Mapping[str, Any], key: str, value: Any, where: str) -> Any:
+    """A value that the weights cannot show, or the usual one, with a warning."""
     if key not in section:
         logger.warning(
             "config.json lacks %s.%s, which the weights cannot show; assuming %s",
@@ -112,8 +115,8 @@ def backbone_options(llm: Mapping[str, Any], where: str = "config.json") -> dict
             "layer and fails otherwise"
         )
     dim, heads = (
-        int(_need(llm, "hidden_size", where)),
-        int(_need(llm, "num_attention_heads", where)),
+        int(need(llm, "hidden_size", where)),
+        int(need(llm, "num_attention_heads", where)),
     )
     scaling = llm.get("rope_scaling")
     rope = "plain"
@@ -123,22 +126,22 @@ def backbone_options(llm: Mapping[str, Any], where: str = "config.json") -> dict
             raise ConfigError(f"{where}.rope_scaling.type must be '3D' or absent, not {kind!r}")
         rope = "3d"
     return {
-        "vocab_size": int(_need(llm, "vocab_size", where)),
+        "vocab_size": int(need(llm, "vocab_size", where)),
         "dim": dim,
-        "num_layers": int(_need(llm, "num_hidden_layers", where)),
+        "num_layers": int(need(llm, "num_hidden_layers", where)),
         "num_heads": heads,
-        "num_kv_heads": int(_need(llm, "num_key_value_heads", where)),
+        "num_kv_heads": int(need(llm, "num_key_value_heads", where)),
         "head_dim": int(llm.get("head_dim") or dim // heads),
-        "num_experts": int(_need(llm, "num_experts", where)),
-        "experts_per_token": int(_need(llm, "num_experts_per_tok", where)),
-        "moe_dim": int(_need(llm, "moe_intermediate_size", where)),
+        "num_experts": int(need(llm, "num_experts", where)),
+        "experts_per_token": int(need(llm, "num_experts_per_tok", where)),
+        "moe_dim": int(need(llm, "moe_intermediate_size", where)),
         "num_shared_experts": int(llm.get("num_shared_experts") or 0),
-        "norm_topk_prob": bool(_need(llm, "norm_topk_prob", where)),
+        "norm_topk_prob": bool(need(llm, "norm_topk_prob", where)),
         "multi_gate": bool(llm.get("multi_gate", False)),
-        "rope_base": float(_assume(llm, "rope_theta", 600000.0, where)),
+        "rope_base": float(assume(llm, "rope_theta", 600000.0, where)),
         "rope": rope,
-        "norm_eps": float(_assume(llm, "rms_norm_eps", 1e-5, where)),
-        "norm_head": bool(_assume(llm, "norm_head", False, where)),
+        "norm_eps": float(assume(llm, "rms_norm_eps", 1e-5, where)),
+        "norm_head": bool(assume(llm, "norm_head", False, where)),
         "tie_embeddings": bool(llm.get("tie_word_embeddings", False)),
         "qkv_bias": bool(llm.get("use_qkv_bias", False)),
         "bias": bool(llm.get("use_bias", False)),
@@ -151,10 +154,10 @@ def head_options(ditar: Mapping[str, Any], where: str = "ditar_config") -> dict[
     if norm not in (None, "rms_norm"):
         raise ConfigError(f"{where}.qk_norm must be 'rms_norm' or absent, not {norm!r}")
     return {
-        "hidden_size": int(_need(ditar, "hidden_size", where)),
-        "depth": int(_need(ditar, "depth", where)),
-        "num_heads": int(_need(ditar, "num_heads", where)),
-        "mlp_ratio": float(_assume(ditar, "mlp_ratio", 4.0, where)),
+        "hidden_size": int(need(ditar, "hidden_size", where)),
+        "depth": int(need(ditar, "depth", where)),
+        "num_heads": int(need(ditar, "num_heads", where)),
+        "mlp_ratio": float(assume(ditar, "mlp_ratio", 4.0, where)),
         "qk_norm": norm is not None,
         "rotary_heads": ditar.get("pe_attn_head"),
         "dropout": float(ditar.get("dropout", 0.1)),
@@ -265,12 +268,12 @@ def model_place(name: str, config: UniAudioConfig, tokenizer: MingTokConfig) -> 
             return None
         return Place(f"tokenizer.{target.name}", target.start, target.stop)
     if part == "model":
-        return _inside("backbone", backbone_place(rest, config.backbone.options))
+        return inside("backbone", backbone_place(rest, config.backbone.options))
     if part == "flowloss":
         if not rest.startswith("cfm.model."):
             raise KeyError(name)
         inner = head_place(rest.removeprefix("cfm.model."), config.generation_head.options)
-        return _inside("generation_head", inner)
+        return inside("generation_head", inner)
     if part == "linear_proj_audio":
         return Place(f"compressor.{rest}")
     if part == "stop_head":
@@ -278,7 +281,8 @@ def model_place(name: str, config: UniAudioConfig, tokenizer: MingTokConfig) -> 
     raise KeyError(name)
 
 
-def _inside(part: str, place: Place | None) -> Place | None:
+def inside(part: str, place: Place | None) -> Place | None:
+    """A place in a part as a place in the model."""
     if place is None:
         return None
     return Place(f"{part}.{place.name}", place.start, place.stop, place.expert)

@@ -88,8 +88,8 @@ class Item:
         embeds: (S, D) the prompt.
         mode: what the first step makes.
         audio_mask: (S,) for the routers; None routes every token as text.
-        history: (p, d) the patch before the first one, in the tokenizer's units; zeros where
-            there is none.
+        history: (n, d) the latents before the first patch, in the tokenizer's units; zeros stand
+            for what is missing of the model's `history_latents`.
         features: the stream of unified features that the audio continues; None begins one.
         noise: of the generation head; needed once there is audio.
         info: for the stop detector.
@@ -141,10 +141,10 @@ class _Cohort:
         self.count = 0
         infos = [all_items[i].info for i in items]
         self.stop = model.stop_detector.start(len(items), infos)
-        shape = (model.config.patch_size, model.tokenizer.config.latent_dim)
+        shape = (model.history_latents, model.tokenizer.config.latent_dim)
         zeros = torch.zeros(shape, device=model.device, dtype=model.dtype)
         given = [all_items[i].history for i in items]
-        self.history = torch.stack([zeros if h is None else h.to(zeros) for h in given])
+        self.history = torch.stack([zeros if h is None else _appended(zeros, h) for h in given])
         # Feature streams at the same position go on together.
         self.streams: list[tuple[list[int], TransformerState]] = []
         by_position: dict[int, list[int]] = {}
@@ -182,6 +182,12 @@ class _Cohort:
             embeds = model.embed_audio(values, state)[:, 0]
             out |= dict(zip(members, embeds, strict=True))
         return out
+
+
+def _appended(history: Tensor, latents: Tensor) -> Tensor:
+    """The latest latents (..., h, d) of a history (..., h, d) and what follows it (..., n, d)."""
+    joined = torch.cat((history, latents.to(history)), dim=-2)
+    return joined[..., joined.shape[-2] - history.shape[-2] :, :]
 
 
 @torch.no_grad()
@@ -292,7 +298,7 @@ def _audio_step(  # noqa: PLR0917
     """Sample a patch for each item of a cohort, and decide; item -> patch (p, d)."""
     stop = model.stop_detector
     if not stop.stop_after_patch:
-        before = model.normalize(cohort.history)
+        before = model.normalize(cohort.history[:, -model.config.patch_size :])
         decided = stop.update(cohort.stop, hidden, before, cohort.count)
         _record(step, cohort.items, decided)
         going = [r for r, end in enumerate(decided.stop.tolist()) if not end]
@@ -321,7 +327,7 @@ def _audio_step(  # noqa: PLR0917
     )
     cohort.count += 1
     patches = model.denormalize(sampled)
-    cohort.history = patches
+    cohort.history = _appended(cohort.history, patches)
     step.items += cohort.items
     step.patches = patches if step.patches is None else torch.cat((step.patches, patches))
     step.hidden = hidden if step.hidden is None else torch.cat((step.hidden, hidden))

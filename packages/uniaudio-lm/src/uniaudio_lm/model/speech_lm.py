@@ -82,6 +82,9 @@ class SpeechLM(nn.Module):
         self.generation_head = cast(GenerationHead, head)
         stop = build_part(get_host(), "stop_detector", config.stop_detector, dim=dim)
         self.stop_detector = cast(StopDetector, stop)
+        self.speaker_proj = (
+            None if config.speaker_dim is None else nn.Linear(config.speaker_dim, dim)
+        )
         self._silence: Tensor | None = None
         self.phonemizer: Phonemizer | None = None
         if config.phonemizer is not None:
@@ -117,6 +120,11 @@ class SpeechLM(nn.Module):
     def latent_dims(self) -> int:
         """Dimensions of the latents that the language model reads and says."""
         return self.config.latent_dims or self.tokenizer.config.latent_dim
+
+    @property
+    def history_latents(self) -> int:
+        """Latents that the generation head reads as history."""
+        return self.config.history_latents or self.config.patch_size
 
     @property
     def patch_seconds(self) -> float:

@@ -30,6 +30,7 @@ class DenseTransformer(BailingMoe):
         rope_base: base of the rotary angles.
         norm_eps: of the RMS norms.
         tie_embeddings: the output weight is the embedding.
+        qkv_bias: of queries, keys and values (Qwen2 has it).
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class DenseTransformer(BailingMoe):
         rope_base: float = 10000.0,
         norm_eps: float = 1e-5,
         tie_embeddings: bool = True,
+        qkv_bias: bool = False,
     ) -> None:
         nn.Module.__init__(self)
         kv_heads = num_heads if num_kv_heads is None else num_kv_heads
@@ -56,7 +58,7 @@ class DenseTransformer(BailingMoe):
         self.embeddings = nn.Embedding(vocab_size, dim)
         self.blocks = nn.ModuleList(
             BailingBlock(
-                BailingAttention(dim, num_heads, kv_heads, self.head_dim, False, False),
+                BailingAttention(dim, num_heads, kv_heads, self.head_dim, qkv_bias, False),
                 DenseMlp(dim, mlp_dim),  # type: ignore[arg-type]
                 dim,
                 norm_eps,

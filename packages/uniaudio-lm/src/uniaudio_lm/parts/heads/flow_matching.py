@@ -34,15 +34,16 @@ _PRUNED = {
 }
 
 
-def solver_times(num_steps: int, sway: float = -1.0) -> Tensor:
-    """The times 0 = t_0 < ... < t_K = 1 (K + 1,), float32.
+def solver_times(num_steps: int, sway: float = -1.0, pruned: bool = True) -> Tensor:
+    """The times 0 = t_0 < ... < t_K = 1 (K + 1,), float32; uniform before `sway` unless `pruned`
+    and there is a published table for K.
 
     `sway` bends the grid: t = u + sway (cos(pi u / 2) - 1 + u); -1 gives 1 - cos(pi u / 2), 0
     leaves it. Raises `UserError` for fewer than one step.
     """
     if isinstance(num_steps, bool) or not isinstance(num_steps, int) or num_steps < 1:
         raise UserError(f"the number of solver steps is a whole number from 1, not {num_steps}")
-    table = _PRUNED.get(num_steps)
+    table = _PRUNED.get(num_steps) if pruned else None
     if table is None:
         u = torch.linspace(0, 1, num_steps + 1, dtype=torch.float64)
     else:
@@ -84,6 +85,8 @@ class FlowHead(GenerationHead):
             raise ValueError(f"time_distribution is uniform or logit_normal, {time_distribution=}")
         self.cond_dim, self.latent_dim, self.patch_size = cond_dim, latent_dim, patch_size
         self.cond_dropout, self.sway = cond_dropout, sway
+        self.pruned = True
+        """Whether the solver takes the published tables of steps; see `solver_times`."""
         self.time_distribution = time_distribution
 
     @abstractmethod
@@ -190,7 +193,7 @@ class FlowHead(GenerationHead):
         if not (math.isfinite(temperature) and temperature >= 0):
             raise UserError(f"the temperature must be 0 or more, not {temperature}")
         count = len(cond)
-        times = solver_times(num_steps, self.sway)
+        times = solver_times(num_steps, self.sway, self.pruned)
         steps = times.diff().tolist()
         if generators is not None and len(generators) != count:
             raise ValueError(f"{len(generators)} generators for {count} items")
