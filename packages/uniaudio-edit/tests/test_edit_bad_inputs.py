@@ -67,9 +67,16 @@ def test_instructions_that_cannot_be_carried_out(
 ) -> None:
     before = sorted(files["in"].parent.iterdir())
     code, out, err = call(
-        capfd, files["in"], instruction, "-o", files["in"].parent / "x.wav",
-        "--words", files["times"], "--parser", parser,
-    )  # fmt: skip
+        capfd,
+        files["in"],
+        instruction,
+        "-o",
+        files["in"].parent / "x.wav",
+        "--words",
+        files["times"],
+        "--parser",
+        parser,
+    )
     assert (code, out) == (2, "")
     assert len(err.strip().splitlines()) == 1
     if parser == "lm" and words == "not understood":

@@ -60,8 +60,18 @@ def test_edit_prints_the_receipt(
     printed = json.loads(out)
     assert printed == json.loads((tmp_path / "o.receipt.json").read_text(encoding="utf-8"))
     assert printed["plan"]["edited_text"] == "one three"
-    assert {"format_version", "plan", "source", "output", "changed", "check", "seed", "models",
-            "warnings", "undo"} <= set(printed)  # fmt: skip
+    assert {
+        "format_version",
+        "plan",
+        "source",
+        "output",
+        "changed",
+        "check",
+        "seed",
+        "models",
+        "warnings",
+        "undo",
+    } <= set(printed)
     code, _, _ = call(capfd, "--undo", tmp_path / "o.receipt.json", "-o", tmp_path / "back.wav")
     assert code == 0
     assert (tmp_path / "back.wav").read_bytes() == source.read_bytes()
@@ -265,9 +275,12 @@ def test_killed_run_is_taken_up_again(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "uniaudio_edit", "edit", str(meta), "-o", str(out), "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [*command, "--workers", "2"], env=environment, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        [*command, "--workers", "2"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 60
     while len(list(out.glob("*.receipt.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)

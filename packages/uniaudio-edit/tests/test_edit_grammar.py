@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """The grammar on instructions in free wording, and on what it must refuse."""
 
 from __future__ import annotations
@@ -310,18 +309,27 @@ def test_parser_is_a_plugin() -> None:
 @pytest.mark.parametrize(
     ("instruction", "edited"),
     [
-        ("The word fox should be replaced with wolf", "The quick brown wolf jumps over the lazy dog"),
-        ("Have the speaker say 'wolf' instead of 'fox'", "The quick brown wolf jumps over the lazy dog"),
+        (
+            "The word fox should be replaced with wolf",
+            "The quick brown wolf jumps over the lazy dog",
+        ),
+        (
+            "Have the speaker say 'wolf' instead of 'fox'",
+            "The quick brown wolf jumps over the lazy dog",
+        ),
         ("take the word 'brown' out of the sentence", "The quick fox jumps over the lazy dog"),
-        ("Modify the sentence by replacing 'quick' with 'slow'", "The slow brown fox jumps over the lazy dog"),
+        (
+            "Modify the sentence by replacing 'quick' with 'slow'",
+            "The slow brown fox jumps over the lazy dog",
+        ),
         ("Remove words two and three", "The fox jumps over the lazy dog"),
         ("leave the third word from the end out", "The quick brown fox jumps over lazy dog"),
         ("delete the second word counting from the back", "The quick brown fox jumps over the dog"),
         ("delete the word that is third from the end", "The quick brown fox jumps over lazy dog"),
         ("delete the third word from the beginning", "The quick fox jumps over the lazy dog"),
-        ("I'd prefer \"leaps\" to \"jumps\"", "The quick brown fox leaps over the lazy dog"),
+        ('I\'d prefer "leaps" to "jumps"', "The quick brown fox leaps over the lazy dog"),
     ],
-)  # fmt: skip
+)
 def test_wordings_that_once_went_wrong(instruction: str, edited: str) -> None:
     assert parse(instruction).edited_text == edited
 
@@ -338,7 +346,11 @@ _DAY = "今天天气很好。我们去公园散步。然后回家。"
         ("remove the first two sentences", _STORY, "We ate it."),
         ("delete the second and third sentences", _STORY, "He came home at five."),
         ("delete the sentence that contains 'dinner'", _STORY, "He came home at five. We ate it."),
-        ("delete everything after the second sentence", _STORY, "He came home at five. Then he made dinner."),
+        (
+            "delete everything after the second sentence",
+            _STORY,
+            "He came home at five. Then he made dinner.",
+        ),
         ("删除第二句话", _DAY, "今天天气很好。然后回家。"),
         ("把最后一句删掉", _DAY, "今天天气很好。我们去公园散步。"),
         ("删除前两句话", _DAY, "然后回家。"),
@@ -363,7 +375,7 @@ _DAY = "今天天气很好。我们去公园散步。然后回家。"
         ("- delete 'fox'", _FOX, "The quick brown jumps over the lazy dog"),
         ("* delete the last word", _FOX, "The quick brown fox jumps over the lazy"),
     ],
-)  # fmt: skip
+)
 def test_sentences_rests_and_numbers(instruction: str, text: str, edited: str | None) -> None:
     if edited is None:
         with pytest.raises(InstructionError):

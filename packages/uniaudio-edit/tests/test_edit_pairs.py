@@ -74,8 +74,16 @@ def corpus(folder: Path, repeat: int = 1) -> Path:
         words = [
             {"text": u.text, "start": a, "end": b} for u, (a, b) in zip(units, times, strict=True)
         ]
-        rows.append({"id": f"c{n}", "audio": f"{n}.wav", "text": text, "words": words,
-                     "language": Text(text).language, "speaker": "s"})  # fmt: skip
+        rows.append(
+            {
+                "id": f"c{n}",
+                "audio": f"{n}.wav",
+                "text": text,
+                "words": words,
+                "language": Text(text).language,
+                "speaker": "s",
+            }
+        )
     path = folder / "manifest.jsonl"
     path.write_text(
         "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8"
@@ -136,8 +144,9 @@ def test_semantic_pairs_are_what_they_say(texts: list[str]) -> None:
         head = round(min(a, c) * RATE) - 128
         tail = len(moved.source) - round(d * RATE)
         assert np.array_equal(moved.source[:head], whole.wav[:head])
-        assert np.array_equal(moved.source[len(moved.source) - tail + 128 :],
-                              whole.wav[len(whole.wav) - tail + 128 :])  # fmt: skip
+        assert np.array_equal(
+            moved.source[len(moved.source) - tail + 128 :], whole.wav[len(whole.wav) - tail + 128 :]
+        )
         assert unmark(put.cot)[1][0][0] == unmark(put.cot)[1][0][1]
         # The marked words lie where the target span lies.
         i, j = unmark(moved.cot)[1][0]
@@ -177,8 +186,9 @@ def test_times_from_phonemes() -> None:
     )
     assert words is not None
     assert [(w.text, round(w.start, 3), round(w.end, 3)) for w in words] == [
-        ("He", 0.2, 0.4), ("there", 0.45, 0.75)
-    ]  # fmt: skip
+        ("He", 0.2, 0.4),
+        ("there", 0.45, 0.75),
+    ]
     # A word that is spoken as two cannot be placed.
     assert phoneme_words(symbols, [0.1] * 10, Text("he"), "x") is None
     zh = phoneme_words(list("_tʰa→mən xə↓n"), [0.1] * 13, Text("他们很"), "x")
@@ -252,12 +262,14 @@ def test_every_sound_sentence_is_understood() -> None:
             for seed in range(20):
                 rng = Random(seed)
                 for task, values in (
-                    ("denoise", {}), ("add_sound", {"sound": "雨声" if style == "zh" else "rain"}),
-                    ("speed", {"value": "1.3"}), ("pitch", _LOWER[style == "zh"]),
+                    ("denoise", {}),
+                    ("add_sound", {"sound": "雨声" if style == "zh" else "rain"}),
+                    ("speed", {"value": "1.3"}),
+                    ("pitch", _LOWER[style == "zh"]),
                     ("volume", {"value": "0.6", "percent": "60"}),
                     ("emotion", {"label": "happy"}),
                     ("dialect", {"label": "成都话" if style == "zh" else "Chengdu"}),
-                ):  # fmt: skip
+                ):
                     sentence = edit_operations()[task].sentence(style, rng, **values)
                     (op,) = parser.parse(sentence, "").operations
                     assert op.type == task, sentence
@@ -331,8 +343,12 @@ def test_killed_run_is_taken_up_again(tmp_path: Path) -> None:
     whole = build_pairs(manifest, tmp_path / "whole", Recipe(per_clip=2))
     command = [sys.executable, "-m", "uniaudio_edit.data", str(manifest), "--json"]
     command += ["-o", str(tmp_path / "out"), "--per-clip", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     lines = tmp_path / "out/pairs.jsonl"
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and not (lines.is_file() and lines.stat().st_size > 2000):
@@ -386,7 +402,7 @@ def test_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (["{bad}", "-o", "{d}/y"], "line 1"),
         (["{m}", "-o", "{d}/x", "--min-seconds", "0"], "above 0"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], args: list[str], words: str
 ) -> None:
@@ -423,7 +439,10 @@ def test_pairs_of_the_shipped_recordings(tmp_path: Path) -> None:
     rows = {r["id"]: r for r in read_pairs(tmp_path / "out")}
     for row in rows.values():
         original = manifest.parent / "data" / f"{row['id'].split('-', 1)[1].rsplit('-', 1)[0]}"
-        found = next(p for p in original.parent.glob(f"{original.name}.*") if p.suffix != ".txt"
-                     and not p.name.endswith(".json"))  # fmt: skip
+        found = next(
+            p
+            for p in original.parent.glob(f"{original.name}.*")
+            if p.suffix != ".txt" and not p.name.endswith(".json")
+        )
         target, _ = soundfile.read(tmp_path / "out" / row["target"], dtype="int16")
         assert np.array_equal(target, soundfile.read(found, dtype="int16")[0])

@@ -42,8 +42,14 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         words = [
             {"text": t, "start": 0.1 + 0.3 * k, "end": 0.35 + 0.3 * k} for k, t in enumerate(said)
         ]
-        rows.append({"audio": f"{n}.wav", "text": " ".join(w["text"] for w in words),
-                     "words": words, "speaker": "s"})  # fmt: skip
+        rows.append(
+            {
+                "audio": f"{n}.wav",
+                "text": " ".join(w["text"] for w in words),
+                "words": words,
+                "speaker": "s",
+            }
+        )
     manifest = folder / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
     tasks = dict.fromkeys(("insertion", "deletion", "substitution", "volume"), 1.0)
@@ -85,7 +91,7 @@ def test_a_pair_is_what_the_model_reads_and_writes(task: EditTask) -> None:
         # Frames that the edit made weigh more, and are where the manifest says.
         heavy = np.flatnonzero(example.weights.reshape(-1) > 1)
         if row["use_cot"]:
-            (a, b), = row["target_spans"]  # fmt: skip
+            ((a, b),) = row["target_spans"]
             assert heavy[0] == int(a * 50)
             assert heavy[-1] == min(int(np.ceil(b * 50)), example.weights.size) - 1
         else:
@@ -151,9 +157,9 @@ def test_weights_of_the_flow_loss(task: EditTask) -> None:
     def loss(weights: torch.Tensor, rows: list[int]) -> float:
         parts = (cond[rows], target[rows], history[rows])
         with torch.no_grad():
-            return float(weighted_flow(
-                head, parts, weights, generator=torch.Generator().manual_seed(1)
-            ))  # fmt: skip
+            return float(
+                weighted_flow(head, parts, weights, generator=torch.Generator().manual_seed(1))
+            )
 
     everything = list(range(6))
     ones = torch.ones(6, head.patch_size)
@@ -174,10 +180,12 @@ def test_a_run_resumes_exactly(pairs: Path, tmp_path: Path) -> None:
     def made(steps: int) -> EditConfig:
         # The schedule ends where the whole run ends, so both parts have the same rates.
         return config(
-            pairs, tmp_path / "latents", loss=EditLoss(edited_weight=5.0, history_noise=0.1),
+            pairs,
+            tmp_path / "latents",
+            loss=EditLoss(edited_weight=5.0, history_noise=0.1),
             optim=OptimConfig(lr=1e-3, schedule="constant", warmup_steps=1),
             trainer=TrainerConfig(max_steps=steps, log_every=1, evaluate_every=9, device="cpu"),
-        )  # fmt: skip
+        )
 
     train(made(2), tmp_path / "whole")
     train(made(1), tmp_path / "parts")
@@ -200,8 +208,11 @@ def test_adapters_learn_and_nothing_else(pairs: Path, tmp_path: Path) -> None:
     assert all(n.endswith(ends) or n.startswith("stop_detector") for n in learning)
     total, _ = made.loss(0, torch.Generator().manual_seed(0))
     total.backward()
-    assert any(p.grad is not None and p.grad.abs().sum() > 0
-               for n, p in made.model.lm.named_parameters() if "backbone" in n)  # fmt: skip
+    assert any(
+        p.grad is not None and p.grad.abs().sum() > 0
+        for n, p in made.model.lm.named_parameters()
+        if "backbone" in n
+    )
     with pytest.raises(ConfigError, match="learn"):
         EditTask(config(pairs, tmp_path, learn=[]))
 

@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (instructions read better unbroken)
 """Every instruction is answered in under a second, whatever it says and however long the text."""
 
 from __future__ import annotations
@@ -34,7 +33,10 @@ def seconds(instruction: str, text: str, which: str = "refuse") -> float:
     [
         ("删掉从" + "天到" * 100, "今天天气"),
         ("delete everything between 'the' and 'and'", LONG),
-        ("delete " + ", ".join(f"'w{n % 20}'" for n in range(150)), " ".join(f"w{n % 20}" for n in range(17000))),
+        (
+            "delete " + ", ".join(f"'w{n % 20}'" for n in range(150)),
+            " ".join(f"w{n % 20}" for n in range(17000)),
+        ),
         ("delete from " + "a to " * 300 + "b", LONG),
         ("把" + "字和" * 200 + "换成好", "字和" * 3000),
         ("replace " + "with " * 350 + "x", LONG),
@@ -48,7 +50,7 @@ def seconds(instruction: str, text: str, which: str = "refuse") -> float:
         ("; ".join(["delete 'fox'"] * 130), LONG),
         ("在“天”" + "前面后面" * 200 + "加上好", "天" * 5000),
     ],
-)  # fmt: skip
+)
 def test_long_instructions_and_long_texts(instruction: str, text: str) -> None:
     assert seconds(instruction, text) < 1.0
 

@@ -35,12 +35,12 @@ from uniaudio_edit.plugins import get_host
 from uniaudio_edit.receipt import (
     Names,
     Receipt,
-    file_shell,
     previous_receipt,
     save_receipt,
     write_undo,
 )
 from uniaudio_edit.text import Text
+from uniaudio_edit.wavfile import file_shell, read_tags
 from uniaudio_edit.words import align, check_length, unit_times, words_to_text
 
 if TYPE_CHECKING:
@@ -370,16 +370,18 @@ def write_result(
 ) -> Receipt:
     """Write an edit of the file `path`: the sidecar, the output, and last the receipt."""
     check_output(names.output, recording)
-    shell = file_shell(path, recording)
+    shell = file_shell(path, recording.pcm)
+    tags, notes = read_tags(path, names.output, edited.changes)
     write_undo(names.undo, recording.pcm, edited.recording.pcm, edited.changes, shell)
     try:
-        sha256 = write_pcm(names.output, edited.recording.pcm, recording)
+        sha256 = write_pcm(names.output, edited.recording.pcm, recording, tags)
     except BaseException:
         names.undo.unlink(missing_ok=True)
         raise
     folder = names.receipt.parent
     receipt = replace(
         edited.receipt,
+        warnings=[*edited.receipt.warnings, *notes],
         source={**edited.receipt.source, "path": _relative(path, folder)},
         output={
             **edited.receipt.output,

@@ -17,6 +17,7 @@ import numpy as np
 from mingtok_audio.core.audio import audio_info
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.core.files import atomic_write
+from uniaudio_edit.wavfile import Tags, add_chunks, set_strings
 
 # libsndfile's subtype: (numpy type, subtype that keeps such samples in a wav, bits)
 _Kind = Literal["int16", "int32", "float32", "float64"]
@@ -33,6 +34,7 @@ _TYPES: dict[str, tuple[_Kind, str, int]] = {
 }
 _FLAC_SUBTYPES = {"PCM_16": "PCM_16", "PCM_24": "PCM_24", "PCM_U8": "PCM_16"}
 OUTPUT_SUFFIXES = (".wav", ".flac")
+_BLOCK = 1 << 20
 _LONGEST_WAV = (1 << 32) - 4096
 
 
@@ -75,8 +77,12 @@ class Recording:
 
 def pcm_sha256(pcm: np.ndarray) -> str:
     """SHA-256 of samples (T, C) as little-endian bytes, frame after frame."""
-    little = pcm.astype(pcm.dtype.newbyteorder("<"), copy=False)
-    return hashlib.sha256(np.ascontiguousarray(little).tobytes()).hexdigest()
+    digest = hashlib.sha256()
+    for start in range(0, len(pcm), _BLOCK):
+        block = pcm[start : start + _BLOCK]
+        little = block.astype(pcm.dtype.newbyteorder("<"), copy=False)
+        digest.update(np.ascontiguousarray(little).data)
+    return digest.hexdigest()
 
 
 def file_sha256(path: Path) -> str:
@@ -88,7 +94,7 @@ def file_sha256(path: Path) -> str:
 def read_recording(path: str | Path) -> Recording:
     """Decode a file without changing a sample.
 
-    Compressed files (mp3, ogg) are decoded to float32 and kept so.
+    Compressed files (mp3, ogg) are decoded to 16 bits, as players do.
 
     Raises:
         AudioError: not audio, empty, damaged, or with NaN or infinity.
@@ -97,19 +103,42 @@ def read_recording(path: str | Path) -> Recording:
 
     file = Path(path)
     info = audio_info(file)
-    kind, subtype, bits = _TYPES.get(info.subtype, ("float32", "FLOAT", 32))
+    lossy = info.subtype not in _TYPES
+    kind, subtype, bits = ("int16", "PCM_16", 16) if lossy else _TYPES[info.subtype]
+    blocks: list[np.ndarray] = []
     try:
-        pcm, rate = soundfile.read(file, dtype=kind, always_2d=True)
+        with soundfile.SoundFile(file) as stream:
+            # Block by block: what a header promises is not allocated before it is there.
+            while len(block := stream.read(_BLOCK, "float32" if lossy else kind, always_2d=True)):
+                if block.dtype.kind == "f" and not np.isfinite(block).all():
+                    raise AudioError(f"{file} cannot be used: it holds NaN or infinity")
+                blocks.append(from_float(block, np.dtype("int16"), 16)[0] if lossy else block)
+            rate = stream.samplerate
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise AudioError(f"{file} is damaged ({error})") from error
-    if len(pcm) < info.num_samples:
+    pcm = _joined(blocks)
+    if not lossy and len(pcm) < info.num_samples:
         raise AudioError(
             f"{file} cannot be used: it is truncated: its header promises {info.num_samples} "
             f"samples, {len(pcm)} are there"
         )
-    if pcm.dtype.kind == "f" and not np.isfinite(pcm).all():
-        raise AudioError(f"{file} cannot be used: it holds NaN or infinity")
+    if not len(pcm):
+        raise AudioError(f"{file} holds no samples")
     return Recording(pcm, rate, subtype, bits, info.format, file_sha256(file))
+
+
+def _joined(blocks: list[np.ndarray]) -> np.ndarray:
+    """The blocks as one array; each is let go when it is copied."""
+    if len(blocks) <= 1:
+        return blocks[0] if blocks else np.zeros((0, 1), np.int16)
+    out = np.empty((sum(map(len, blocks)), blocks[0].shape[1]), blocks[0].dtype)
+    position = 0
+    blocks.reverse()
+    while blocks:
+        block = blocks.pop()
+        out[position : position + len(block)] = block
+        position += len(block)
+    return out
 
 
 def from_array(wav: Any, sample_rate: int) -> Recording:
@@ -153,7 +182,9 @@ def check_output(path: str | Path, source: Recording) -> str:
     )
 
 
-def write_pcm(path: str | Path, pcm: np.ndarray, source: Recording) -> str:
+def write_pcm(
+    path: str | Path, pcm: np.ndarray, source: Recording, tags: Tags | None = None
+) -> str:
     """Write samples (T, C) of the type of `source` atomically; returns the file's SHA-256.
 
     Raises:
@@ -167,18 +198,26 @@ def write_pcm(path: str | Path, pcm: np.ndarray, source: Recording) -> str:
         raise AudioError(f"cannot write {path}: there are no samples")
     if pcm.nbytes > _LONGEST_WAV:
         raise AudioError(f"cannot write {path}: {pcm.nbytes} bytes are too many for one file")
+    tags = tags or Tags()
     container = "FLAC" if Path(path).suffix.lower() == ".flac" else "WAV"
     with atomic_write(path) as temporary:
         try:
             if container == "WAV" and pcm.dtype.kind == "f":
                 _write_float_wav(temporary, pcm, source.sample_rate)
-                return file_sha256(temporary)
-            soundfile.write(temporary, pcm, source.sample_rate, subtype=subtype, format=container)
+            else:
+                channels, rate = pcm.shape[1], source.sample_rate
+                with soundfile.SoundFile(
+                    temporary, "w", rate, channels, subtype, format=container
+                ) as file:
+                    set_strings(file, tags.strings)
+                    file.write(pcm)
             held = soundfile.info(str(temporary)).frames
         except soundfile.LibsndfileError as error:
             raise UserError(f"cannot write {path}: {error}") from error
         if held != len(pcm):
             raise UserError(f"cannot write {path}: not all samples reached the disk (is it full?)")
+        if container == "WAV":
+            add_chunks(temporary, tags.chunks)
         return file_sha256(temporary)
 
 
@@ -186,13 +225,31 @@ def _write_float_wav(path: Path, pcm: np.ndarray, sample_rate: int) -> None:
     """A float wav without the PEAK chunk that libsndfile adds: it holds the time of day, and the
     same edit must give the same file."""
     channels, width = pcm.shape[1], pcm.dtype.itemsize
-    head = struct.pack("<4sI4s4sIHHIIHHH4sII4sI", b"RIFF", 50 + pcm.nbytes, b"WAVE",
-                       b"fmt ", 18, 3, channels, sample_rate, sample_rate * channels * width,
-                       channels * width, 8 * width, 0,
-                       b"fact", 4, len(pcm), b"data", pcm.nbytes)  # fmt: skip
+    head = struct.pack(
+        "<4sI4s4sIHHIIHHH4sII4sI",
+        b"RIFF",
+        50 + pcm.nbytes,
+        b"WAVE",
+        b"fmt ",
+        18,
+        3,
+        channels,
+        sample_rate,
+        sample_rate * channels * width,
+        channels * width,
+        8 * width,
+        0,
+        b"fact",
+        4,
+        len(pcm),
+        b"data",
+        pcm.nbytes,
+    )
     with path.open("wb") as stream:
         stream.write(head)
-        stream.write(np.ascontiguousarray(pcm.astype(pcm.dtype.newbyteorder("<"))).tobytes())
+        for start in range(0, len(pcm), _BLOCK):
+            block = pcm[start : start + _BLOCK]
+            stream.write(np.ascontiguousarray(block.astype(pcm.dtype.newbyteorder("<"))).data)
 
 
 def to_float(pcm: np.ndarray) -> np.ndarray:

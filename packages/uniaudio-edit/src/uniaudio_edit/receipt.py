@@ -18,7 +18,7 @@ import numpy as np
 from mingtok_audio.core.audio import AUDIO_SUFFIXES
 from mingtok_audio.core.config import from_dict, load_json
 from mingtok_audio.core.errors import FormatError, UserError
-from mingtok_audio.core.files import atomic_write, atomic_write_bytes, atomic_write_text
+from mingtok_audio.core.files import atomic_write, atomic_write_text
 from uniaudio_edit.interfaces import Change
 from uniaudio_edit.pcm import (
     OUTPUT_SUFFIXES,
@@ -28,6 +28,7 @@ from uniaudio_edit.pcm import (
     read_recording,
     write_pcm,
 )
+from uniaudio_edit.wavfile import read_tags, write_shelled
 
 FORMAT_VERSION = 1
 _MAX_RECEIPT = 64 << 20
@@ -214,6 +215,10 @@ def _checked_input(path: Path, wanted: dict[str, Any], what: str) -> Recording:
     return recording
 
 
+def _changes(receipt: Receipt) -> list[Change]:
+    return [Change(tuple(c["source"]), tuple(c["output"]), 0) for c in receipt.changed]
+
+
 def _origin(given: Path | None, receipt_path: Path, side: dict[str, Any], what: str) -> Path:
     """What is read: the file that is given, or the one that the receipt names, which must be a
     recording at a relative place."""
@@ -259,7 +264,8 @@ def apply_receipt(
     pcm = _swapped(recording.pcm, receipt, read_undo(folder / receipt.undo), back=False)
     if pcm_sha256(pcm) != receipt.output["pcm_sha256"]:
         raise FormatError(f"{receipt_path}: the sidecar does not give the output of the receipt")
-    sha256 = write_pcm(target, pcm, recording)
+    tags, _ = read_tags(origin, target, _changes(receipt))
+    sha256 = write_pcm(target, pcm, recording, tags)
     return {
         "input": str(origin),
         "output": str(target),
@@ -295,15 +301,17 @@ def undo_receipt(
     if pcm_sha256(pcm) != receipt.source["pcm_sha256"]:
         raise FormatError(f"{receipt_path}: the sidecar does not give the source of the receipt")
     shell = parts.get("shell")
-    whole = unshelled(shell.tobytes(), pcm, receipt.source) if shell is not None else None
-    if whole is None and target.suffix.lower() not in OUTPUT_SUFFIXES:
+    around = b"" if shell is None else shell.tobytes()
+    if not around and target.suffix.lower() not in OUTPUT_SUFFIXES:
         target = target.with_suffix(".wav")
-    target = _target(target, target, receipt.source["sha256"], force=force)
-    if whole is not None and target.suffix.lower() == ".wav":
-        atomic_write_bytes(target, whole)
-        sha256 = receipt.source["sha256"]
+    wanted = receipt.source["sha256"]
+    target = _target(target, target, wanted, force=force)
+    if target.suffix.lower() == ".wav" and write_shelled(target, around, pcm, wanted):
+        sha256 = wanted
     else:
-        sha256 = write_pcm(target, pcm, recording)
+        back = [Change(c.output, c.source, c.operation) for c in _changes(receipt)]
+        tags, _ = read_tags(origin, target, back)
+        sha256 = write_pcm(target, pcm, recording, tags)
     return {
         "input": str(origin),
         "output": str(target),
@@ -311,54 +319,6 @@ def undo_receipt(
         "sha256": sha256,
         "same_file": sha256 == receipt.source["sha256"],
     }
-
-
-# --- the bytes of a wav around its samples --------------------------------------------------------
-
-_MAX_SHELL = 16 << 20
-
-
-def file_shell(path: Path, recording: Recording) -> bytes:
-    """What surrounds the samples in a wav file: 8 bytes with the length of what comes before, and
-    then what comes before and behind them. b"" where the file is no plain wav."""
-    data = path.read_bytes()
-    raw = _raw_samples(recording.pcm, recording.subtype)
-    if raw is None or data[:4] != b"RIFF":
-        return b""
-    begin = data.find(b"data")
-    while begin >= 0:
-        start = begin + 8
-        if data[start : start + len(raw)] == raw:
-            head, tail = data[:start], data[start + len(raw) :]
-            if len(head) + len(tail) <= _MAX_SHELL:
-                return len(head).to_bytes(8, "little") + head + tail
-            return b""
-        begin = data.find(b"data", begin + 1)
-    return b""
-
-
-def unshelled(shell: bytes, pcm: np.ndarray, source: dict[str, Any]) -> bytes | None:
-    """The whole file again, or None where it does not come out as it was."""
-    import hashlib
-
-    raw = _raw_samples(pcm, str(source["subtype"]))
-    if raw is None or len(shell) < 8:
-        return None
-    length = int.from_bytes(shell[:8], "little")
-    whole = shell[8 : 8 + length] + raw + shell[8 + length :]
-    return whole if hashlib.sha256(whole).hexdigest() == source["sha256"] else None
-
-
-def _raw_samples(pcm: np.ndarray, subtype: str) -> bytes | None:
-    """Samples as a wav file keeps them."""
-    flat = np.ascontiguousarray(pcm)
-    if subtype == "PCM_24":
-        little = (flat >> 8).astype("<i4").reshape(-1, 1).view(np.uint8)
-        return little.reshape(-1, 4)[:, :3].tobytes()
-    if subtype == "PCM_U8":
-        return ((flat >> 8) + 128).astype(np.uint8).tobytes()
-    types = {"PCM_16": "<i2", "PCM_32": "<i4", "FLOAT": "<f4", "DOUBLE": "<f8"}
-    return flat.astype(types[subtype]).tobytes() if subtype in types else None
 
 
 def previous_receipt(source: Path, sha256: str) -> dict[str, Any] | None:

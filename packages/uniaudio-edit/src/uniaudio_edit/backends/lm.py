@@ -110,17 +110,28 @@ class LmBackend(EditBackend):
         return EditResult(pcm, [change], notes, {"lm": model.model_id})
 
     def make(  # noqa: PLR0917
-        self, model: UniAudio, wav: np.ndarray, rate: int, instruction: str, use_cot: bool,
+        self,
+        model: UniAudio,
+        wav: np.ndarray,
+        rate: int,
+        instruction: str,
+        use_cot: bool,
         draws: Draws,
-    ) -> EditedSpeech:  # fmt: skip
+    ) -> EditedSpeech:
         """One pass over a recording (T,)."""
         from uniaudio_lm.tasks.edit import edit
 
         return edit(
-            model.model, wav, rate, published_prompt(instruction), use_cot=use_cot, seed=draws.seed,
-            noise=draws.noise, posterior_noise=draws.posterior_noise,
+            model.model,
+            wav,
+            rate,
+            published_prompt(instruction),
+            use_cot=use_cot,
+            seed=draws.seed,
+            noise=draws.noise,
+            posterior_noise=draws.posterior_noise,
             sampling=model.config.sampling,
-        )  # fmt: skip
+        )
 
 
 def _doubts(made: EditedSpeech, instruction: str, wanted: str | None) -> list[str]:

@@ -257,9 +257,12 @@ def _best_pair(
     level = float(np.sqrt(np.mean(np.square(around)))) + 1e-12
 
     def loudness(points: np.ndarray) -> np.ndarray:
-        return np.array(
-            [np.sqrt(np.mean(np.square(mono[max(p - width, 0) : p + width]))) for p in points]
-        ) / level  # fmt: skip
+        return (
+            np.array(
+                [np.sqrt(np.mean(np.square(mono[max(p - width, 0) : p + width]))) for p in points]
+            )
+            / level
+        )
 
     windows_a = np.stack([mono[p - half : p + half] for p in starts]) / level
     windows_b = np.stack([mono[p - half : p + half] for p in ends]) / level

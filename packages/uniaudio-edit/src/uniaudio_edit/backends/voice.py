@@ -104,9 +104,16 @@ def speak(request: EditRequest, op: Operation) -> Spoken:
         wav = trim(wav, rate)
         if len(wav):
             takes.append(
-                _take(request, op, text, mono, voice, resample(wav, rate, request.sample_rate),
-                      speech.stop_reason)
-            )  # fmt: skip
+                _take(
+                    request,
+                    op,
+                    text,
+                    mono,
+                    voice,
+                    resample(wav, rate, request.sample_rate),
+                    speech.stop_reason,
+                )
+            )
     if not takes:
         raise UserError(
             f"the model made no sound for '{op.new}' in {count} takes; try another seed"
@@ -227,10 +234,15 @@ def _levelled(request: EditRequest, span: tuple[int, int], wav: np.ndarray) -> n
     i, j = span
     start = words[i].start if i < len(words) else words[-1].end
     end = words[j - 1].end if j > i else start
-    near = [
-        w for n, w in enumerate(words)
-        if not i <= n < j and w.end > start - _LEVEL_SECONDS and w.start < end + _LEVEL_SECONDS
-    ] or [words[n] for n in range(i, j)] or list(words)  # fmt: skip
+    near = (
+        [
+            w
+            for n, w in enumerate(words)
+            if not i <= n < j and w.end > start - _LEVEL_SECONDS and w.start < end + _LEVEL_SECONDS
+        ]
+        or [words[n] for n in range(i, j)]
+        or list(words)
+    )
     around = np.concatenate([pcm[round(w.start * rate) : round(w.end * rate)] for w in near])
     target = _loudness(around, rate)
     own = _loudness(wav[:, None].astype(np.float64), rate)

@@ -81,9 +81,12 @@ def build_pairs(
     """
     maker = PairMaker(recipe)  # checks folders and plugins before anything is written
     settings = {
-        "format_version": FORMAT_VERSION, "manifest_sha256": _sha256(manifest), "split": split,
-        "sample_rate": SAMPLE_RATE, **recipe.to_dict(),
-    }  # fmt: skip
+        "format_version": FORMAT_VERSION,
+        "manifest_sha256": _sha256(manifest),
+        "split": split,
+        "sample_rate": SAMPLE_RATE,
+        **recipe.to_dict(),
+    }
     _claim(folder, settings)
     lines = folder / "pairs.jsonl"
     summary = Summary(folder)

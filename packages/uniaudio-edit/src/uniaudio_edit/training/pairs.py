@@ -196,8 +196,9 @@ class PairCorpus:
         segments = prompts.edit(published_prompt(row["instruction"]), heard, bool(row["use_cot"]))
         prompt = prompts.encode(self._text, segments)
         answer = [
-            *cot_ids(self._text, row["cot"]), self._text.special(prompts.GENERATE_AUDIO),
-        ]  # fmt: skip
+            *cot_ids(self._text, row["cot"]),
+            self._text.special(prompts.GENERATE_AUDIO),
+        ]
         ids = prompt.ids + answer
         start = len(ids)
         ids = ids + [self._text.special("<audioPatch>")] * said

@@ -77,9 +77,14 @@ class EditTask:
     def _corpus(self, lm: SpeechLM, folders: list[str], seed: int) -> PairCorpus:
         data = self.config.data
         return PairCorpus(
-            folders, lm, self.store, seed=seed, max_tokens=data.max_tokens,
-            longest=data.longest, edited_weight=self.config.loss.edited_weight,
-        )  # fmt: skip
+            folders,
+            lm,
+            self.store,
+            seed=seed,
+            max_tokens=data.max_tokens,
+            longest=data.longest,
+            edited_weight=self.config.loss.edited_weight,
+        )
 
     @property
     def model(self) -> EditModel:
@@ -238,10 +243,13 @@ def weighted_flow(
         chosen = torch.nonzero(of_patch == value)[:, 0].to(cond.device)
         losses.append(
             head.loss(
-                cond[chosen], target[chosen], history[chosen],
-                num_samples=num_samples, generator=generator,
+                cond[chosen],
+                target[chosen],
+                history[chosen],
+                num_samples=num_samples,
+                generator=generator,
             )
-        )  # fmt: skip
+        )
         shares.append(value * len(chosen))
     share = torch.tensor(shares, device=cond.device)
     return (torch.stack(losses) * share).sum() / share.sum()
