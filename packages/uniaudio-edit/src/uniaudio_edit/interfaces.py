@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from uniaudio_edit.plan import Operation, Plan
+from uniaudio_edit.plan import Change, Operation, Plan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,15 +81,6 @@ class EditRequest:
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     parts: Parts | None = None
-
-
-@dataclass(frozen=True)
-class Change:
-    """A span of the source, in samples, that became a span of the output."""
-
-    source: tuple[int, int]
-    output: tuple[int, int]
-    operation: int
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -252,6 +253,40 @@ def _write_float_wav(path: Path, pcm: np.ndarray, sample_rate: int) -> None:
             stream.write(np.ascontiguousarray(block.astype(pcm.dtype.newbyteorder("<"))).data)
 
 
+class Floats:
+    """Samples (T, C) as float64 in [-1, 1), converted only where they are looked at."""
+
+    def __init__(self, pcm: np.ndarray) -> None:
+        self._pcm = pcm
+        self.shape = pcm.shape
+
+    def __len__(self) -> int:
+        return len(self._pcm)
+
+    def __getitem__(self, span: slice) -> np.ndarray:
+        return to_float(self._pcm[span])
+
+
+class Mono:
+    """The mean of the channels (T,) in the units of the samples, made where it is looked at."""
+
+    def __init__(self, pcm: np.ndarray) -> None:
+        self._pcm = pcm
+
+    def __len__(self) -> int:
+        return len(self._pcm)
+
+    def __getitem__(self, span: slice) -> np.ndarray:
+        part = self._pcm[span]
+        return part[:, 0].astype(np.float64) if part.shape[1] == 1 else part.mean(axis=1)
+
+    @cached_property
+    def peak(self) -> float:
+        """The largest absolute sample."""
+        starts = range(0, len(self), _BLOCK)
+        return max((float(np.abs(self[s : s + _BLOCK]).max()) for s in starts), default=0.0)
+
+
 def to_float(pcm: np.ndarray) -> np.ndarray:
     """Samples of any type as float64 in [-1, 1)."""
     if pcm.dtype.kind == "i":
@@ -263,8 +298,11 @@ def from_float(wav: np.ndarray, dtype: np.dtype, bits: int) -> tuple[np.ndarray,
     """float64 (T, C) as `dtype` with `bits` used bits, and how many samples clipped."""
     if dtype.kind == "f":
         return wav.astype(dtype), 0
-    width = np.iinfo(dtype).bits
-    full = float(1 << (bits - 1))
-    scaled = np.rint(wav * full)
-    clipped = int(np.count_nonzero((scaled < -full) | (scaled > full - 1)))
-    return np.clip(scaled, -full, full - 1).astype(dtype) << (width - bits), clipped
+    width, full = np.iinfo(dtype).bits, float(1 << (bits - 1))
+    out, clipped = np.empty(wav.shape, dtype), 0
+    for start in range(0, len(wav), _BLOCK):
+        scaled = np.rint(wav[start : start + _BLOCK] * full)
+        clipped += int(np.count_nonzero((scaled < -full) | (scaled > full - 1)))
+        block = np.clip(scaled, -full, full - 1).astype(dtype) << (width - bits)
+        out[start : start + _BLOCK] = block
+    return out, clipped

@@ -18,6 +18,15 @@ SEMANTIC: tuple[str, ...] = ("deletion", "insertion", "substitution")
 
 
 @dataclass(frozen=True)
+class Change:
+    """A span of the source, in samples, that became a span of the output."""
+
+    source: tuple[int, int]
+    output: tuple[int, int]
+    operation: int
+
+
+@dataclass(frozen=True)
 class Operation:
     """One step of a plan.
 

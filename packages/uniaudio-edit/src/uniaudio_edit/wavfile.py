@@ -19,7 +19,7 @@ import numpy as np
 
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write
-from uniaudio_edit.interfaces import Change
+from uniaudio_edit.plan import Change
 
 _MAX_AROUND = 16 << 20  # bytes that are kept besides samples
 _BLOCK = 1 << 20  # samples

@@ -14,6 +14,7 @@ from uniaudio_edit.operations.base import CutOperation, Sound, SoundOperation
 from uniaudio_edit.pcm import from_float, to_float
 from uniaudio_edit.plugins import edit_operations
 
+_BLOCK = 1 << 20
 _APART_SECONDS = 0.5
 """What lies unchanged between two declared changes."""
 
@@ -45,6 +46,7 @@ class DspBackend(EditBackend):
                 models[role] = f"{distribution} {version(distribution)}"
         bits = int(request.options.get("bits", 8 * request.pcm.dtype.itemsize))
         pcm, clipped = from_float(wav, request.pcm.dtype, bits)
+        del wav
         if clipped:
             sound.notes.append(f"{clipped} samples clipped")
         index = request.plan.operations.index(request.operations[0])
@@ -64,11 +66,17 @@ def changed_spans(
     """
     if len(before) != len(after):
         return [((0, len(before)), (0, len(after)))]
-    places = np.flatnonzero((before != after).any(axis=1))
-    if not len(places):
-        return []
-    breaks = np.flatnonzero(np.diff(places) > apart)
-    starts = [places[0], *places[breaks + 1]]
-    ends = [*places[breaks], places[-1]]
-    spans = [(int(a), int(b) + 1) for a, b in zip(starts, ends, strict=True)]
+    spans: list[tuple[int, int]] = []
+    for start in range(0, len(before), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        places = start + np.flatnonzero((before[block] != after[block]).any(axis=1))
+        if not len(places):
+            continue
+        breaks = np.flatnonzero(np.diff(places) > apart)
+        starts, ends = [places[0], *places[breaks + 1]], [*places[breaks], places[-1]]
+        for a, b in zip(starts, ends, strict=True):
+            if spans and a - spans[-1][1] < apart:
+                spans[-1] = (spans[-1][0], int(b) + 1)
+            else:
+                spans.append((int(a), int(b) + 1))
     return [(span, span) for span in spans]

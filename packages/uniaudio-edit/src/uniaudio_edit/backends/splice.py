@@ -20,7 +20,7 @@ from uniaudio_edit.backends.voice import need_voice, speak
 from uniaudio_edit.errors import MissingPartError
 from uniaudio_edit.interfaces import Change, EditBackend, EditRequest, EditResult, Word
 from uniaudio_edit.operations.base import CutOperation, Sound
-from uniaudio_edit.pcm import from_float, to_float
+from uniaudio_edit.pcm import Floats, Mono, from_float
 from uniaudio_edit.plugins import edit_operations
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class SpliceBackend(EditBackend):
             raise MissingPartError(
                 "splice has to know when each word is spoken; give --words FILE or an aligner"
             )
-        mono, rate = _mono(request.pcm), request.sample_rate
+        mono, rate = Mono(request.pcm), request.sample_rate
         bits = int(request.options.get("bits", 8 * request.pcm.dtype.itemsize))
         cuts: list[_Cut] = []
         notes: list[str] = []
@@ -81,7 +81,7 @@ class SpliceBackend(EditBackend):
         for op in request.operations:
             index = request.plan.operations.index(op)
             if op.type in self._cuts:
-                spans = self._cuts[op.type].cuts(to_float(request.pcm), op.params, sound)
+                spans = self._cuts[op.type].cuts(Floats(request.pcm), op.params, sound)
                 cuts += [_exact(span, len(mono), rate, index) for span in spans]
                 continue
             assert op.text_span is not None
@@ -106,11 +106,13 @@ class SpliceBackend(EditBackend):
         return replace(result, warnings=list(dict.fromkeys(notes)), models=models)
 
 
-def _unheard(mono: np.ndarray, rate: int, words: Sequence[Word], op: Operation) -> list[str]:
+def _unheard(mono: Mono, rate: int, words: Sequence[Word], op: Operation) -> list[str]:
     """A warning where nothing sounds at the place of the old words."""
     i, j = op.text_span or (0, 0)
-    said = mono[round(words[i].start * rate) : round(words[j - 1].end * rate)] if i < j else mono
-    if not len(said) or np.abs(said).max() > _UNHEARD * np.abs(mono).max(initial=0.0):
+    if i == j:
+        return []
+    said = mono[round(words[i].start * rate) : round(words[j - 1].end * rate)]
+    if not len(said) or np.abs(said).max() > _UNHEARD * mono.peak:
         return []
     return [f"nothing is heard where '{op.old}' should be: do text and times belong to this?"]
 
@@ -131,11 +133,6 @@ def _fitting(wav: np.ndarray, fade: int) -> np.ndarray:
     return np.pad(wav, ((short // 2, short - short // 2), (0, 0)))
 
 
-def _mono(pcm: np.ndarray) -> np.ndarray:
-    """The mean of the channels (T,), in the units of the samples."""
-    return pcm[:, 0].astype(np.float64) if pcm.shape[1] == 1 else pcm.mean(axis=1)
-
-
 def _exact(span: tuple[int, int], total: int, rate: int, operation: int) -> _Cut:
     """A cut at given samples, with a cross-fade where something stays on both sides."""
     start, end = span
@@ -145,7 +142,7 @@ def _exact(span: tuple[int, int], total: int, rate: int, operation: int) -> _Cut
 
 
 def _place(
-    mono: np.ndarray, rate: int, words: Sequence[Word], span: tuple[int, int], operation: int
+    mono: Mono, rate: int, words: Sequence[Word], span: tuple[int, int], operation: int
 ) -> _Cut:
     """Where to cut out the words [i, j)."""
     i, j = span
@@ -182,7 +179,7 @@ def _place(
 
 
 def _opening(
-    mono: np.ndarray, rate: int, words: Sequence[Word], span: tuple[int, int], operation: int
+    mono: Mono, rate: int, words: Sequence[Word], span: tuple[int, int], operation: int
 ) -> _Cut:
     """Where the words [i, j) go out and new ones come in; i == j is a place between words. The
     pauses on both sides stay."""
@@ -221,7 +218,7 @@ def _opening(
     return _Cut(start, end, fade, operation)
 
 
-def _quietest(mono: np.ndarray, rate: int, low: int, high: int) -> int:
+def _quietest(mono: Mono, rate: int, low: int, high: int) -> int:
     """The sample in [low, high] with the least energy around it, moved to a zero crossing beside
     it."""
     if high <= low:
@@ -247,7 +244,7 @@ def _grid(low: int, high: int, floor: int, ceiling: int, rate: int) -> np.ndarra
 
 
 def _best_pair(
-    mono: np.ndarray, rate: int, starts: np.ndarray, ends: np.ndarray, fade: int
+    mono: Mono, rate: int, starts: np.ndarray, ends: np.ndarray, fade: int
 ) -> tuple[int, int]:
     """The start and the end that are quiet and whose surroundings fit together."""
     half = fade // 2

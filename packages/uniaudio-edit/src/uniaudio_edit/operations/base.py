@@ -29,6 +29,7 @@ from uniaudio_edit.grammar.rules import Rule
 if TYPE_CHECKING:
     import numpy as np
 
+    from uniaudio_edit.pcm import Floats
     from uniaudio_edit.plan import Operation
     from uniaudio_edit.text import Text
 
@@ -185,9 +186,11 @@ class CutOperation(SoundOperation):
 
     @abstractmethod
     def cuts(
-        self, wav: np.ndarray, params: Mapping[str, Any], sound: Sound
+        self, wav: np.ndarray | Floats, params: Mapping[str, Any], sound: Sound
     ) -> list[tuple[int, int]]:
         """The samples [a, b) of (T, C) that go, in order, not overlapping.
+
+        `wav` may be converted only where it is looked at: take its length, and slices.
 
         Raises:
             UserError: nothing would be left, or nothing is to be taken out.

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from mingtok_audio.core.errors import UserError
+from uniaudio_edit.pcm import Floats
 
-_FRAME_SECONDS = 0.020
-_HOP_SECONDS = 0.010
+_BLOCK = 1 << 20
+_HOP_SECONDS = 0.010  # half a frame
 _SHORTEST_GAP_SECONDS = 0.120  # shorter ones are closures of stops
 _ROOM_SECONDS = 0.060  # that speech keeps on both sides: soft beginnings and ends
 _UNDER_SPEECH_DB, _OVER_FLOOR_DB, _LEAST_CONTRAST_DB = 40.0, 8.0, 14.0
 
 
-def pauses(wav: np.ndarray, rate: int) -> list[tuple[int, int]]:
+def pauses(wav: np.ndarray | Floats, rate: int) -> list[tuple[int, int]]:
     """Silent stretches [a, b) of (T, C), in samples, those at both ends among them.
 
     A frame is silent where it is 40 dB under the loud frames, or near the recording's own floor.
@@ -21,12 +22,15 @@ def pauses(wav: np.ndarray, rate: int) -> list[tuple[int, int]]:
     Raises:
         UserError: too little difference between loud and soft to tell speech from pauses.
     """
-    frame, hop = max(1, round(_FRAME_SECONDS * rate)), max(1, round(_HOP_SECONDS * rate))
-    power = np.mean(np.square(wav), axis=1)
-    sums = np.concatenate([[0.0], np.cumsum(power)])
-    starts = np.arange(0, max(1, len(wav) - frame + 1), hop)
+    hop = max(1, round(_HOP_SECONDS * rate))
+    frame = 2 * hop
+    if len(wav) < frame:
+        raise UserError("the recording is too short to have pauses")
+    bins = _powers(wav, hop)
+    level = 10.0 * np.log10((bins[:-1] + bins[1:]) / frame + 1e-12)
+    starts = np.arange(len(level)) * hop
     ends = np.minimum(starts + frame, len(wav))
-    level = 10.0 * np.log10((sums[ends] - sums[starts]) / np.maximum(1, ends - starts) + 1e-12)
+    ends[-1] = len(wav)
     speech, floor = float(np.percentile(level, 95)), float(np.percentile(level, 5))
     if speech - floor < _LEAST_CONTRAST_DB:
         if speech < -80.0:
@@ -48,3 +52,13 @@ def pauses(wav: np.ndarray, rate: int) -> list[tuple[int, int]]:
             found.append((low, high))
         position = max(position, end)
     return found
+
+
+def _powers(wav: np.ndarray | Floats, hop: int) -> np.ndarray:
+    """The energy of each `hop` samples (T // hop,), the mean of the channels."""
+    block = hop * max(1, _BLOCK // hop)
+    out = []
+    for start in range(0, len(wav) // hop * hop, block):
+        part = wav[start : min(start + block, len(wav) // hop * hop)]
+        out.append(np.square(part).mean(axis=1).reshape(-1, hop).sum(axis=1))
+    return np.concatenate(out)

@@ -11,6 +11,7 @@ from mingtok_audio.core.errors import UserError
 from uniaudio_edit.operations.base import CutOperation, Sound
 from uniaudio_edit.operations.pauses import pauses
 from uniaudio_edit.operations.trim import seconds
+from uniaudio_edit.pcm import Floats
 
 DEFAULT_SECONDS = 0.3
 _EN_WHAT = r"(?:the |all |any |all the |every |those )?(?:long |longer |awkward |unnecessary |excess(?:ive)? )*(?P<place>leading |trailing |initial |final )?(?:silences?|pauses?|silent (?:parts?|gaps?|sections?)|gaps?|dead air)(?P<where> (?:at|from|in) the (?:very )?(?:start|beginning|end)| between (?:the )?(?:words|sentences))?"
@@ -65,7 +66,7 @@ class Silences(CutOperation):
         return {"longest": longest, "over": over, "where": where}, notes
 
     def cuts(
-        self, wav: np.ndarray, params: Mapping[str, Any], sound: Sound
+        self, wav: np.ndarray | Floats, params: Mapping[str, Any], sound: Sound
     ) -> list[tuple[int, int]]:
         """See `CutOperation.cuts`; of a pause the middle goes, at the ends the outer part."""
         longest, where = round(float(params["longest"]) * sound.rate), params.get("where", "")

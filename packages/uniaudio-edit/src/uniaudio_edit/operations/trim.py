@@ -12,6 +12,7 @@ from mingtok_audio.core.errors import UserError
 from uniaudio_edit.errors import InstructionError
 from uniaudio_edit.grammar.rules import Language
 from uniaudio_edit.operations.base import CutOperation, Sound
+from uniaudio_edit.pcm import Floats
 
 _UNITS = {
     "en": (("milliseconds?|ms", 0.001), ("minutes?|mins?|m", 60.0), ("seconds?|secs?|s", 1.0)),
@@ -92,7 +93,7 @@ class Trim(CutOperation):
             )
 
     def cuts(
-        self, wav: np.ndarray, params: Mapping[str, Any], sound: Sound
+        self, wav: np.ndarray | Floats, params: Mapping[str, Any], sound: Sound
     ) -> list[tuple[int, int]]:
         """See `CutOperation.cuts`."""
         start, end, total = float(params["start"]), float(params["end"]), len(wav) / sound.rate
