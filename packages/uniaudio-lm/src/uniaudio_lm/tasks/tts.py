@@ -32,6 +32,7 @@ from uniaudio_lm.tasks.voice import (
     voice_of,
 )
 from uniaudio_lm.text.length import guess_language, is_spoken, speech_seconds
+from uniaudio_lm.text.markup import plain_text
 from uniaudio_lm.text.sentences import join_pieces, split_sentences
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def spoken_pieces(
     Each sentence is normalised in `language`, or in its own: a text may mix them. One without
     letters is in the language of the one before.
     """
-    sentences = split_sentences(text)
+    sentences = split_sentences(plain_text(text))
     if normalizer is not None:
         code = language or guess_language(text)
         for i, sentence in enumerate(sentences):

@@ -8,6 +8,7 @@ general; none of them can take more than linear time.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any
@@ -15,13 +16,19 @@ from typing import Any
 from uniaudio_lm.parts.normalizers.english_words import (
     ABBREVIATIONS,
     CODES,
+    COUNTED,
     CURRENCIES,
     DIGITS,
+    INITIALISMS,
     MONTH_OF,
     MONTHS,
+    RULERS,
     SCALES,
+    SPOKEN_ACRONYMS,
     UNITS,
+    WEEKDAYS,
 )
+from uniaudio_lm.parts.phonemizers.english import look_up
 
 _READ_AS_DIGITS = 13  # a whole number of so many digits is a code, not an amount
 _Match = re.Match[str]
@@ -153,6 +160,10 @@ def _fraction(m: _Match) -> str:
     return f"{_words(top)} {below}"
 
 
+def _eighths(m: _Match) -> str:
+    return f"{_words(int(m[1]))} {ordinal(int(m[2]))}s"
+
+
 def _telephone(m: _Match) -> str:
     groups = ", ".join(spelled(group) for group in re.findall(r"\d+", m[0]))
     return f"plus {groups}" if m[0].startswith("+") else groups
@@ -175,6 +186,52 @@ def _web(m: _Match) -> str:
     return " ".join(said.split())
 
 
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50}
+
+
+def _roman(m: _Match) -> str:
+    name, letters = m["name"], m["roman"]
+    values = [_ROMAN_VALUES[c] for c in letters]
+    number = sum(-v if v < w else v for v, w in zip(values, [*values[1:], 0], strict=True))
+    if name in RULERS:
+        return f"{name} the {ordinal(number)}"
+    if name in COUNTED or len(letters) > 1:
+        return f"{name} {_words(number)}"
+    return m[0]
+
+
+def _height(m: _Match) -> str:
+    return f"{_words(int(m[1]))} foot {_words(int(m[2]))}"
+
+
+def _months(m: _Match) -> str:
+    return " to ".join(MONTHS[MONTH_OF[part.lower()[:3]] - 1] for part in (m[1], m[2]))
+
+
+def _weekdays(m: _Match) -> str:
+    return " to ".join(WEEKDAYS[part] for part in (m[1], m[2]))
+
+
+def _capitals(m: _Match) -> str:
+    """A word in capitals, letter by letter where it is not one that is read."""
+    word, plural = m["word"], "s" if m["plural"] else ""
+    digits = m.string[m.end() : m.end() + 1].isdigit()
+    known = look_up(word.lower()) is not None
+    spell = word in INITIALISMS or (not known and word not in SPOKEN_ACRONYMS)
+    if digits and len(word) <= 4 and word not in SPOKEN_ACRONYMS:
+        spell = True
+    if not spell or len(word) > 6:
+        return m[0]
+    return " ".join(word) + (f"'{plural}" if plural else "")
+
+
+def _is_shouted(text: str) -> bool:
+    """Whether a text is in capitals for their own sake."""
+    words: list[str] = re.findall(r"[^\W\d_]{2,}", text)
+    upper = [word for word in words if word.isupper()]
+    return len(upper) > 1 and 2 * len(upper) > len(words) and any(len(w) > 3 for w in upper)
+
+
 def _either(words: Any) -> str:
     return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
 
@@ -190,16 +247,52 @@ _ALONE = r"(?<![\w.,])(?<!\d[-/:])"  # not the continuation of another number
 _MINUS = r"(?<![\w.,)])(?P<minus>[-−])"
 _HALF = r"(?P<half>[ap])\.?m\b(?:\.(?=\s+(?-i:[a-z])|\S))?"
 _CODE = _either(CODES)
+_WEEKDAY = _either(WEEKDAYS)
+_MONTHS_ONLY = _MONTH.replace("(?P<month>", "(?:").removesuffix(r"(?!\w)(?:\.(?=,?\s[a-z\d]))?")
+_STREETS = {
+    "St": "Street", "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Dr": "Drive", "Ln": "Lane",
+}  # fmt: skip
 _SCALE = r"(?: ?(?P<scale>thousand|million|billion|trillion|bn|mn|tn|[kKmMbB])(?![\w²³]))?"
 _RULES: list[tuple[str, str | Callable[[_Match], str]]] = [
     (r"https?://[\w./-]*\w|www\.[\w./-]*\w", _web),
     (r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{0,64}\w", _web),
-    (rf"(?<!\w)(?:{_either(ABBREVIATIONS)})(?!\w)", lambda m: ABBREVIATIONS[m[0]]),
-    (r"(?<!\w)St\.(?=\s+[A-Z])", "Saint"),
+    (r"(?<=[a-z\d]) (St|Ave|Blvd|Rd|Dr|Ln)\b\.?(?!\s+[A-Z][a-z]|\w)",
+     lambda m: f" {_STREETS[m[1]]}"),
+    (rf"(?<![\w/])(?:{_either(ABBREVIATIONS)})(?![\w/])", lambda m: ABBREVIATIONS[m[0]]),
+    (rf"(?<!\w)({_WEEKDAY})\.?\s?[-–]\s?({_WEEKDAY})\b\.?", _weekdays),
+    (rf"(?<!\w)({_MONTHS_ONLY})\.?\s?[-–]\s?({_MONTHS_ONLY})\b", _months),
+    (rf"(?<!\w)({_WEEKDAY})(?:\.(?=,?\s)|(?=,? \d|, [A-Z]))", lambda m: WEEKDAYS[m[1]]),
+    (r"(?<!\w)(?P<name>[A-Z][a-z]+) (?P<roman>X{0,3}(?:IX|IV|VI{0,3}|II{1,2}|I(?!\s+[a-z]))"
+     r"|X{1,3}|XL|L)(?![\w'])(?!\.\w)", _roman),
+    (r"(?<![\w/])([A-Z]{1,3})\s?&\s?([A-Z]{1,3})(?!\w)",
+     lambda m: f"{' '.join(m[1])} and {' '.join(m[2])}"),
+    (r"(?<!\w)C\+\+(?!\w)", "C plus plus"), (r"(?<!\w)([CF])#(?!\w)", r"\1 sharp"),
+    (r"(?<!\w)([A-F])\+(?![\w+])", r"\1 plus"),
+    (r"(?<![\w/.])(\d{1,4})/(\d{1,4})ths(?!\w)", _eighths),
+    (r"(?<![\w/.,])(\d\d)/\1(?![\w/])", lambda m: f"{cardinal(m[1])} {cardinal(m[1])}"),
+    (r"(?<=\d)\s?\*\s?(?=\d)", " times "),
+    (r"(?<=\d)M(?=\s+[a-z])", " million"), (r"(?<=\d)B(?=\s+[a-z])", " billion"),
+    (r"(?<!\w)([$€£])(\d[\d,.]*)\s?[-–]\s?[$€£]?(\d[\d,.]*\d|\d)(?![\w,.]\d|\w)",
+     lambda m: f"{cardinal(m[2])} to {cardinal(m[3])} {CURRENCIES[m[1]][1]}"),
+    (r"(?<![\w.,/])24/7(?![\w/])", "twenty-four seven"),
+    (r"(?<![\w.,/])9/11(?![\w/])", "nine eleven"),
+    (r"(?<![\w.,-])911(?![\w.,-]\d|\w)", "nine one one"),
+    (r"(?<![\w.])(\d{1,2})['’′]\s?(\d{1,2})(?:\"|''|”|″)", _height),
+    (r"(?<![\w.])(\d{1,3})['’′](?![\w])", lambda m: f"{cardinal(m[1])} feet"),
+    (r"(?<![\w.\"“])(\d{1,3})[″](?!\w)", lambda m: f"{cardinal(m[1])} inches"),
+    (r"(?<![\w.])[pP]\.\s?(?=\d)", "page "), (r"(?<![\w.])pp\.\s?(?=\d)", "pages "),
+    (r"§\s?(?=\d)", "section "), (r"(?<!\w)[~≈]\s?(?=[\d$€£])", "about "),
+    (r"±\s?(?=\d)", "plus or minus "), (r"≥\s?(?=\d)", "at least "), (r"≤\s?(?=\d)", "at most "),
+    (r"(?<=\s)>\s?(?=\d)", "more than "), (r"(?<=\s)<\s?(?=\d)", "less than "),
+    (r"(?<=\d)\+(?!\s?\d)", " plus"), (r"(?<![\w.])(\d+(?:\.\d+)?)[xX×](?=\s+[a-z])",
+     lambda m: f"{cardinal(m[1])} times"),
+    (r"(?<!\w)#(?=[A-Za-z])", "hashtag "),
+    (r"(?<![\w.,-])1-\d{3}-\d{3}-\d{4}(?![\w-])", _telephone),
     (r"(?<!\w)etc\.(?=\s*(?:$|[A-Z]))", "et cetera."),
     (r"(?<!\w)etc\.", "et cetera"),
     (r"(?<!\w)[Nn]o\.\s?(?=\d)|#(?=\d)", "number "),
-    (r"(?<=\d)½", " 1/2"), (r"½", "1/2"), (r"¼", "1/4"), (r"¾", "3/4"),
+    (r"(?<=\d)(?=[¼-¾⅐-⅞])", " "),
+    (r"[¼-¾⅐-⅞]", lambda m: unicodedata.normalize("NFKC", m[0]).replace("\u2044", "/")),
     (rf"{_ALONE}([12]\d{{3}})[-/](\d{{1,2}})[-/](\d{{1,2}})(?![\w-])", _iso_date),
     (rf"{_ALONE}(\d{{1,2}})/(\d{{1,2}})/(\d{{4}})(?![\w/])", _slash_date),
     (rf"(?<!\w){_MONTH}\s{_DAY}(?:,?\s{_YEAR})?(?![\w:]|[.,]\d)", _worded_date),
@@ -210,7 +303,7 @@ _RULES: list[tuple[str, str | Callable[[_Match], str]]] = [
      lambda m: f"{cardinal(m['h'])} {m['half'].upper()} M"),
     (rf"(?<!\w)(?P<sign>{_either(CURRENCIES)}|(?:{_CODE})(?=\s?\d))\s?(?P<number>{_NUMBER}){_SCALE}",
      _money),
-    (rf"{_ALONE}(?P<number>{_NUMBER}){_SCALE}\s?(?P<sign>[€£₹]|(?:{_CODE})\b)", _money),
+    (rf"{_ALONE}(?P<number>{_NUMBER}){_SCALE}\s?(?P<sign>[€£₹₽₩₺₪฿₿¢]|(?:{_CODE})\b)", _money),
     (r"\+\d{1,3}(?:[ .-]\(?\d{1,4}\)?){2,5}(?!\w)|\+\d{7,15}(?!\w)", _telephone),
     (r"(?<![\w-])(?:\(\d{3}\) ?|\d{3}[-. ])?\d{3}-\d{4}(?![\w-])", _telephone),
     (r"(?<![\w.,-])\d{3}[-. ]\d{3,4}[-. ]\d{3,4}(?![\w-])", _telephone),
@@ -229,6 +322,7 @@ _RULES: list[tuple[str, str | Callable[[_Match], str]]] = [
     (r"\b((?i:in|since|until|year)) ([12]\d{3})(?!\w|[.,]\d)",
      lambda m: f"{m[1]} {year(int(m[2]))}"),
     (r"(?<!\w)\.(\d+)", lambda m: f"point {spelled(m[1])}"),
+    (r"(?<![\w.'’])(?P<word>[A-Z]{2,6})(?P<plural>s?)(?![a-z\w'’]*[a-z_])", _capitals),
     (r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", " "),  # "3D" is two words
     (rf"(?:{_MINUS})?({_NUMBER})", lambda m: ("minus " if m["minus"] else "") + cardinal(m[2])),
     (r"\s?&\s?", " and "),
@@ -241,6 +335,8 @@ _COMPILED = [(re.compile(pattern), said) for pattern, said in _RULES]
 
 def normalize(text: str) -> str:
     """English text as it is said; everything that no rule knows stays."""
+    shouted = _is_shouted(text)
     for pattern, said in _COMPILED:
-        text = pattern.sub(said, text)
+        if not (shouted and said is _capitals):
+            text = pattern.sub(said, text)
     return text

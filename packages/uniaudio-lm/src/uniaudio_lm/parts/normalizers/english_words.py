@@ -15,9 +15,22 @@ CURRENCIES = {
     "£": ("pound", "pounds", "penny", "pence"),
     "¥": ("yen", "yen", "", ""),
     "₹": ("rupee", "rupees", "paisa", "paise"),
+    "₽": ("ruble", "rubles", "kopeck", "kopecks"),
+    "₩": ("won", "won", "", ""),
+    "₺": ("lira", "lira", "", ""),
+    "₪": ("shekel", "shekels", "", ""),
+    "฿": ("baht", "baht", "", ""),
+    "₿": ("bitcoin", "bitcoins", "", ""),
+    "CA$": ("Canadian dollar", "Canadian dollars", "cent", "cents"),
+    "C$": ("Canadian dollar", "Canadian dollars", "cent", "cents"),
+    "A$": ("Australian dollar", "Australian dollars", "cent", "cents"),
+    "CHF": ("Swiss franc", "Swiss francs", "", ""),
+    "CN¥": ("yuan", "yuan", "", ""),
+    "¢": ("cent", "cents", "", ""),
 }
 """Sign: one, several, one hundredth, several of them."""
-CODES = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
+CODES = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "RUB": "₽", "KRW": "₩",
+         "CAD": "CA$", "AUD": "A$", "CHF": "CHF", "CNY": "CN¥"}  # fmt: skip
 SCALES = {
     "k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion",
     "tn": "trillion", "thousand": "thousand", "million": "million", "billion": "billion",
@@ -60,5 +73,41 @@ ABBREVIATIONS = {
     "Capt.": "Captain", "Lt.": "Lieutenant", "Sgt.": "Sergeant", "Gen.": "General",
     "Rev.": "Reverend", "Jr.": "Junior", "Sr.": "Senior", "approx.": "approximately",
     "dept.": "department", "vs.": "versus", "e.g.": "for example", "i.e.": "that is",
-    "Mt.": "Mount", "Ave.": "Avenue", "Blvd.": "Boulevard",
+    "Mt.": "Mount", "Ave.": "Avenue", "Blvd.": "Boulevard", "w/o": "without", "w/": "with",
+    "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Prof": "Professor", "vs": "versus",
+    "c.f.": "compare", "cf.": "compare", "a.k.a.": "also known as", "ASAP": "as soon as possible",
+    "P.S.": "P S", "St.": "Saint", "Dr": "Doctor", "St": "Saint", "Rd.": "Road",
+    "Inc.": "Incorporated",
+    "Corp.": "Corporation", "Ltd.": "Limited", "Hon.": "Honorable", "Gov.": "Governor",
+    "Sen.": "Senator", "Rep.": "Representative", "Col.": "Colonel", "min.": "minutes",
 }  # fmt: skip
+WEEKDAYS = {
+    "Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday",
+    "Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday",
+}  # fmt: skip
+INITIALISMS = frozenset({
+    "US", "UK", "IT", "WHO", "AI", "UN", "EU", "PR", "HR", "ER", "ICE", "SAT", "ACT", "ADD", "AM",
+    "PM", "DC", "LA", "MS", "PA", "OR", "MA", "ID", "ET", "IO", "BA", "AD", "BC", "CE", "DO", "CO",
+})  # fmt: skip
+"""Words in capitals that are spelled, though there is another word of the same letters."""
+SPOKEN_ACRONYMS = frozenset({
+    "NASA", "NATO", "UNESCO", "UNICEF", "OPEC", "AIDS", "LASER", "RADAR", "SCUBA", "COVID", "SARS",
+    "JPEG", "GIF", "RAM", "ROM", "PIN", "SIM", "LAN", "WAN", "WIFI", "SWAT", "FEMA", "NAFTA",
+    "ASEAN", "FIFA", "UEFA", "BASIC", "CAPTCHA", "POTUS", "SCOTUS", "MIDI", "GUI", "SONAR", "TASER",
+    "YOLO", "LOL", "BIOS", "ASCII", "DARPA", "NOAA", "OSHA", "HIPAA", "IKEA", "SaaS",
+})  # fmt: skip
+"""Words in capitals that are read as words, though no dictionary has them."""
+COUNTED = frozenset({
+    "War", "Chapter", "Part", "Act", "Volume", "Book", "Phase", "Type", "Section", "Article",
+    "Figure", "Table", "Level", "Mark", "Class", "Stage", "Bowl", "Scene", "Title", "Appendix",
+    "Episode", "Season", "Round", "Unit", "Grade", "Schedule", "Apollo", "Gemini",
+})  # fmt: skip
+"""What Roman numerals count: "World War II" is two, "Henry VIII" the eighth."""
+RULERS = frozenset({
+    "Henry", "Louis", "Charles", "George", "Edward", "Richard", "William", "James", "Elizabeth",
+    "Mary", "Philip", "John", "Paul", "Pius", "Benedict", "Francis", "Frederick", "Napoleon",
+    "Nicholas", "Alexander", "Catherine", "Peter", "Ivan", "Leo", "Gregory", "Innocent", "Clement",
+    "Ferdinand", "Alfonso", "Carlos", "Juan", "Ramses", "Otto", "Leopold", "Wilhelm", "Margaret",
+    "Christian", "Gustav", "Haakon", "Harald", "Felipe", "Umberto", "Victor", "Emmanuel", "Darius",
+    "Xerxes", "Ptolemy", "Cleopatra", "Constantine", "Theodosius", "Julius", "Urban", "Sixtus",
+})  # fmt: skip

@@ -44,7 +44,13 @@ class EnglishPhonemizer(Phonemizer):
 
     def phonemize(self, text: str, language: str = "en") -> list[list[str]]:
         """See `Phonemizer.phonemize`."""
-        words = [self.word(word) for word in split_words(text)]
+        found = split_words(text)
+        words = [self.word(word) for word in found]
+        for i, word in enumerate(found):
+            # "A M", "A I": the name of the letter, not the article.
+            beside = [*found[max(0, i - 1) : i], *found[i + 1 : i + 2]]
+            if word == "A" and any(len(w) == 1 and w.isupper() for w in beside):
+                words[i] = ["EY1"]
         if self.stress:
             return words
         return [[p.rstrip("012") for p in word] for word in words]
@@ -55,8 +61,13 @@ class EnglishPhonemizer(Phonemizer):
         if is_single(word):
             return out
         plain = _without_accents(word)
-        for piece in _LETTER_PIECE.findall(plain):
-            if piece.isdigit():
+        pieces = _LETTER_PIECE.findall(plain)
+        for i, piece in enumerate(pieces):
+            if piece == "A" and "." in word and all(len(p) == 1 for p in pieces):
+                out.append("EY1")  # "U.S.A"
+            elif not i and "-" in word and len(pieces) > 1 and piece.lower() in _PREFIXES:
+                out += _PREFIXES[piece.lower()]  # "re-entry"
+            elif piece.isdigit():
                 out += self._letters(_DIGITS[int(piece)])
             elif piece in _SIGNS:
                 out += self._letters(_SIGNS[piece])
@@ -78,6 +89,12 @@ class EnglishPhonemizer(Phonemizer):
         if word.isupper() and len(word) <= 5 and not (set("aeiouy") & set(low)):
             return [p for letter in low for p in look_up(letter) or ()]
         return list(guess(low))
+
+
+_PREFIXES = {
+    "re": ("R", "IY1"), "de": ("D", "IY1"), "co": ("K", "OW1"), "pre": ("P", "R", "IY1"),
+    "e": ("IY1",),
+}  # fmt: skip
 
 
 @lru_cache(maxsize=65536)
