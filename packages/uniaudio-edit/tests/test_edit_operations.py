@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -267,3 +268,68 @@ def test_a_refused_deletion_shows_what_was_heard() -> None:
     assert "'we all hoped for hugh lee'" in said
     assert "--text" in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("wav", "words"),
+    [
+        (np.zeros((16000, 2), np.float32), "transpose"),
+        (np.full(1600, 20000.0), "32768"),
+        (np.zeros(1600, np.uint8), "int16"),
+        (np.zeros(1600, bool), "int16"),
+        ([[0.0], [0.0, 0.1]], "unequal"),
+        (np.array([np.nan]), "NaN"),
+        (np.zeros((1, 2, 3)), "samples"),
+    ],
+)
+def test_arrays_that_are_no_audio_are_refused(wav: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Editor().plan(wav, RATE, "make it softer")
+
+
+def test_every_precision_is_understood_alike() -> None:
+    import torch
+
+    wav = (speech() / 32768).astype(np.float32)
+    for given in (wav, torch.from_numpy(wav).bfloat16(), wav.astype(np.float16), wav[::-1][::-1]):
+        edited = Editor().apply(given, RATE, Editor().plan(given, RATE, "make it softer"))
+        assert np.abs(np.asarray(edited.wav, np.float64) - 0.67 * wav).max() < 2e-3
+
+
+def test_a_failing_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from uniaudio_edit import plugins
+
+    with pytest.raises(ZeroDivisionError), plugins.blamed("edit_operation", "speed"):
+        raise ZeroDivisionError
+    spec = next(s for s in get_host().specs("edit_operation") if s.spec.name == "speed")
+    foreign = dataclasses.replace(spec, distribution="somebodys-plugin")
+    monkeypatch.setattr(type(get_host()), "specs", lambda self, slot: [foreign])
+    with (
+        pytest.raises(UserError, match="somebodys-plugin failed: ZeroDivisionError"),
+        plugins.blamed("edit_operation", "speed"),
+    ):
+        raise ZeroDivisionError
+
+
+class Raising(Invert):
+    """Raises whatever it is asked."""
+
+    name = "raising"
+
+    def readings(self, clause: Any) -> Iterator[Any]:
+        """See `EditOperation.readings`."""
+        raise ZeroDivisionError
+
+
+def test_a_failing_operation_of_a_plugin_takes_nothing_else_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = next(s for s in get_host().specs("edit_operation") if s.spec.name == "speed")
+    foreign = dataclasses.replace(
+        spec, distribution="somebodys-plugin", spec=dataclasses.replace(spec.spec, name="raising")
+    )
+    monkeypatch.setattr(type(get_host()), "specs", lambda self, slot: [foreign])
+    parser = GrammarParser(operations=[Raising(), *edit_operations().values()])
+    with caplog.at_level("WARNING", logger="mingtok_audio"):
+        (op,) = parser.parse("make it 20% faster", "").operations
+    assert op.type == "speed"

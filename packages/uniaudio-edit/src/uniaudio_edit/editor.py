@@ -31,7 +31,7 @@ from uniaudio_edit.pcm import (
     write_pcm,
 )
 from uniaudio_edit.plan import Operation, Plan
-from uniaudio_edit.plugins import get_host
+from uniaudio_edit.plugins import blamed, get_host
 from uniaudio_edit.receipt import (
     Names,
     Receipt,
@@ -278,7 +278,8 @@ class Editor:
             request = EditRequest(
                 pcm, recording.sample_rate, mine, plan, times, self.seed, options, self._parts
             )
-            result = backend.apply(request)
+            with blamed("edit_backend", name):
+                result = backend.apply(request)
             check_result(result, pcm, name, recording.bits)
             passes += 1
             if backend.is_global:

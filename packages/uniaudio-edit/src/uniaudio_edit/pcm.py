@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mingtok_audio.core.audio import audio_info
+from mingtok_audio.core.audio import audio_info, check_sample_rate
 from mingtok_audio.core.errors import AudioError, UserError
 from mingtok_audio.core.files import atomic_write
 from uniaudio_edit.wavfile import Tags, add_chunks, set_strings
@@ -36,6 +36,8 @@ _TYPES: dict[str, tuple[_Kind, str, int]] = {
 _FLAC_SUBTYPES = {"PCM_16": "PCM_16", "PCM_24": "PCM_24", "PCM_U8": "PCM_16"}
 OUTPUT_SUFFIXES = (".wav", ".flac")
 _BLOCK = 1 << 20
+_MOST_CHANNELS = 32
+_LOUDEST = 64.0  # no recording in [-1, 1] goes so far; integers written as floats do
 _LONGEST_WAV = (1 << 32) - 4096
 
 
@@ -148,14 +150,36 @@ def from_array(wav: Any, sample_rate: int) -> Recording:
     Raises:
         AudioError: another shape or type, no samples, NaN or infinity.
     """
-    array = np.asarray(wav.detach().cpu().numpy() if hasattr(wav, "detach") else wav)
+    if hasattr(wav, "detach"):  # a tensor; NumPy has no bfloat16
+        tensor = wav.detach().cpu()
+        wav = tensor.float().numpy() if "bfloat16" in str(tensor.dtype) else tensor.numpy()
+    try:
+        array = np.asarray(wav)
+    except ValueError as error:
+        raise AudioError("audio must be (T,) or (C, T), not rows of unequal lengths") from error
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
     if array.ndim not in (1, 2) or not array.size:
         raise AudioError(f"audio must be (T,) or (C, T) with samples, not {array.shape}")
+    if array.ndim == 2 and array.shape[0] > max(_MOST_CHANNELS, array.shape[1] - 1):
+        raise AudioError(
+            f"audio of shape {array.shape} would have {array.shape[0]} channels; channels come "
+            "first: transpose it"
+        )
     subtypes = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT", "float64": "DOUBLE"}
     if array.dtype.name not in subtypes:
-        raise AudioError(f"samples of type {array.dtype} are not audio")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise AudioError("the audio holds NaN or infinity")
+        raise AudioError(
+            f"samples of type {array.dtype} are not audio; give int16, int32, or floats in [-1, 1]"
+        )
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise AudioError("the audio holds NaN or infinity")
+        if (peak := float(np.abs(array).max())) > _LOUDEST:
+            raise AudioError(
+                f"the audio has samples up to {peak:,.0f}, not in [-1, 1]: divide by 32768 if they "
+                "are 16-bit numbers"
+            )
+    check_sample_rate(sample_rate)
     subtype = subtypes[array.dtype.name]
     pcm = np.ascontiguousarray(array[:, None] if array.ndim == 1 else array.T)
     return Recording(pcm, sample_rate, subtype, _TYPES[subtype][2])

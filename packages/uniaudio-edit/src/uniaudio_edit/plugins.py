@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.errors import PluginError, UserError
 from mingtok_audio.core.plugins import ComponentSpec, PluginHost, SlotDef
 from uniaudio_edit.hookspecs import hookimpl
 
@@ -153,3 +155,26 @@ def edit_operations() -> dict[str, EditOperation]:
                 raise
             logger.warning("%s", error)  # one broken plugin takes nothing else away
     return found
+
+
+@contextmanager
+def blamed(slot: str, name: str) -> Iterator[None]:
+    """Whatever code of a plugin raises, but for errors in words, names the plugin.
+
+    Raises:
+        PluginError: instead of what a component of another distribution raised.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        for loaded in get_host().specs(slot):
+            if loaded.spec is not None and loaded.spec.name == name:
+                if loaded.distribution == "uniaudio-edit":
+                    raise
+                raise PluginError(
+                    f"{slot} '{name}' of {loaded.distribution} failed: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+        raise

@@ -12,7 +12,7 @@ import numpy as np
 from uniaudio_edit.interfaces import Change, EditBackend, EditRequest, EditResult
 from uniaudio_edit.operations.base import CutOperation, Sound, SoundOperation
 from uniaudio_edit.pcm import from_float, to_float
-from uniaudio_edit.plugins import edit_operations
+from uniaudio_edit.plugins import blamed, edit_operations
 
 _BLOCK = 1 << 20
 _APART_SECONDS = 0.5
@@ -40,7 +40,8 @@ class DspBackend(EditBackend):
         models: dict[str, str] = {}
         for op in request.operations:
             operation = self._sounds[op.type]
-            wav = operation.apply(wav, op.params, sound)
+            with blamed("edit_operation", op.type):
+                wav = operation.apply(wav, op.params, sound)
             if operation.library:
                 role, distribution = operation.library
                 models[role] = f"{distribution} {version(distribution)}"

@@ -12,11 +12,13 @@ any instruction is answered in well under a second.
 from __future__ import annotations
 
 import itertools
+import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
+from mingtok_audio.core.errors import PluginError
 from uniaudio_edit.errors import (
     AmbiguousInstructionError,
     InstructionError,
@@ -51,10 +53,13 @@ from uniaudio_edit.grammar.rules import POSITION_KINDS, Language, Rule
 from uniaudio_edit.grammar.zh import CHINESE
 from uniaudio_edit.interfaces import InstructionParser
 from uniaudio_edit.plan import Operation, Plan
+from uniaudio_edit.plugins import blamed, edit_operations
 from uniaudio_edit.text import Text, TextEdit, apply_edits, has_cjk
 
 if TYPE_CHECKING:
     from uniaudio_edit.operations.base import EditOperation
+
+logger = logging.getLogger("mingtok_audio")
 
 LANGUAGES = (ENGLISH, CHINESE)
 _MAX_PARTS = 24
@@ -92,7 +97,7 @@ _NOT_SAID = re.compile(
 
 Alternative = tuple[Operation, ...]
 Ranked = tuple[Ref, int]
-Operations = Mapping[str, "EditOperation"]
+Operations = dict[str, "EditOperation"]
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,6 @@ class GrammarParser(InstructionParser):
 
     def __init__(self, operations: Iterable[EditOperation] | None = None) -> None:
         if operations is None:
-            from uniaudio_edit.plugins import edit_operations
-
             operations = edit_operations().values()
         self._operations = {operation.name: operation for operation in operations}
 
@@ -212,8 +215,15 @@ class _Reader:
             bare = _bare(text, language)
             if bare:
                 clause = Clause(bare, self._sound(bare, language), language, self.draft)
-                for operation in self.operations.values():
-                    yield from operation.readings(clause)
+                for operation in list(self.operations.values()):
+                    try:
+                        with blamed("edit_operation", operation.name):
+                            readings = list(operation.readings(clause))
+                    except PluginError as error:  # a broken plugin takes nothing else away
+                        logger.warning("%s", error)
+                        del self.operations[operation.name]
+                        continue
+                    yield from readings
 
     def _sound(self, text: str, language: Language) -> str:
         sound = re.sub(r"\s+", " ", shown(text, self.quoted, "").lower()).strip(" .!?,")

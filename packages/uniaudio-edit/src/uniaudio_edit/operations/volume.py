@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
@@ -10,7 +11,13 @@ import numpy as np
 
 from uniaudio_edit.data.pair import Material, Pair, Style
 from uniaudio_edit.operations.base import Amounts, ScaledOperation, Sound
-from uniaudio_edit.operations.levels import CEILING_DB, limit, published_number, turned_down
+from uniaudio_edit.operations.levels import (
+    CEILING_DB,
+    active_level,
+    limit,
+    published_number,
+    turned_down,
+)
 
 DRAWN = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0)
 _TO_LEVEL = "to"
@@ -78,9 +85,11 @@ class Volume(ScaledOperation):
             return wav * factor
         limited, share = limit(wav * factor, sound.rate)
         if share:
+            before, after = active_level(wav), active_level(limited)
+            gain = 20.0 * math.log10(after / before) if before and after else 0.0
             sound.notes.append(
                 f"volume: {share:.2%} of the samples would pass {CEILING_DB:g} dBTP and were held "
-                "down"
+                f"down: the speech is {gain:+.1f} dB of the {20.0 * math.log10(factor):+.1f} asked for"
             )
         return limited
 
