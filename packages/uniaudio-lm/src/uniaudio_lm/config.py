@@ -154,6 +154,7 @@ class UniAudioConfig:
         patch_size: frames of a patch.
         audio_input: what of the tokenizer the language model reads: "unified" features, or
             "latent" (normalised as for the head; the paper's figure 8 compares both).
+        speech_decoder: turns generated latents into sound; None: the tokenizer's own decoder.
         phonemizer: turns a text to be spoken into phonemes; None: the model reads letters.
         text_normalizer: writes numbers and signs as words; None: texts stay as they are.
         latent_dims: how many of the latents' dimensions the language model reads and generates,
@@ -184,6 +185,7 @@ class UniAudioConfig:
     tokenizer: PinnedModel | None = None
     patch_size: int = 5
     audio_input: Literal["unified", "latent"] = "unified"
+    speech_decoder: PartConfig | None = None
     phonemizer: PartConfig | None = None
     text_normalizer: PartConfig | None = field(default_factory=lambda: PartConfig("rules"))
     latent_dims: int | None = None

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from mingtok_audio.models.mingtok import MingTok
+    from mingtok_audio.streaming import DecodingState
 
 StopReason = Literal["", "stop", "max_length", "silence", "loop"]
 
@@ -147,6 +148,35 @@ class GenerationHead(nn.Module, ABC):
             step_noise: (num_steps, N, p, d) unit Gaussian; likewise.
             generators: one on the CPU for each item, so that an item draws the same in any batch.
         """
+
+
+class SpeechDecoder(nn.Module, ABC):
+    """Generated latents to sound, in the place of the tokenizer's own decoder.
+
+    A constructor has the keyword `latent_dim` (d, of the tokenizer). The kit checks: shapes, a
+    stream equals the whole, batch equals single, gradients, save and load.
+
+    Attributes:
+        hop_length: samples of a frame.
+    """
+
+    hop_length: int
+
+    @abstractmethod
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents (B, L, d) in the tokenizer's units -> waveform (B, L * hop_length)."""
+
+    @abstractmethod
+    def new_state(self, batch: int = 1) -> DecodingState:
+        """State of a fresh stream of `batch` items."""
+
+    @abstractmethod
+    def step(self, latents: Tensor, state: DecodingState) -> Tensor:
+        """The samples (B, m) that n further frames (B, n, d) complete."""
+
+    @abstractmethod
+    def flush(self, state: DecodingState) -> Tensor:
+        """The samples (B, m) that are held back when a stream ends."""
 
 
 @dataclass(frozen=True)

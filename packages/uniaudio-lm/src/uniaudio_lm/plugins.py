@@ -19,6 +19,12 @@ SLOTS = {
         f"{_KITS}:check_generation_head",
         "hidden states to audio patches",
     ),
+    "speech_decoder": SlotDef(
+        f"{_INTERFACES}:SpeechDecoder",
+        1,
+        f"{_KITS}:check_speech_decoder",
+        "generated latents to sound",
+    ),
     "stop_detector": SlotDef(
         f"{_INTERFACES}:StopDetector",
         1,
@@ -71,6 +77,12 @@ _BUILTINS = (
         "mlp",
         "parts.heads.mlp:MlpHead",
         "flow matching with residual blocks over the flat patch: faster",
+    ),
+    (
+        "speech_decoder",
+        "described",
+        "parts.speech_decoders.described:DescribedDecoder",
+        "reads the latents that are generated, and no others: the nano's",
     ),
     (
         "stop_detector",

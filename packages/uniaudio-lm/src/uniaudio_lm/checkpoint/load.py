@@ -102,7 +102,7 @@ def load_model(
     if dtype is not None and not isinstance(dtype, torch.dtype):
         dtype = select_dtype(dtype, main)
     config, tokenizer, tensors, placer, zeros = read_source(source, room.encoder_layers)
-    _fetch_words(config, name_or_path, files)
+    _fetch_rest(config, name_or_path, files)
     own = config
     config, components = _replace_parts(config, parts, source.path)
     text = TextTokenizer.from_file(source.path / TOKENIZER_NAME)
@@ -121,13 +121,18 @@ def load_model(
     return model.eval()
 
 
-def _fetch_words(config: UniAudioConfig, name_or_path: str | Path, files: Sequence[str]) -> None:
-    """Which files a word model has is known once the config is: fetch them from a hub too."""
-    part = config.recognition.word_model
-    if part is not None:
-        own = get_host().resolve("word_model", part.name).files
-        wanted = (*files, *(f"{name}?" for name in own))
-        resolve(name_or_path, kind="model", builtin=shipped_weights, files=wanted)
+def _fetch_rest(config: UniAudioConfig, name_or_path: str | Path, files: Sequence[str]) -> None:
+    """Which files a word model and a speech decoder have is known once the config is: fetch them
+    from a hub too."""
+    wanted: list[str] = []
+    if config.recognition.word_model is not None:
+        wanted += get_host().resolve("word_model", config.recognition.word_model.name).files
+    if config.speech_decoder is not None:
+        folder = f"{PARTS_FOLDER}/speech_decoder/{config.speech_decoder.name}"
+        wanted += [f"{folder}/{name}" for name in (CONFIG_NAME, WEIGHTS_NAME)]
+    if wanted:
+        files = (*files, *(f"{name}?" for name in wanted))
+        resolve(name_or_path, kind="model", builtin=shipped_weights, files=files)
 
 
 def _fill(  # noqa: PLR0917
@@ -287,9 +292,25 @@ def _replace_parts(
         components[slot] = load_component(host, slot, source.path, expected=expected)
         found = read_component_config(source.path)
         changes[slot] = PartConfig(found.name, dict(found.options))
+    _own_speech_decoder(config, folder, components)
     if "backbone" in changes:  # other heads
         changes["recognition"] = dataclasses.replace(config.recognition, coverage=None)
     return dataclasses.replace(config, **changes), components
+
+
+def _own_speech_decoder(
+    config: UniAudioConfig, folder: Path, components: dict[str, nn.Module]
+) -> None:
+    """A speech decoder travels as a part of the folder, beside the model's own weights."""
+    part = config.speech_decoder
+    if part is None:
+        return
+    own = folder / PARTS_FOLDER / "speech_decoder" / part.name
+    if (own / CONFIG_NAME).is_file():
+        expected = {} if config.tokenizer is None else {"tokenizer": config.tokenizer}
+        components["speech_decoder"] = load_component(
+            get_host(), "speech_decoder", own, expected=expected
+        )
 
 
 def _kept_options(host: PluginHost, slot: str, name: str, old: PartConfig) -> dict[str, Any]:
@@ -312,7 +333,7 @@ def _place_components(
     """Put parts with weights of their own in place. Returns the prefixes whose weights the model's
     files are not asked for."""
     given = []
-    for slot in parts:
+    for slot in {**parts, **components}:
         built = model.get_submodule(slot)
         component = components.get(slot)
         if component is not None:

@@ -8,6 +8,7 @@ from uniaudio_lm.conformance.aligners import check_aligner
 from uniaudio_lm.conformance.backbones import check_backbone
 from uniaudio_lm.conformance.heads import check_generation_head
 from uniaudio_lm.conformance.phonemizers import check_phonemizer
+from uniaudio_lm.conformance.speech_decoders import check_speech_decoder
 from uniaudio_lm.conformance.stops import check_stop_detector
 from uniaudio_lm.conformance.text_normalizers import check_text_normalizer
 from uniaudio_lm.conformance.word_models import check_word_model
@@ -17,6 +18,7 @@ __all__ = [
     "check_backbone",
     "check_generation_head",
     "check_phonemizer",
+    "check_speech_decoder",
     "check_stop_detector",
     "check_text_normalizer",
     "check_word_model",

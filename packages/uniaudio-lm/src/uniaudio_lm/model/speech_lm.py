@@ -21,8 +21,15 @@ from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.modules.merge import merge_patches
 from mingtok_audio.modules.transformer import TransformerState
 from mingtok_audio.plugins import get_host as tokenizer_host
+from mingtok_audio.streaming import DecodingState
 from uniaudio_lm.config import PartConfig, UniAudioConfig
-from uniaudio_lm.interfaces import Backbone, GenerationHead, Phonemizer, StopDetector
+from uniaudio_lm.interfaces import (
+    Backbone,
+    GenerationHead,
+    Phonemizer,
+    SpeechDecoder,
+    StopDetector,
+)
 from uniaudio_lm.model.layout import lay_out
 from uniaudio_lm.model.prompts import Prompt
 from uniaudio_lm.plugins import get_host
@@ -85,6 +92,11 @@ class SpeechLM(nn.Module):
         self.speaker_proj = (
             None if config.speaker_dim is None else nn.Linear(config.speaker_dim, dim)
         )
+        self.speech_decoder: SpeechDecoder | None = None
+        if config.speech_decoder is not None:
+            dims = {"latent_dim": tokenizer.latent_dim}
+            part = build_part(get_host(), "speech_decoder", config.speech_decoder, **dims)
+            self.speech_decoder = cast(SpeechDecoder, part)
         self._silence: Tensor | None = None
         self.phonemizer: Phonemizer | None = None
         if config.phonemizer is not None:
@@ -160,6 +172,33 @@ class SpeechLM(nn.Module):
             mean = latents.new_tensor(self.config.latent_mean)
             latents = latents * latents.new_tensor(self.config.latent_std) + mean
         return self._said_only(latents)
+
+    # --- generated latents to sound --------------------------------------------------------------
+
+    def new_speech_state(self, batch: int = 1) -> DecodingState:
+        """State of a fresh stream of `speech_step`."""
+        if self.speech_decoder is not None:
+            return self.speech_decoder.new_state(batch)
+        return self.tokenizer.new_decoder_state(batch)
+
+    def speech_step(self, latents: Tensor, state: DecodingState) -> Tensor:
+        """The samples (B, m) that n further generated latents (B, n, d) complete."""
+        if self.speech_decoder is not None:
+            return self.speech_decoder.step(latents, state)
+        return self.tokenizer.decode_step(latents, state)
+
+    def speech_flush(self, state: DecodingState) -> Tensor:
+        """The samples (B, m) that are held back when a stream ends."""
+        if self.speech_decoder is not None:
+            return self.speech_decoder.flush(state)
+        return self.tokenizer.decode_flush(state)
+
+    @torch.no_grad()
+    def speech_of(self, latents: Tensor) -> Tensor:
+        """Generated latents (B, L, d) as a waveform (B, T)."""
+        if self.speech_decoder is not None:
+            return self.speech_decoder(latents)
+        return self.tokenizer.decode(latents)
 
     @torch.no_grad()
     def silence(self) -> Tensor:

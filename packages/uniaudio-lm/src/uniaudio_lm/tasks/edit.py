@@ -224,7 +224,7 @@ def edit(
             f"the model wrote {len(made.tokens)} tokens and did not come to speak: it may not be "
             "trained for edits"
         )
-    speech = model.tokenizer.decode(made.latents)[0].float().cpu()
+    speech = model.speech_of(made.latents)[0].float().cpu()
     rate = model.tokenizer.config.sample_rate
     return EditedSpeech(speech, rate, made.answer(model), made.reason, made.patches, made)
 

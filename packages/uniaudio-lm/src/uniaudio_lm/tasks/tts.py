@@ -398,13 +398,12 @@ def _run_piece(
     items: Sequence[Item],
     sampling: Sampling,
 ) -> Iterator[tuple[int, Tensor]]:
-    tokenizer = model.tokenizer
     rows = list(range(len(items)))
-    state = tokenizer.new_decoder_state(len(items))
+    state = model.new_speech_state(len(items))
     begun = False
     for step in generate(model, items, sampling):
         ended = [j for j in rows if j in step.finished and j not in step.items]
-        tails = tokenizer.decode_flush(state) if ended and begun else None
+        tails = model.speech_flush(state) if ended and begun else None
         for j in ended:
             jobs[members[j]].reasons.append(step.finished[j])
             if tails is not None:
@@ -416,10 +415,10 @@ def _run_piece(
         if not rows:
             break
         assert step.patches is not None and step.items == rows
-        wav = tokenizer.decode_step(step.patches, state).float().cpu()
+        wav = model.speech_step(step.patches, state).float().cpu()
         begun = True
         ended = [j for j in rows if j in step.finished]
-        tails = tokenizer.decode_flush(state) if ended else None
+        tails = model.speech_flush(state) if ended else None
         for row, j in enumerate(rows):
             job = jobs[members[j]]
             job.patches += 1
