@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from mingtok_audio import MingTok
 from mingtok_audio.core.audio import load_audio, resample
 

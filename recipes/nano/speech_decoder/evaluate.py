@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from train import DESCRIBED, SpeechDecoder
+
 from mingtok_audio import MingTok
 from mingtok_audio.core.audio import load_audio, resample
-from train import DESCRIBED, SpeechDecoder
 
 TEXTS = (
     "The weather was good all day, and the children played in the garden.",
@@ -68,6 +69,7 @@ def main() -> None:
     from pystoi import stoi
     from resemblyzer import VoiceEncoder
     from speechmos import dnsmos
+
     from uniaudio_lm import UniAudio
 
     tok = MingTok.from_pretrained("nano")
@@ -76,7 +78,9 @@ def main() -> None:
         "teacher": clips(args.hibari, {"valid", "test"}, 16, 9),
         "real": clips(args.real, {"test"}, 30, 8),
     }
-    latents = {n: [tok.encode(w, 16000).values[..., :DESCRIBED] for w in s] for n, s in sets.items()}
+    latents = {
+        n: [tok.encode(w, 16000).values[..., :DESCRIBED] for w in s] for n, s in sets.items()
+    }
     lm = UniAudio.from_pretrained("nano")
     said: list[torch.Tensor] = []
     decode = lm.tokenizer.decode_step

@@ -13,12 +13,13 @@ import json
 from pathlib import Path
 
 import torch
+from train import DESCRIBED
+
 from mingtok_audio import MingTok
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.models.compact import compacted
 from mingtok_audio.core.models.components import PinnedModel, save_component
 from mingtok_audio.core.models.hub import CONFIG_NAME, WEIGHTS_NAME, save_tensors, write_json
-from train import DESCRIBED
 from uniaudio_lm.checkpoint.load import load_model
 from uniaudio_lm.parts.speech_decoders.described import DescribedDecoder
 from uniaudio_lm.weights import PARTS_FOLDER

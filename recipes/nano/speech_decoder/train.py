@@ -21,12 +21,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mingtok_audio import MingTok
-from mingtok_audio.training.losses import CompressedSpectralLoss, MultiScaleMelLoss
-from mingtok_audio.training.optim import build_optimizers
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
+
+from mingtok_audio import MingTok
+from mingtok_audio.training.losses import CompressedSpectralLoss, MultiScaleMelLoss
+from mingtok_audio.training.optim import build_optimizers
 
 HOP, DESCRIBED, CROP = 320, 26, 60
 
@@ -159,9 +160,7 @@ def main() -> None:
             cut = int(rng.integers(0, (CROP - 32) * HOP))
             fake, real = y[:8, cut : cut + 32 * HOP], target[:8, cut : cut + 32 * HOP]
             scored = [(d(real), d(fake.detach())) for d in judges]
-            losses = [
-                F.relu(1 - r[0]).mean() + F.relu(1 + f[0]).mean() for r, f in scored
-            ]
+            losses = [F.relu(1 - r[0]).mean() + F.relu(1 + f[0]).mean() for r, f in scored]
             parts["judges"] = torch.stack(losses).mean()
             judging.zero_grad()
             parts["judges"].backward()

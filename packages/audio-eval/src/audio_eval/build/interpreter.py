@@ -8,8 +8,6 @@ ambiguous; none that it is not understood. `units.py` states the rule both paths
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,8 +37,6 @@ class Interpretation:
         if self.readings:
             return ""
         return self.problems[0].split(":")[0] if self.problems else "not_understood"
-
-
 
 
 def quotes_out(instruction: str) -> tuple[str, list[str]]:

@@ -1,7 +1,7 @@
 """Recordings with transcripts to build items from: any manifest, or a corpus folder as published.
 
 =======================  ================================================================
-a manifest               everything `audio_eval.scoring.manifest` reads (JSONL, Freeform meta, seed-tts)
+a manifest               what `scoring.manifest` reads (JSONL, Freeform meta, seed-tts)
 LibriSpeech              a folder with `*.trans.txt` files beside the recordings
 Kaldi, AISHELL-2         a folder with `wav.scp` and `text` or `trans.txt`
 =======================  ================================================================
