@@ -14,10 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mingtok_audio.core.errors import ConfigError, FormatError, HubError, UserError
+from mingtok_audio.core.models.components import PinnedModel, save_component
 from mingtok_audio.core.models.hub import INDEX_NAME, sha256_of_weights
 from uniaudio_lm import UniAudio
 from uniaudio_lm.checkpoint.describe import describe
-from uniaudio_lm.checkpoint.read import read_tensors
+from uniaudio_lm.checkpoint.read import backbone_pin, read_tensors
 from uniaudio_lm.commands.convert import convert
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
@@ -323,3 +324,32 @@ def test_info_of_nano_is_of_the_language_model() -> None:
     (found,) = describe(["nano"])
     assert found["model_type"] == "uniaudio" and found["tokenizer"]["id"].startswith("nano")
     assert found["alternatives"] == {"compressor": ["pooling"], "generation_head": ["dit"]}
+
+
+def test_a_component_of_another_model_is_refused(small_folder: Path, tmp_path: Path) -> None:
+    """What it was trained with is compared in full: the tokenizer and the backbone."""
+    model = UniAudio.from_pretrained(small_folder)
+    right = backbone_pin(small_folder, "small")
+    wrong = PinnedModel("other", "0" * 64)
+    own = {"backbone": right}
+    if model.config.tokenizer is not None:
+        own["tokenizer"] = model.config.tokenizer
+    head = model.model.generation_head
+    for pins, refused in (
+        ({}, ""), (own, ""), ({"backbone": wrong}, "backbone"),
+        ({**own, "backbone": wrong}, "back"),
+    ):  # fmt: skip
+        folder = tmp_path / f"head{len(list(tmp_path.iterdir()))}"
+        save_component(folder, head, slot="generation_head", name="mlp", trained_with=pins)
+        if refused:
+            with pytest.raises(UserError, match=f"was trained with the {refused}"):
+                UniAudio.from_pretrained(small_folder, generation_head=folder)
+        else:
+            UniAudio.from_pretrained(small_folder, generation_head=folder)
+    again = model.save_pretrained(tmp_path / "again")
+    assert backbone_pin(again, "small") == right, "the same numbers in another file"
+    half = UniAudio.from_pretrained(again)
+    with torch.no_grad():
+        next(half.model.backbone.parameters()).add_(0.1)
+    changed = half.save_pretrained(tmp_path / "changed")
+    assert backbone_pin(changed, "small").sha256 != right.sha256

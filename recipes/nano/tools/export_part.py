@@ -18,6 +18,7 @@ from mingtok_audio.core.models.compact import compacted
 from mingtok_audio.core.models.components import save_component
 from mingtok_audio.core.models.hub import WEIGHTS_NAME, save_tensors
 from uniaudio_lm.checkpoint.load import load_model
+from uniaudio_lm.checkpoint.read import backbone_pin
 from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.weights import PARTS_FOLDER
 
@@ -50,11 +51,10 @@ def main() -> None:
     part = trained.get_submodule(options.slot)
     config = getattr(trained.config, options.slot)
     folder = options.output / PARTS_FOLDER / options.slot / options.name
-    pinned = shipped.config.tokenizer
-    save_component(
-        folder, part, slot=options.slot, name=config.name,
-        trained_with=None if pinned is None else {"tokenizer": pinned},
-    )  # fmt: skip
+    pins = {"backbone": backbone_pin(options.output, shipped.config.name)}
+    if shipped.config.tokenizer is not None:
+        pins["tokenizer"] = shipped.config.tokenizer
+    save_component(folder, part, slot=options.slot, name=config.name, trained_with=pins)
     save_tensors(
         folder / WEIGHTS_NAME, dict(compacted(part.state_dict().items())), {"format": "pt"}
     )

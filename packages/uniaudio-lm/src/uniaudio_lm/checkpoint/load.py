@@ -41,7 +41,7 @@ from uniaudio_lm.checkpoint.omni import is_omni, omni_config, omni_place
 from uniaudio_lm.checkpoint.place import Memory, Placement
 from uniaudio_lm.checkpoint.published import Place, model_place, published_config
 from uniaudio_lm.checkpoint.quantise import Quantizer
-from uniaudio_lm.checkpoint.read import TOKENIZER_FOLDER, read_tensors, tensor_headers
+from uniaudio_lm.checkpoint.read import TOKENIZER_FOLDER, backbone_pin, read_tensors, tensor_headers
 from uniaudio_lm.config import PartConfig, UniAudioConfig, parse_config
 from uniaudio_lm.model.layout import Columns
 from uniaudio_lm.model.speech_lm import SpeechLM
@@ -289,8 +289,11 @@ def _replace_parts(
                 continue
             part = own
         source = resolve(part, kind=f"{slot} component", weights=False, known=host.names(slot))
-        components[slot] = load_component(host, slot, source.path, expected=expected)
         found = read_component_config(source.path)
+        if "backbone" in found.trained_with and "backbone" not in expected:
+            # Its numbers are hashed only where a component asks: that reads all of them.
+            expected["backbone"] = backbone_pin(folder, config.name)
+        components[slot] = load_component(host, slot, source.path, expected=expected)
         changes[slot] = PartConfig(found.name, dict(found.options))
     _own_speech_decoder(config, folder, components)
     if "backbone" in changes:  # other heads

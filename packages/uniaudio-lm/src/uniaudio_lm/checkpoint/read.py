@@ -7,6 +7,7 @@ as the next one is asked for.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import mmap
 import os
@@ -19,6 +20,7 @@ from torch import Tensor
 from mingtok_audio.core.errors import FormatError, HubError
 from mingtok_audio.core.files import os_reason
 from mingtok_audio.core.models.compact import expanded, scaled_names
+from mingtok_audio.core.models.components import PinnedModel
 from mingtok_audio.core.models.hub import (
     INDEX_NAME,
     WEIGHTS_NAME,
@@ -37,6 +39,21 @@ _DTYPES = {
     "F64": torch.float64, "C64": torch.complex64, "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }  # fmt: skip
+
+
+def backbone_pin(folder: Path, model: str) -> PinnedModel:
+    """The backbone of a model folder as components are pinned to it: a SHA-256 of its numbers,
+    whatever files, order and precision they are kept in."""
+    digest = hashlib.sha256()
+    prefixes = ("backbone.", "model.")  # ours, published
+    found = {
+        name: hashlib.sha256(tensor.float().contiguous().numpy().tobytes()).digest()
+        for name, tensor in read_tensors(folder)
+        if name.startswith(prefixes)
+    }
+    for name in sorted(found):
+        digest.update(name.encode() + found[name])
+    return PinnedModel(model, digest.hexdigest())
 
 
 def tensor_headers(folder: str | os.PathLike[str]) -> dict[Path, dict[str, TensorInfo]]:
