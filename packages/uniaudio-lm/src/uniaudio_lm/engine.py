@@ -18,6 +18,7 @@ from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.models.reference import EncoderLayers
 from uniaudio_lm.checkpoint.load import Room, load_model
 from uniaudio_lm.checkpoint.save import save_model
+from uniaudio_lm.checks import sampling_of
 from uniaudio_lm.config import (
     PartConfig,
     Sampling,
@@ -316,7 +317,7 @@ class UniAudio:
         Raises:
             UserError: a value out of range.
         """
-        return tts.sampling_of(self.config.sampling if given is None else given, **changes)
+        return sampling_of(self.config.sampling if given is None else given, **changes)
 
     def prepare_voice(self, voice: VoicePrompt | Voice | str | None) -> Voice:
         """A recording or the name of a speaker, encoded once for many texts.

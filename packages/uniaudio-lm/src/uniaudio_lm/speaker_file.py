@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mingtok_audio.core.errors import FormatError
+from mingtok_audio.core.config import near
+from mingtok_audio.core.errors import FormatError, UserError
 from mingtok_audio.core.files import atomic_write_bytes
 from mingtok_audio.core.models.weights import TensorInfo, read_safetensors_header, save_tensors
 
@@ -97,6 +98,35 @@ def speakers_of(folder: str | Path | None) -> SpeakerFile | None:
     if folder is None or not (Path(folder) / SPEAKERS_NAME).is_file():
         return None
     return read_speakers(Path(folder) / SPEAKERS_NAME)
+
+
+def look_up_speaker(name: str, folder: Path | None, model: str) -> tuple[SpeakerFile, Speaker]:
+    """A speaker of a model's folder by name, or the only voice of a file.
+
+    Raises:
+        UserError: no such speaker (and which there are).
+    """
+    if name.endswith(".safetensors"):
+        if not Path(name).is_file():
+            raise UserError(f"there is no file of speakers '{name}'")
+        found = read_speakers(name)
+        if len(found.speakers) != 1:
+            raise UserError(f"{name} holds {len(found.speakers)} voices; one is needed")
+        name = next(iter(found.speakers))
+    else:
+        own = speakers_of(folder)
+        if own is None:
+            raise UserError(
+                f"model {model} has no speakers: give a recording as the voice, or add "
+                "one (uniaudio voices add)"
+            )
+        if name not in own.speakers:
+            known = ", ".join(own.speakers)
+            raise UserError(
+                f"model {model} has no speaker '{name}'{near(name, own.speakers)} (it has {known})"
+            )
+        found = own
+    return found, found.speakers[name]
 
 
 def copy_speakers(source: Path, target: Path, sha256: str | None = None) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.config import load_json
-from mingtok_audio.core.errors import ConfigError, HubError, PluginError, UserError
+from mingtok_audio.core.errors import ConfigError, PluginError, UserError
 from mingtok_audio.core.models.components import PinnedModel, load_component, read_component_config
 from mingtok_audio.core.models.hub import (
     CONFIG_NAME,
@@ -46,34 +46,13 @@ from uniaudio_lm.config import PartConfig, UniAudioConfig, parse_config
 from uniaudio_lm.model.layout import Columns
 from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.plugins import get_host
-from uniaudio_lm.speaker_file import SPEAKERS_NAME
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME, TextTokenizer
-from uniaudio_lm.weights import NEWEST_NANO, PARTS_FOLDER, shipped_folder
+from uniaudio_lm.weights import MODEL_FILES, PARTS_FOLDER, shipped_weights
 
 if TYPE_CHECKING:
     from mingtok_audio.core.plugins import PluginHost
 
-MODEL_FILES = (TOKENIZER_NAME, f"{SPEAKERS_NAME}?")
-"""Fetched from a hub beside the config and the weights; one that ends in "?" may be missing."""
-
 logger = logging.getLogger("uniaudio_lm.loading")
-
-
-def shipped_weights(name: str) -> Path | None:
-    """Folder of the model that ships with the package: "nano" (the newest) or its version.
-
-    Raises:
-        HubError: a nano that this installation does not have.
-    """
-    if name != "nano" and not name.startswith("nano-"):
-        return None
-    folder = shipped_folder()
-    if name in ("nano", NEWEST_NANO) and (folder / "config.json").is_file():
-        return folder
-    raise HubError(
-        f"this installation of uniaudio-lm holds no model '{name}': give a model folder or "
-        "hf://org/name"
-    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mingtok_audio.core.jobs import Advance, Job, Result, Work, done, failed
 from uniaudio_lm.commands.asr import answer, rendered
 from uniaudio_lm.commands.batch import RECORD_NAME, make_folder
 from uniaudio_lm.commands.models import ModelChoice
+from uniaudio_lm.config import check_task
 
 if TYPE_CHECKING:
     from uniaudio_lm.engine import UniAudio
@@ -99,5 +100,8 @@ def run(
     prompts = (prompt, *follow_ups)
     if not all(p.strip() for p in prompts):
         raise UserError("the prompt is empty: ask something about the recording")
+    config = choice.about().config
+    if config is not None:
+        check_task("questions", config, choice.model)
     work = Questions(choice, prompts, max_tokens, format)
     answer(work, inputs, output, format, as_json, workers=workers, batch=1, force=force)

@@ -18,8 +18,10 @@ from mingtok_audio.core.cli import Item, collect_inputs, emit_json, output_paths
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
 from mingtok_audio.core.jobs import Advance, Job, Result, Work, done, failed, run_jobs
+from uniaudio_lm.checks import check_hints, check_search
 from uniaudio_lm.commands.batch import RECORD_NAME, finish, is_folder, make_folder
 from uniaudio_lm.commands.models import ModelChoice
+from uniaudio_lm.config import known_language
 from uniaudio_lm.parts.aligners.loading import fitting_aligner
 from uniaudio_lm.text.length import is_cjk
 
@@ -127,6 +129,11 @@ def run(
     if format not in FORMATS:
         raise UserError(f"--format is one of {', '.join(FORMATS)}, not '{format}'")
     words = tuple(word for word in (w.strip() for w in hotwords.split(",")) if word)
+    check_hints(language, words)
+    check_search(beams, word_weight)
+    config = choice.about().config
+    if config is not None and language is not None:
+        known_language(language, config.recognition.languages, choice.model)
     work = Recognition(
         choice, language, words, beams, word_weight, format, timed=as_json or format != "text"
     )

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mingtok_audio.core.config import load_json
+from mingtok_audio.core.models.hub import CONFIG_NAME, resolve
+from uniaudio_lm.config import UniAudioConfig, parse_config
+from uniaudio_lm.plugins import get_host
+from uniaudio_lm.weights import MODEL_FILES, shipped_weights
+
 if TYPE_CHECKING:
     from uniaudio_lm.engine import UniAudio
+
+
+@dataclass(frozen=True)
+class ModelAbout:
+    """A model that is not loaded; `config` is None in the published layout."""
+
+    id: str
+    folder: Path
+    revision: str | None
+    config: UniAudioConfig | None
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that it speaks; none: not known."""
+        part = None if self.config is None else self.config.phonemizer
+        return () if part is None else get_host().resolve("phonemizer", part.name).languages
 
 
 @dataclass(frozen=True)
@@ -25,6 +48,15 @@ class ModelChoice:
     device_map: str | None = None
     max_memory: str | None = None
     quantize: str | None = None
+
+    def about(self) -> ModelAbout:
+        """What its files say, without loading it. Raises `UserError` where there are none."""
+        source = resolve(self.model, kind="model", builtin=shipped_weights, files=MODEL_FILES)
+        path = source.path / CONFIG_NAME
+        data = load_json(path)
+        own = isinstance(data, Mapping) and data.get("model_type") == "uniaudio"
+        config = parse_config(data, str(path)) if own else None
+        return ModelAbout(source.id, source.path, source.revision, config)
 
     def load(self) -> UniAudio:
         """The model. Raises `UserError` in one line."""
@@ -46,17 +78,14 @@ class ModelChoice:
     def identity(self) -> dict[str, Any]:
         """What tells this choice from another one: names, and the sizes and times of the files
         that they stand for (to hash the weights of a large model would take minutes)."""
-        from mingtok_audio.core.models.hub import resolve
-        from uniaudio_lm.checkpoint.load import MODEL_FILES, shipped_weights
-
-        source = resolve(self.model, kind="model", builtin=shipped_weights, files=MODEL_FILES)
-        folders = [source.path]
+        about = self.about()
+        folders = [about.folder]
         folders += [Path(p) for p in (self.head, self.stop, self.compressor, self.aligner) if p]
         files = sorted(f for folder in folders if folder.is_dir() for f in _files(folder))
         stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
         placed = ("device", "device_map", "max_memory")
         chosen = {k: v for k, v in asdict(self).items() if k not in placed}
-        return {**chosen, "files": stats, "revision": source.revision}
+        return {**chosen, "files": stats, "revision": about.revision}
 
 
 def _files(folder: Path) -> list[Path]:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mingtok_audio.core.audio import AudioWriter, load_audio
+from mingtok_audio.core.audio import WRITABLE_SUFFIXES, AudioWriter, audio_info, load_audio
 from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.jobs import Advance, Job, Result, Work, done, failed, run_jobs
+from uniaudio_lm.checks import check_text, sampling_of
 from uniaudio_lm.commands.batch import RECORD_NAME, finish, is_folder, make_folder
 from uniaudio_lm.commands.models import ModelChoice
 from uniaudio_lm.commands.sinks import open_sink
 from uniaudio_lm.commands.texts import Text, open_text, read_texts
-from uniaudio_lm.config import SamplingChanges
+from uniaudio_lm.config import Sampling, SamplingChanges
+from uniaudio_lm.speaker_file import look_up_speaker
 
 if TYPE_CHECKING:
     from uniaudio_lm.engine import UniAudio
@@ -95,6 +97,18 @@ class Speaking(Work):
             )  # fmt: skip
             results[i] = done(jobs[i], about)
         return [results[i] for i in range(len(jobs))]
+
+    def check(self) -> None:
+        """Refuse what cannot work, before the model is loaded. Raises `UserError`."""
+        about = self.choice.about()
+        default = Sampling() if about.config is None else about.config.sampling
+        sampling_of(default, **self.changes)
+        if self.speaker is not None:
+            look_up_speaker(self.speaker, about.folder, about.id)
+        if self.voice is not None:
+            audio_info(self.voice)
+        if self.voice_text is not None:
+            _voice_text(self.voice_text)
 
     def find_voice(self, model: UniAudio) -> Voice | None:
         """The voice, encoded once for all texts."""
@@ -174,8 +188,12 @@ def read_voice(model: UniAudio, path: str, text: str | None) -> VoicePrompt:
     from uniaudio_lm.tasks.voice import VoicePrompt
 
     wav, rate = load_audio(path, model.tokenizer.config.sample_rate)
+    return VoicePrompt(wav, rate, None if text is None else _voice_text(text))
+
+
+def _voice_text(given: str) -> str:
     try:
-        return VoicePrompt(wav, rate, None if text is None else open_text(text))
+        return open_text(given)
     except UserError as error:
         raise UserError(f"--voice-text: {error}") from error
 
@@ -203,6 +221,7 @@ def run(
     if work.voice_text is not None and work.voice is None:
         raise UserError("--voice-text is what is said in the recording of --voice: give that too")
     texts, several = read_texts(given, lines)
+    work.check()
     if several or (output != "-" and is_folder(output, several=False)):
         _run_several(texts, output, work, stream, as_json, workers, batch, force)
         return
@@ -215,6 +234,11 @@ def _run_one(text: Text, output: str, work: Speaking, stream: bool, as_json: boo
     """Say a text, and write it while it is made."""
     if not text.text.strip():
         raise UserError("the text is empty")
+    about = work.choice.about()
+    check_text(text.text, work.language, about.languages, about.id)
+    if output != "-" and Path(output).suffix.lower() not in WRITABLE_SUFFIXES:
+        endings = ", ".join(WRITABLE_SUFFIXES)
+        raise UserError(f"cannot write {output}: the file name must end in {endings}")
     model = work.load()
     started = time.perf_counter()
     speech = model.synthesize_stream(

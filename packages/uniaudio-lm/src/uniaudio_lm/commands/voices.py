@@ -16,7 +16,7 @@ from uniaudio_lm.speaker_file import SPEAKERS_NAME, speakers_of
 
 def list_voices(model: str, as_json: bool) -> None:
     """Show the speakers of a model."""
-    from uniaudio_lm.checkpoint.load import MODEL_FILES, shipped_weights
+    from uniaudio_lm.weights import MODEL_FILES, shipped_weights
 
     source = resolve(model, kind="model", builtin=shipped_weights, files=MODEL_FILES)
     found = speakers_of(source.path)

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from mingtok_audio.core.audio import resample
 from mingtok_audio.core.errors import UserError
+from uniaudio_lm.checks import check_hints, check_search
 from uniaudio_lm.config import (
-    MAX_BEAMS,
-    MAX_WORD_WEIGHT,
     RecognitionConfig,
     Sampling,
     known_language,
@@ -45,7 +44,6 @@ _TOKENS_PER_SECOND, _MIN_TOKENS, _MAX_TOKENS = 16, 32, 512
 _BATCH = 8
 _FASTEST, _SLOWEST = 9.0, 0.7  # syllables a second of speech
 _LONG_SPEECH = 3.0  # seconds; a word may stand alone in less
-_MAX_HOTWORDS = 4000  # characters of all of them
 
 
 @dataclass(frozen=True)
@@ -101,13 +99,7 @@ class RecognitionOptions:
 
     def __post_init__(self) -> None:
         check_hints(self.language, self.hotwords)
-        if self.beams is not None and not 1 <= self.beams <= MAX_BEAMS:
-            raise UserError(f"beams is a number from 1 to {MAX_BEAMS}, not {self.beams}")
-        weight = self.word_weight
-        if weight is not None and not 0 <= weight <= MAX_WORD_WEIGHT:
-            raise UserError(
-                f"the weight of the word model is from 0 to {MAX_WORD_WEIGHT:g}, not {weight}"
-            )
+        check_search(self.beams, self.word_weight)
 
     def completed(self, config: RecognitionConfig, model: str) -> RecognitionOptions:
         """With the config's values where none are given, and each hotword once.
@@ -181,25 +173,6 @@ def prepare_wav(wav: ArrayLike | Tensor, sample_rate: int, rate: int) -> np.ndar
     """
     samples = as_samples(wav, sample_rate)
     return centred(resample(samples, sample_rate, rate))
-
-
-def check_hints(language: str | None, hotwords: Sequence[str]) -> list[str]:
-    """The words to expect, each once. They go into the prompt joined by commas, as published.
-
-    Raises:
-        UserError: a hint that the prompt cannot hold.
-    """
-    if language is not None and (
-        not language.strip() or not language.isprintable() or len(language) > 100
-    ):
-        raise UserError(f"the language hint {language[:100]!r} is empty, too long or holds a tab")
-    words = list(dict.fromkeys(w for w in (word.strip() for word in hotwords) if w))
-    for word in words:
-        if "," in word or not word.isprintable():
-            raise UserError(f"the hotword {word[:100]!r} holds a comma or a line break")
-    if sum(map(len, words)) > _MAX_HOTWORDS:
-        raise UserError(f"the hotwords have over {_MAX_HOTWORDS:,} characters in all: give fewer")
-    return words
 
 
 def split(model: SpeechLM, wav: np.ndarray, rate: int) -> list[Segment]:

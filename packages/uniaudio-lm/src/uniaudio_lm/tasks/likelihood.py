@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.core.errors import UserError
+from uniaudio_lm.checks import check_hints
 from uniaudio_lm.config import Sampling, known_language
 from uniaudio_lm.model import prompts
 from uniaudio_lm.model.generation import Item, generate
 from uniaudio_lm.tasks.asr import (
     SEGMENT_SECONDS,
-    check_hints,
     conditioned,
     embed_recording,
     prepare_wav,

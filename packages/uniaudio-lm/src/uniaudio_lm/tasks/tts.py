@@ -8,17 +8,17 @@ L frames, d latent dimensions, p frames of a patch.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Unpack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from mingtok_audio.core.errors import PluginError, UserError
+from mingtok_audio.core.errors import PluginError
 from mingtok_audio.core.runtime import seeded_generator
-from uniaudio_lm.config import Sampling, SamplingChanges
+from uniaudio_lm.checks import check_text
+from uniaudio_lm.config import Sampling
 from uniaudio_lm.interfaces import Aligner, TextInfo, TextNormalizer
 from uniaudio_lm.model import prompts
 from uniaudio_lm.model.generation import Item, SeededNoise, generate
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Speech", "SpeechStream", "VoicePrompt", "make_job", "run_jobs"]
 
-MAX_CHARACTERS = 100_000
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 # Speaks no slower than this many times the guess, and a little more for pauses.
 _MAX_SHARE, _SLACK_SECONDS = 2.5, 2.0
 _GUARDED_SHARE, _GUARDED_SECONDS = 2.0, 1.1  # of models whose takes are checked
@@ -139,19 +137,6 @@ def speech_of(job: Job, wav: Tensor, sample_rate: int) -> Speech:
     return Speech(wav, sample_rate, job.stop_reason, job.patches, job.pieces, job.overdriven)
 
 
-def sampling_of(default: Sampling, **changes: Unpack[SamplingChanges]) -> Sampling:
-    """`default` with the fields changed that are given and not None.
-
-    Raises:
-        UserError: a value out of range.
-    """
-    given = {name: value for name, value in changes.items() if value is not None}
-    try:
-        return replace(default, **given)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise UserError(str(error)) from error
-
-
 def make_job(
     model: SpeechLM,
     text: str,
@@ -171,34 +156,11 @@ def make_job(
     Raises:
         UserError: nothing to say, too much of it, or a voice that cannot be used.
     """
-    if len(text) > MAX_CHARACTERS:
-        raise UserError(
-            f"the text has {len(text):,} characters; at most {MAX_CHARACTERS:,} are said at once: "
-            "split it"
-        )
-    if language is not None and not _LANGUAGE.fullmatch(language):
-        raise UserError(f"the language {language[:40]!r} is no code such as en, zh or en-US")
-    if not is_spoken(text):
-        shown = "is empty" if not text.strip() else "holds no letter or digit to say"
-        raise UserError(f"the text {shown}")
-    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-        raise UserError("the text holds bytes that are no UTF-8")
-    _check_language(model, text, language)
+    spoken = () if model.phonemizer is None else model.phonemizer.languages
+    check_text(text, language, spoken, model.model_id)
     pieces = spoken_pieces(text, normalizer, model.config.piece_seconds, language)
     made = prepare_voice(model, voice, recognise)
     return Job(pieces, made, SeededNoise(seeded_generator(seed)))
-
-
-def _check_language(model: SpeechLM, text: str, language: str | None) -> None:
-    """A model that reads phonemes speaks the languages of its phonemizer, and no other."""
-    if model.phonemizer is None or not model.phonemizer.languages:
-        return
-    spoken = model.phonemizer.languages
-    code = re.split("[-_]", language or guess_language(text))[0].lower()
-    if code not in spoken:
-        raise UserError(
-            f"model {model.model_id} speaks {', '.join(spoken)}; the text is in '{code}'"
-        )
 
 
 def spoken_pieces(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +19,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mingtok_audio.core.audio import resample
-from mingtok_audio.core.config import near
 from mingtok_audio.core.errors import AudioError, FormatError, UserError
 from uniaudio_lm.samples import as_samples
-from uniaudio_lm.speaker_file import read_speakers, speakers_of
+from uniaudio_lm.speaker_file import look_up_speaker
 from uniaudio_lm.text.length import SYLLABLES_PER_SECOND, is_cjk, is_spoken, syllables
 
 if TYPE_CHECKING:
@@ -105,28 +103,8 @@ def find_speaker(model: SpeechLM, name: str) -> Voice:
     Raises:
         UserError: no such speaker (and which there are), or one of another tokenizer.
     """
-    if name.endswith(".safetensors"):
-        if not Path(name).is_file():
-            raise UserError(f"there is no file of speakers '{name}'")
-        found = read_speakers(name)
-        if len(found.speakers) != 1:
-            raise UserError(f"{name} holds {len(found.speakers)} voices; one is needed")
-        name = next(iter(found.speakers))
-    else:
-        own = speakers_of(model.folder)
-        if own is None:
-            raise UserError(
-                f"model {model.model_id} has no speakers: give a recording as the voice, or add "
-                "one (uniaudio voices add)"
-            )
-        if name not in own.speakers:
-            known = ", ".join(own.speakers)
-            raise UserError(
-                f"model {model.model_id} has no speaker '{name}'{near(name, own.speakers)} "
-                f"(it has {known})"
-            )
-        found = own
-    speaker = found.speakers[name]
+    found, speaker = look_up_speaker(name, model.folder, model.model_id)
+    name = speaker.name
     pinned = model.config.tokenizer
     other = pinned is not None and found.tokenizer_sha256 not in ("", pinned.sha256)
     if other or speaker.latent_dim != model.tokenizer.config.latent_dim:
