@@ -254,7 +254,7 @@ def meta_jobs(meta: Path, instruction: str, output: Path) -> list[Job]:
         source = Path(audio) if Path(audio).is_absolute() else meta.parent / audio
         name = str(row.get("id") or Path(audio).stem)
         if not name or name.startswith(".") or any(c in name for c in "/\\\0"):
-            raise FormatError(f"{where}: the id {name!r} is no file name")
+            raise FormatError(f"{where}: the id {name!r} is not a file name")
         suffix = source.suffix.lower() if source.suffix.lower() in OUTPUT_SUFFIXES else ".wav"
         asked = Asked(wanted, known, row.get("words"), into_folder=True)
         jobs.append(asked.job(source, output / f"{name}{suffix}"))

@@ -69,21 +69,26 @@ def edit(
     ] = None,
     backend: Annotated[str, typer.Option(help="auto, or one by name: splice, dsp, lm.")] = "auto",
     parser: Annotated[
-        str, typer.Option(help="What reads the instruction: grammar, or lm (a model).")
+        str, typer.Option(help="Instruction parser: grammar, or lm (a model).")
     ] = "grammar",
     model: Annotated[
-        str, typer.Option("--model", "-m", help="What speaks and hears: a folder or hf://org/name.")
+        str,
+        typer.Option(
+            "--model", "-m", help="Model that recognises and speaks: a folder or hf://org/name."
+        ),
     ] = "nano",
     aligner: Annotated[
-        str, typer.Option(help="What finds word times: a folder or a name; by default the shipped.")
+        str,
+        typer.Option(help="Aligner for word times: a folder or a name; default: the shipped one."),
     ] = "",
     candidates: Annotated[
         int | None, typer.Option(help="Takes of new words, of which the best is kept (3).")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Recognise the output, and say so in the receipt.")
+        bool,
+        typer.Option("--check", help="Recognise the output and write the result into the receipt."),
     ] = False,
-    watermark: Annotated[str, typer.Option(help="What marks written recordings.")] = "",
+    watermark: Annotated[str, typer.Option(help="Watermark plugin for written recordings.")] = "",
     which: Annotated[
         str,
         typer.Option(help="Where several places match: refuse, first, last, all, or a number."),
@@ -94,7 +99,7 @@ def edit(
     snr: Annotated[
         float | None, typer.Option(help="Level of the speech over that sound, in dB.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show the plan (JSON) and a diff of the text.")
     ] = False,

@@ -35,7 +35,7 @@ class Take:
         wav: (T,) float32, the new words alone.
         sample_rate: of all recordings here, Hz.
         text: the new words.
-        excerpt: (T',) the same between what comes before and behind it in the recording.
+        excerpt: (T',) the new words between what precedes and follows them in the recording.
         excerpt_text: what is said there.
         voice: (T'',) the recording that the voice was taken from.
         stop_reason: why the model ended; "stop" where it meant to.

@@ -59,8 +59,8 @@ _OPERATIONS = (
     ("pitch", "pitch:Pitch", "higher or lower at the same speed"),
     ("volume", "volume:Volume", "louder or softer, by a factor or in dB"),
     ("fade", "fade:Fade", "from or to silence"),
-    ("denoise", "denoise:Denoise", "less noise behind the speech"),
-    ("add_sound", "sound:AddSound", "a sound behind the speech"),
+    ("denoise", "denoise:Denoise", "less background noise"),
+    ("add_sound", "sound:AddSound", "a background sound"),
     ("reverb", "reverb:Reverb", "the echo of a room"),
     ("loudness", "loudness:Loudness", "to a loudness in LUFS, under a true peak"),
     ("trim", "trim:Trim", "stretches of time go or stay"),
@@ -124,7 +124,7 @@ def register_components() -> list[ComponentSpec]:
 
 
 def make_host() -> PluginHost:
-    """A fresh host (plugins are looked up anew); most callers want `get_host`."""
+    """A fresh host (plugins are looked up again); most callers want `get_host`."""
     return PluginHost(
         namespace="uniaudio_edit",
         slots=SLOTS,

@@ -66,7 +66,7 @@ def _chunks(stream: BinaryIO) -> Iterator[_Chunk]:
 def file_shell(path: Path, pcm: np.ndarray) -> bytes:
     """What surrounds the samples (T, C) in a wav file: the lengths of what comes before and after
     them (8 bytes each), these two, and the signs of the zeros, of which mu-law has two. b"" where
-    the file is no such wav."""
+    the file is not such a wav."""
     with path.open("rb") as stream:
         data = next((c for c in _chunks(stream) if c.name == b"data"), None)
         if data is None:

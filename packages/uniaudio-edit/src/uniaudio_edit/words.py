@@ -42,9 +42,11 @@ def parse_words(data: Any, where: str) -> list[Word]:
             raise FormatError(f"{where}: word {index + 1} needs a text and its start and end in s")
         assert start is not None and end is not None
         if not 0 <= start < end:
-            raise FormatError(f"{where}: '{text}' is from {start:g} to {end:g} s, which is no span")
+            raise FormatError(
+                f"{where}: '{text}' is from {start:g} to {end:g} s, which is not a span"
+            )
         if words and start < words[-1].start:
-            raise FormatError(f"{where}: '{text}' begins before the word in front of it")
+            raise FormatError(f"{where}: '{text}' begins before the word that precedes it")
         words.append(Word(text, float(start), float(end)))
     return words
 
@@ -104,7 +106,7 @@ def unit_times(words: Sequence[Word], text: Text, seconds: float) -> tuple[list[
 
 
 def check_length(text: str, seconds: float) -> None:
-    """Refuse a text that nobody could say in so many seconds (`UserError`)."""
+    """Refuse a text too long to be said in `seconds` (`UserError`)."""
     from uniaudio_lm.text.length import syllables
 
     if syllables(text) > _FASTEST * seconds + _SLACK:

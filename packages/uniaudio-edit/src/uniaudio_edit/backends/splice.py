@@ -154,7 +154,7 @@ def _place(
     if last <= first:
         raise UserError(
             f"'{words[i].text}' is given from {words[i].start:g} to {words[j - 1].end:g} s, which "
-            "is no part of the recording"
+            "is outside the recording"
         )
     before = round(words[i - 1].end * rate) if i else 0
     after = round(words[j].start * rate) if j < len(words) else total
@@ -206,7 +206,7 @@ def _opening(
     if last <= first:
         raise UserError(
             f"'{words[i].text}' is given from {words[i].start:g} to {words[j - 1].end:g} s, which "
-            "is no part of the recording"
+            "is outside the recording"
         )
     inside, reach = search // 3, margin - half
     low = max(before - inside, first - 2 * search, first - reach, half)

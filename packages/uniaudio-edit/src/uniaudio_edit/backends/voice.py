@@ -1,6 +1,6 @@
 """New words in a recording's own voice, for `splice`.
 
-The voice prompt is what stands around the place in the same recording: what comes behind it first,
+The voice prompt is what stands around the place in the same recording: what follows first,
 then what comes before it, so that the model goes on where the new words begin. Where an aligner is
 there, the model also says the words that follow, and only the new ones are kept.
 
@@ -174,7 +174,7 @@ def _aligner(parts: Parts) -> Aligner | None:
 
 def _end_of(aligner: Aligner, wav: np.ndarray, said: str, new: str) -> float | None:
     """Where in a take (T,) at 16 kHz `new`, the beginning of `said`, is over: seconds, in the
-    pause behind it. None where the aligner cannot tell."""
+    pause after it. None where the aligner cannot tell."""
     try:
         found = aligner.align(wav, said, Text(said).language)
     except UserError:

@@ -73,7 +73,7 @@ def build_pairs(
 
     Args:
         split: only clips with this `split`.
-        limit: only so many clips from the start.
+        limit: number of clips to use, from the start.
         workers: processes; the result is the same for any number of them.
 
     Raises:

@@ -79,7 +79,7 @@ def _clip(row: dict[str, Any], index: int, manifest: Path, where: str) -> Clip:
         raise FormatError(f"{where} needs 'audio' (a path) and 'text'")
     name = str(row.get("id") or Path(audio).stem)
     if name.startswith(".") or any(c in name for c in "/\\\0"):
-        raise FormatError(f"{where}: the id {name!r} is no file name")
+        raise FormatError(f"{where}: the id {name!r} is not a file name")
     parallel = row.get("parallel") or []
     if not isinstance(parallel, list) or not all(
         isinstance(p, dict) and isinstance(p.get("audio"), str) for p in parallel

@@ -163,7 +163,7 @@ class ClipMaterial:
         return source, wav * np.float32(gain), names, snr
 
     def with_sound(self, name: str, rng: Random) -> tuple[np.ndarray, np.ndarray, float]:
-        """The recording, the same with a sound behind it, and the SNR in dB."""
+        """The recording, the same with a background sound, and the SNR in dB."""
         wav = self.wav()
         snr = round(rng.uniform(*self.store.recipe.sound_snr_db), 1)
         sound = _sound(name, self.store.sounds, len(wav), rng, None)

@@ -95,5 +95,5 @@ class Material(Protocol):
         ...
 
     def with_sound(self, name: str, rng: Random) -> tuple[np.ndarray, np.ndarray, float]:
-        """The recording, the same with a sound behind it, and the SNR in dB."""
+        """The recording, the same with a background sound, and the SNR in dB."""
         ...

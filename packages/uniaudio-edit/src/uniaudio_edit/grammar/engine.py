@@ -87,7 +87,7 @@ _SEPARATOR = re.compile(
 _NOT_SAID = re.compile(
     r"(?:,|;|\band\b|\bthen\b|\balso\b)\s*(?:then |also |please )*(?:delete|remove|insert|add|"
     r"replace|substitute|change|swap|erase|drop|cut|put|append|make|speed|slow|raise|lower|"
-    r"denoise|turn|say)\b"
+    r"denois\w+|turn|say)\b"
     r"|(?:，|；|,|;|然后|并且|并|再|同时|接着)\s*(?:把|将|删除|删掉|去掉|插入|添加|加上|替换|在)"
     r"|\b(?:words?|characters?|syllables?|positions?|index|speaker|sentence|recording|beginning|"
     r"skip|delete|remove|omit|erase|insert|replace|substitute|leave out|no need)\b"
@@ -199,7 +199,7 @@ class _Reader:
         return found[2]
 
     def _evaluate(self, clause: str, verb: str) -> _Outcome | None:
-        """What a clause means, or None where it is no instruction at all."""
+        """What a clause means, or None where it is not an instruction."""
         found = self._resolve_all(clause)
         if verb and (found is None or found.failure is not None):
             joined = f"{verb}{clause}" if has_cjk(verb) else f"{verb} {clause}"

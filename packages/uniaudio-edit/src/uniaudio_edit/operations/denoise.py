@@ -1,4 +1,4 @@
-"""`denoise`: less noise behind the speech, by noisereduce (MIT), as much as the noise asks for."""
+"""`denoise`: less background noise, by noisereduce (MIT)."""
 
 from __future__ import annotations
 

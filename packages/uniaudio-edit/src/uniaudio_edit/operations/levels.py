@@ -62,5 +62,5 @@ def turned_down(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def published_number(value: float) -> str:
-    """1.0 as "1", 0.70 as "0.7"; at most two digits behind the point."""
+    """1.0 as "1", 0.70 as "0.7"; at most two decimals."""
     return f"{round(float(value), 2):g}"

@@ -118,5 +118,5 @@ def _recorded(path: str, rate: int) -> np.ndarray:
     response = load_audio(path, rate)[0].astype(np.float64)
     power = float(np.sum(np.square(response)))
     if power == 0.0:
-        raise UserError(f"{path} is silent: it is no room response")
+        raise UserError(f"{path} is silent: it is not a room response")
     return response / np.sqrt(power)

@@ -1,4 +1,4 @@
-"""`add_sound`: a sound behind the speech, from a recording or imitated by noise."""
+"""`add_sound`: a background sound, from a recording or generated."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class AddSound(SoundOperation):
         return f"add {str(op.params['sound']).replace('_', ' ')} to audio"
 
     def pair(self, material: Material, rng: Random) -> Pair:
-        """The target is the recording with a sound behind it."""
+        """The target is the recording with a background sound."""
         name = rng.choice(material.sounds or [n for n in MADE_SOUNDS if n in SPOKEN])
         source, target, snr = material.with_sound(name, rng)
         style = material.style(rng)

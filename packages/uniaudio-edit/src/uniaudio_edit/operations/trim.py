@@ -63,7 +63,7 @@ class Trim(CutOperation):
     def understood(
         self, found: Mapping[str, Any], clause: Any
     ) -> tuple[dict[str, Any], list[str]] | None:
-        """The stretch of time; None where what is named is no time."""
+        """The stretch of time; None where what is named is not a time."""
         what = "keep" if "keep" in found else "drop"
         if "length" in found:  # "trim it to 3 seconds"
             length = seconds(clause.language, found["length"])
@@ -81,15 +81,15 @@ class Trim(CutOperation):
         return (_params(what, 0.0, end) if first else _params(what, -end, 0.0)), []
 
     def check(self, params: Mapping[str, Any]) -> None:
-        """Refuse what is no stretch of time (`InstructionError`)."""
+        """Refuse what is not a stretch of time (`InstructionError`)."""
         start, end = float(params["start"]), float(params["end"])
         if max(abs(start), abs(end)) > _FURTHEST:
             longest = max(abs(start), abs(end))
-            raise InstructionError(f"trim: {longest:g} s is no time in a recording")
+            raise InstructionError(f"trim: {longest:g} s is longer than any recording")
         from_end = start < 0
         if (from_end == (end <= 0) and end != 0 and end <= start) or start == end:
             raise InstructionError(
-                f"trim: {start:g} to {end:g} s is no stretch of time; the end comes after the start"
+                f"trim: {start:g} to {end:g} s is not a stretch of time: the end must come after the start"
             )
 
     def cuts(

@@ -38,9 +38,9 @@ _TEXT_TOKENS = 120  # of a prompt and an answer, to a few: only for packing
 @dataclass
 class EditBatch:
     """Attributes:
-    ids: (B, S) int64, 0 behind each pair's `lengths` (B,).
+    ids: (B, S) int64, 0 after each pair's `lengths` (B,).
     starts, counts: (B, 2) first position and patches of the source and of the target.
-    mean, std: (B, L, d) posteriors, the target's behind the source's, zeros behind both.
+    mean, std: (B, L, d) posteriors, the target's after the source's, zeros after both.
     labels: (B, S) int64, the answer's ids where they stand, else IGNORED.
     weights: (B, P, p) of the target's frames in the flow loss, P the most target patches.
     """
@@ -107,7 +107,7 @@ class Pairs:
                     row = json.loads(raw)
                     source, target = float(row["source_seconds"]), float(row["seconds"])
                 except (ValueError, KeyError, TypeError) as error:
-                    raise ConfigError(f"{path}, line {line} is no pair ({error!r})") from error
+                    raise ConfigError(f"{path}, line {line} is not a pair ({error!r})") from error
                 if max(source, target) <= longest:
                     self._places.append(place)
                     self._folder.append(number)
@@ -166,7 +166,7 @@ class PairCorpus:
         self._rate = model.tokenizer.frame_rate
         self._multiple = self._size * model.tokenizer.config.hop_length
         if getattr(model.compressor, "drop_last", False):
-            self._multiple = 1  # what is no whole patch is dropped
+            self._multiple = 1  # an incomplete patch is dropped
         per_patch = self._rate / self._size
         tokens = [
             round((a + b) * per_patch) + _TEXT_TOKENS

@@ -86,6 +86,6 @@ class EditConfig:
     def __post_init__(self) -> None:
         unknown = [name for name in self.learn if name not in PARTS]
         if unknown:
-            raise ValueError(f"learn: {unknown[0]!r} is no part: {', '.join(PARTS)}")
+            raise ValueError(f"learn: {unknown[0]!r} is not a part; parts are {', '.join(PARTS)}")
         if self.evaluation.edits and not self.data.valid:
             raise ValueError("evaluation.edits needs folders of pairs in data.valid")
