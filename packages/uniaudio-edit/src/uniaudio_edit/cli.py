@@ -74,12 +74,12 @@ def edit(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", help="Model that recognises and speaks: a folder or hf://org/name."
+            "--model", "-m", help="What recognises and speaks: a folder or hf://org/name."
         ),
     ] = "nano",
     aligner: Annotated[
         str,
-        typer.Option(help="Aligner for word times: a folder or a name; default: the shipped one."),
+        typer.Option(help="Aligner for word times, a folder or a name; default: shipped."),
     ] = "",
     candidates: Annotated[
         int | None, typer.Option(help="Takes of new words, of which the best is kept (3).")

@@ -42,9 +42,7 @@ def parse_words(data: Any, where: str) -> list[Word]:
             raise FormatError(f"{where}: word {index + 1} needs a text and its start and end in s")
         assert start is not None and end is not None
         if not 0 <= start < end:
-            raise FormatError(
-                f"{where}: '{text}' is from {start:g} to {end:g} s, which is not a span"
-            )
+            raise FormatError(f"{where}: '{text}' is from {start:g} to {end:g} s, not a span")
         if words and start < words[-1].start:
             raise FormatError(f"{where}: '{text}' begins before the word that precedes it")
         words.append(Word(text, float(start), float(end)))

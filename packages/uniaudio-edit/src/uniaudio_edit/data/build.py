@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import json
 import multiprocessing
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from mingtok_audio.core.audio import save_audio
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write, atomic_write_text
+from mingtok_audio.core.jobs import end_with_parent
 from uniaudio_edit.data.clips import Clip, read_clips
 from uniaudio_edit.data.make import PairMaker
 from uniaudio_edit.data.pair import SAMPLE_RATE, SEMANTIC_TASKS, Pair
@@ -186,7 +188,7 @@ def _results(jobs: Iterator[_Job], maker: PairMaker, workers: int) -> Iterator[_
             yield _make(job, maker)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start, (maker.recipe,)) as pool:
+    with ProcessPoolExecutor(workers, context, _start, (maker.recipe, os.getpid())) as pool:
         waiting: list[Any] = []
         try:
             for job in jobs:
@@ -206,8 +208,9 @@ def _results(jobs: Iterator[_Job], maker: PairMaker, workers: int) -> Iterator[_
 _worker: dict[str, PairMaker] = {}
 
 
-def _start(recipe: Recipe) -> None:
+def _start(recipe: Recipe, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(parent)
     _worker["maker"] = PairMaker(recipe)
 
 

@@ -40,9 +40,7 @@ def build(
     per_clip: Annotated[int, typer.Option(help="Pairs from each recording.")] = 1,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     split: Annotated[str | None, typer.Option(help="Only lines with this split.")] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Number of recordings to use, from the start.", min=1)
-    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Number of recordings to use.", min=1)] = None,
     longest_span: Annotated[
         int, typer.Option(help="Most words (characters) that an edit touches.")
     ] = 5,
