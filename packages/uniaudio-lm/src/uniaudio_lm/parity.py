@@ -79,17 +79,25 @@ def head_outputs(folder: Path, io: Tensors, options: argparse.Namespace) -> Tens
         if match is None:
             continue
         out |= _solver_run(
-            head, io, name, match[1], float(match[2]),
-            temperature if match[3] == "noise" else 0.0, steps,
-        )  # fmt: skip
+            head,
+            io,
+            name,
+            match[1],
+            float(match[2]),
+            temperature if match[3] == "noise" else 0.0,
+            steps,
+        )
     plain = {"plain_cond_only": 0.0, "plain_cfg1": 1.0, "plain_cfg2": 2.0}
     for name, scale in plain.items():
         if f"{name}.out" in io and "cfg2_nonoise.init_noise_bct" in io:
             noise = io["cfg2_nonoise.init_noise_bct"].transpose(1, 2)  # (B, d, p) -> (B, p, d)
             out[f"{name}.out"] = head.sample(
-                io["z"][:, 0], io["latent_history"], num_steps=steps, cfg_scale=scale,
+                io["z"][:, 0],
+                io["latent_history"],
+                num_steps=steps,
+                cfg_scale=scale,
                 init_noise=noise,
-            )  # fmt: skip
+            )
     if "cfm.x0" in io:
         out |= _loss_run(head, io)
     return {key: value for key, value in out.items() if key in io}

@@ -228,19 +228,26 @@ def _speech(model: SpeechLM, stop: LinearStop, run: Mapping[str, Any], inputs: T
     if run["instruction"] is not None:
         caption = omni_prompts.caption(run["instruction"], style)
     asked = OmniPrompt(
-        run["text"], run["prompt"], run["prompt_text"] or "", len(speakers), caption,
+        run["text"],
+        run["prompt"],
+        run["prompt_text"] or "",
+        len(speakers),
+        caption,
         0 if patches is None else len(patches),
-    )  # fmt: skip
+    )
     prompt, embeds = omni_prompts.embed(model, asked, speakers, patches)
     kept = stop.stop_head.bias.clone()
     stop.stop_head.bias.copy_(torch.tensor(run["stop_bias"]))
     recorded = inputs["init_noise_bct"][:, 0].transpose(1, 2)  # (P, d, p) -> (P, p, d)
     limit = int(run["max_decode_steps"])
     item = Item(
-        embeds[0], "audio", history=None if latents is None else latents[0],
+        embeds[0],
+        "audio",
+        history=None if latents is None else latents[0],
         noise=RecordedNoise(recorded, inputs["step_noise"][:, :, 0]),
-        info=TextInfo(max_patches=limit), max_steps=limit,
-    )  # fmt: skip
+        info=TextInfo(max_patches=limit),
+        max_steps=limit,
+    )
     temperature = folded_temperature(run["sigma"], run["temperature"])
     steps = list(generate(model, [item], Sampling(10, float(run["cfg"]), temperature)))
     out |= _generated(model, stop, steps, latents, len(prompt.ids))

@@ -46,10 +46,15 @@ class EditCase:
 def direct_edit(model: SpeechLM, case: EditCase) -> EditedSpeech:
     """A recorded edit by this package alone."""
     return edit(
-        model, case.wav, model.tokenizer.config.sample_rate, case.instruction,
-        use_cot=case.use_cot, noise=case.noise, sampling=case.sampling,
+        model,
+        case.wav,
+        model.tokenizer.config.sample_rate,
+        case.instruction,
+        use_cot=case.use_cot,
+        noise=case.noise,
+        sampling=case.sampling,
         posterior_noise=case.posterior_noise,
-    )  # fmt: skip
+    )
 
 
 @torch.no_grad()
@@ -155,9 +160,14 @@ def _speech(model: SpeechLM, run: Mapping[str, Any], inputs: Tensors) -> Tensors
     units = len(text) if run.get("lang", "zh") == "zh" else len(text.split())
     limit = units // 3 * 25
     item = Item(
-        embeds[0], "audio", history=latents[0, -model.config.patch_size :], features=state,
-        noise=noise, info=TextInfo(max_patches=limit), max_steps=limit,
-    )  # fmt: skip
+        embeds[0],
+        "audio",
+        history=latents[0, -model.config.patch_size :],
+        features=state,
+        noise=noise,
+        info=TextInfo(max_patches=limit),
+        max_steps=limit,
+    )
     steps = list(generate(model, [item], sampling))
     out = _audio_outputs(model, steps, inputs)
     wav = model.tokenizer.wav_of(out["latents"])
@@ -189,9 +199,12 @@ def _edit(
         raise UserError("layout.json: an edit's text has no <prompt>...</prompt>")
     drawn = inputs["enc_noise_bdt"].transpose(1, 2)  # (B, d, L) -> (B, L, d)
     case = EditCase(
-        instruction[1], bool(run["use_cot"]), inputs["waveform"][0], drawn,
+        instruction[1],
+        bool(run["use_cot"]),
+        inputs["waveform"][0],
+        drawn,
         *_recorded(model, inputs),
-    )  # fmt: skip
+    )
     try:
         speech = editing(model, case)
     except NoSpeechError:

@@ -111,9 +111,10 @@ def segments(wav: np.ndarray, rate: int, longest: float, pause: float = np.inf) 
     """
     step = max(1, int(FRAME * rate))
     found = [
-        (a, b) for a, b in joined_runs(find_speech(wav, rate), round(_BRIDGED / FRAME))
+        (a, b)
+        for a, b in joined_runs(find_speech(wav, rate), round(_BRIDGED / FRAME))
         if (b - a) * FRAME >= _SHORTEST
-    ]  # fmt: skip
+    ]
     if not found:
         return [Segment(0, len(wav), 0, 0)]
     most = max(1, int(longest / FRAME))

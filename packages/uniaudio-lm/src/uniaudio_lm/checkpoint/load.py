@@ -133,9 +133,13 @@ def _fill(  # noqa: PLR0917
     placement = None
     if room.device_map is not None:
         placement = Placement(
-            model, room.device_map, room.max_memory, main, dtype or torch.float32,
+            model,
+            room.device_map,
+            room.max_memory,
+            main,
+            dtype or torch.float32,
             room.offload_folder,
-        )  # fmt: skip
+        )
         if placement.offloads and quantizer is not None:
             raise UserError(
                 "quantised weights cannot be offloaded: leave out --quantize, or give the model "
@@ -143,11 +147,16 @@ def _fill(  # noqa: PLR0917
             )
     keep = None if placement is None else placement.keep
     fill(
-        model, tensors, placer, zeros=zeros, given=given, dtype=dtype,
+        model,
+        tensors,
+        placer,
+        zeros=zeros,
+        given=given,
+        dtype=dtype,
         device=main if placement is None else placement.device_of,
         whole=keep if quantizer is None else quantizer,
         empty=Columns(model) if quantizer is None else None,
-    )  # fmt: skip
+    )
     if placement is not None:
         placement.dispatch(model)
 
@@ -171,9 +180,12 @@ def read_source(
         config, tokenizer = published_config(completed(data, shapes), source.id)
         zeros = tokenizer_zeros(tokenizer)
         return (
-            config, tokenizer, read_tensors(source.path),
-            lambda name: model_place(name, config, tokenizer), zeros,
-        )  # fmt: skip
+            config,
+            tokenizer,
+            read_tensors(source.path),
+            lambda name: model_place(name, config, tokenizer),
+            zeros,
+        )
     if "slot" in data:
         raise ConfigError(
             f"{path}: this is a component for slot {data['slot']!r}, not a model: pass it to the "
@@ -334,9 +346,11 @@ def _place_components(
                 own = (folder / PARTS_FOLDER / slot).glob("*/config.json")
                 there = ", ".join(sorted(path.parent.name for path in own))
                 logger.warning(
-                    "the %s '%s' has random weights: train it%s", slot, parts[slot],
+                    "the %s '%s' has random weights: train it%s",
+                    slot,
+                    parts[slot],
                     f", or take what comes with this model: {there}" if there else "",
-                )  # fmt: skip
+                )
     if "compressor" in given:
         given.append("adapter")
         if next(model.adapter.parameters(), None) is not None:

@@ -99,8 +99,10 @@ def assume(section: Mapping[str, Any], key: str, value: Any, where: str) -> Any:
     if key not in section:
         logger.warning(
             "config.json lacks %s.%s, which the weights cannot show; assuming %s",
-            where, key, json.dumps(value),
-        )  # fmt: skip
+            where,
+            key,
+            json.dumps(value),
+        )
         return value
     return section[key]
 

@@ -73,9 +73,13 @@ class Recognition(Work):
             except (UserError, OSError) as error:
                 results[i] = failed(job, error)
         found = model.transcribe_batch(
-            list(wavs.values()), [rate] * len(wavs), self.language, self.hotwords, self.beams,
+            list(wavs.values()),
+            [rate] * len(wavs),
+            self.language,
+            self.hotwords,
+            self.beams,
             word_weight=self.word_weight,
-        )  # fmt: skip
+        )
         for i, transcript in zip(wavs, found, strict=True):
             try:
                 results[i] = self._keep(jobs[i], transcript, model)

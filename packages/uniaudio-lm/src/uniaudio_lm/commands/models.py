@@ -65,10 +65,16 @@ class ModelChoice:
 
         memory = None if self.max_memory is None else parse_memory(self.max_memory)
         made = UniAudio.from_pretrained(
-            self.model, device=self.device, dtype=self.dtype, generation_head=self.head,
-            stop_detector=self.stop, compressor=self.compressor, device_map=self.device_map,
-            max_memory=memory, quantize=self.quantize,
-        )  # fmt: skip
+            self.model,
+            device=self.device,
+            dtype=self.dtype,
+            generation_head=self.head,
+            stop_detector=self.stop,
+            compressor=self.compressor,
+            device_map=self.device_map,
+            max_memory=memory,
+            quantize=self.quantize,
+        )
         if self.normalizer is not None:
             made.use_text_normalizer(self.normalizer)
         if self.aligner is not None:

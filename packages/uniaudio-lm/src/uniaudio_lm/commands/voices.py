@@ -24,11 +24,14 @@ def list_voices(model: str, as_json: bool) -> None:
     if as_json:
         rows: list[dict[str, Any]] = [
             {
-                "name": s.name, "text": s.text, "language": s.language,
-                "description": s.description, "frames": s.frames,
+                "name": s.name,
+                "text": s.text,
+                "language": s.language,
+                "description": s.description,
+                "frames": s.frames,
             }
             for s in speakers
-        ]  # fmt: skip
+        ]
         emit_json({"model": source.id, "voices": rows})
         return
     if not speakers:
@@ -71,8 +74,14 @@ def add_voice(
         if target.suffix != ".safetensors":
             raise UserError(f"the output {target} must end in .safetensors")
     speaker = add_speaker(
-        model.model, target, name, read_voice(model, recording, text), language=language,
-        description=description, replace=replace, recognise=model.recognise,
-    )  # fmt: skip
+        model.model,
+        target,
+        name,
+        read_voice(model, recording, text),
+        language=language,
+        description=description,
+        replace=replace,
+        recognise=model.recognise,
+    )
     seconds = speaker.frames / model.tokenizer.frame_rate
     typer.echo(f"{target}: {name}, {seconds:.2f} s, says: {speaker.text}")

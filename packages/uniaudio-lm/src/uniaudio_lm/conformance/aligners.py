@@ -37,15 +37,17 @@ def check_aligner(aligner: type, **options: Any) -> list[CheckResult]:
     """
     takes = "in_dim" in inspect.signature(aligner).parameters
     kit = AlignerKit(aligner, small(aligner, options, {"in_dim": _IN_DIM} if takes else {}))
-    return run([
-        ("words and times", kit.words),
-        ("nothing to align", kit.nothing),
-        ("more text than sound", kit.crowded),
-        ("same input, same output", kit.repeat),
-        ("a long recording", kit.long),
-        ("bad recordings", kit.bad),
-        ("save and load", kit.save_load),
-    ])  # fmt: skip
+    return run(
+        [
+            ("words and times", kit.words),
+            ("nothing to align", kit.nothing),
+            ("more text than sound", kit.crowded),
+            ("same input, same output", kit.repeat),
+            ("a long recording", kit.long),
+            ("bad recordings", kit.bad),
+            ("save and load", kit.save_load),
+        ]
+    )
 
 
 def tiny_tokenizer() -> MingTok:

@@ -24,16 +24,18 @@ from uniaudio_lm.interfaces import Backbone
 def check_backbone(backbone: type, **options: Any) -> list[CheckResult]:
     """Check a backbone class against the rules of `Backbone`; `options` build it."""
     kit = BackboneKit(backbone, options or _backbone_options(backbone))
-    return run([
-        ("shapes", kit.shapes),
-        ("causality", kit.causality),
-        ("steps equal whole", kit.steps),
-        ("batch equals single", kit.batch),
-        ("selected rows", kit.selection),
-        ("branching texts", kit.branches),
-        ("gradient", kit.gradient),
-        ("save and load", kit.save_load),
-    ])  # fmt: skip
+    return run(
+        [
+            ("shapes", kit.shapes),
+            ("causality", kit.causality),
+            ("steps equal whole", kit.steps),
+            ("batch equals single", kit.batch),
+            ("selected rows", kit.selection),
+            ("branching texts", kit.branches),
+            ("gradient", kit.gradient),
+            ("save and load", kit.save_load),
+        ]
+    )
 
 
 def _backbone_options(found: type) -> dict[str, Any]:

@@ -29,14 +29,16 @@ def check_generation_head(head: type, **options: Any) -> list[CheckResult]:
     """Check a head class against the rules of `GenerationHead`; `options` build it."""
     kit = HeadKit(head, small(head, options, {"cond_dim": DIM, "latent_dim": LATENT,
                                                 "patch_size": PATCH}))  # fmt: skip
-    return run([
-        ("shapes, steps and guidance", kit.shapes),
-        ("guidance", kit.guidance),
-        ("randomness", kit.randomness),
-        ("batch equals single", kit.batch),
-        ("gradient", kit.gradient),
-        ("save and load", kit.save_load),
-    ])  # fmt: skip
+    return run(
+        [
+            ("shapes, steps and guidance", kit.shapes),
+            ("guidance", kit.guidance),
+            ("randomness", kit.randomness),
+            ("batch equals single", kit.batch),
+            ("gradient", kit.gradient),
+            ("save and load", kit.save_load),
+        ]
+    )
 
 
 class HeadKit(Kit):

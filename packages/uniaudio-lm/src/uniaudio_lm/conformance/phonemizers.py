@@ -27,14 +27,16 @@ _ODD = [
 def check_phonemizer(phonemizer: type, **options: Any) -> list[CheckResult]:
     """Check a phonemizer class against the rules of `Phonemizer`; `options` build it."""
     kit = PhonemizerKit(phonemizer, options)
-    return run([
-        ("what it speaks", kit.speaks),
-        ("a list a word", kit.lists),
-        ("known symbols", kit.symbols),
-        ("words it knows", kit.said),
-        ("same input, same output", kit.repeat),
-        ("words do not depend on their neighbours' script", kit.apart),
-    ])  # fmt: skip
+    return run(
+        [
+            ("what it speaks", kit.speaks),
+            ("a list a word", kit.lists),
+            ("known symbols", kit.symbols),
+            ("words it knows", kit.said),
+            ("same input, same output", kit.repeat),
+            ("words do not depend on their neighbours' script", kit.apart),
+        ]
+    )
 
 
 class PhonemizerKit:

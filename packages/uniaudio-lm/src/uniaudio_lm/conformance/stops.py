@@ -25,14 +25,16 @@ from uniaudio_lm.interfaces import StopDetector, TextInfo
 def check_stop_detector(detector: type, **options: Any) -> list[CheckResult]:
     """Check a detector class against the rules of `StopDetector`; `options` build it."""
     kit = StopKit(detector, small(detector, options, {"dim": DIM}))
-    return run([
-        ("decisions", kit.decisions),
-        ("minimum and maximum", kit.bounds),
-        ("batch equals single", kit.batch),
-        ("broken numbers", kit.broken_numbers),
-        ("gradient", kit.gradient),
-        ("save and load", kit.save_load),
-    ])  # fmt: skip
+    return run(
+        [
+            ("decisions", kit.decisions),
+            ("minimum and maximum", kit.bounds),
+            ("batch equals single", kit.batch),
+            ("broken numbers", kit.broken_numbers),
+            ("gradient", kit.gradient),
+            ("save and load", kit.save_load),
+        ]
+    )
 
 
 class StopKit(Kit):
@@ -73,10 +75,14 @@ class StopKit(Kit):
         alone = []
         for i in range(4):
             state = detector.start(1, [infos[i]])
-            alone.append([
-                detector.update(state, hidden[t, i : i + 1], patches[t, i : i + 1], t + 1).reason[0]
-                for t in range(8)
-            ])  # fmt: skip
+            alone.append(
+                [
+                    detector.update(
+                        state, hidden[t, i : i + 1], patches[t, i : i + 1], t + 1
+                    ).reason[0]
+                    for t in range(8)
+                ]
+            )
         state, items = detector.start(4, infos), [0, 1, 2, 3]
         for t in range(8):
             if t == 2:

@@ -23,13 +23,15 @@ _SECONDS = 10.0
 def check_text_normalizer(normalizer: type, **options: Any) -> list[CheckResult]:
     """Check a normaliser class against the rules of `TextNormalizer`; `options` build it."""
     kit = NormalizerKit(normalizer, options)
-    return run([
-        ("any text gives a text", kit.texts),
-        ("words stay", kit.words),
-        ("numbers are said", kit.numbers),
-        ("same input, same output", kit.repeat),
-        ("a long text takes no more than its share", kit.long),
-    ])  # fmt: skip
+    return run(
+        [
+            ("any text gives a text", kit.texts),
+            ("words stay", kit.words),
+            ("numbers are said", kit.numbers),
+            ("same input, same output", kit.repeat),
+            ("a long text takes no more than its share", kit.long),
+        ]
+    )
 
 
 class NormalizerKit:

@@ -20,12 +20,14 @@ _PARTS = ("t", "th", "the", "hous", "qxzvk")
 def check_word_model(word_model: type, **options: Any) -> list[CheckResult]:
     """Check a word model class against the rules of `WordModel`; `options` build it."""
     kit = WordModelKit(word_model, options)
-    return run([
-        ("it has defaults, and names its files", kit.files),
-        ("costs are finite and not negative", kit.costs),
-        ("no beginning costs more than its words", kit.beginnings),
-        ("missing files are refused", kit.missing),
-    ])  # fmt: skip
+    return run(
+        [
+            ("it has defaults, and names its files", kit.files),
+            ("costs are finite and not negative", kit.costs),
+            ("no beginning costs more than its words", kit.beginnings),
+            ("missing files are refused", kit.missing),
+        ]
+    )
 
 
 class WordModelKit:

@@ -47,9 +47,10 @@ class AttentionProbe:
 
     def __init__(self, backbone: nn.Module, layer: int, heads: Sequence[int]) -> None:
         found = [
-            m for _, m in backbone.named_modules()
+            m
+            for _, m in backbone.named_modules()
             if hasattr(m, "qkv") or (hasattr(m, "q_proj") and hasattr(m, "k_proj"))
-        ]  # fmt: skip
+        ]
         if not found:
             raise ConfigError(
                 "attention: this backbone's cannot be looked into (known: layers "

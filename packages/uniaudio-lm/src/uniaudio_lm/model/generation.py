@@ -265,10 +265,11 @@ def _prefill(model: SpeechLM, items: Sequence[Item]):
     bounds = [item.max_steps or 0 for item in items]
     state = model.backbone.new_state(len(items), longest + min(max(bounds), 1024) + _MARGIN)
     hidden = model.backbone(
-        embeds, state,
+        embeds,
+        state,
         valid=None if min(lengths) == longest else valid,
         audio_mask=audio if routed else None,
-    )  # fmt: skip
+    )
     return hidden[:, -1], state
 
 

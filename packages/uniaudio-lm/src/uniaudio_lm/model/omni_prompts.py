@@ -82,9 +82,13 @@ def _human(chatml: bool) -> list[Segment]:
     if not chatml:
         return role("HUMAN")
     return [
-        Special("<|im_start|>"), "system\nYou are a helpful assistant.", Special("<|im_end|>"),
-        "\n", Special("<|im_start|>"), "user\n",
-    ]  # fmt: skip
+        Special("<|im_start|>"),
+        "system\nYou are a helpful assistant.",
+        Special("<|im_end|>"),
+        "\n",
+        Special("<|im_start|>"),
+        "user\n",
+    ]
 
 
 def embed(

@@ -144,14 +144,23 @@ def speech(text: str, prompt_text: str, patches: int) -> list[Segment]:
     Encode it with `join=False`: the pieces are tokenised one by one.
     """
     return [
-        *role(HUMAN), SPEAK + prompt_text, text, *role(ASSISTANT), Audio(patches, closed=False),
-    ]  # fmt: skip
+        *role(HUMAN),
+        SPEAK + prompt_text,
+        text,
+        *role(ASSISTANT),
+        Audio(patches, closed=False),
+    ]
 
 
 def edit(instruction: str, patches: int, use_cot: bool) -> list[Segment]:
     """Edit a recording. With `use_cot` the new text comes before the speech (semantic edits)."""
     answer: list[Segment] = [Special("<answer>")] if use_cot else []
     return [
-        *role(HUMAN), Audio(patches), Special("<prompt>"), f"{instruction}\n",
-        Special("</prompt>"), *role(ASSISTANT), *answer,
-    ]  # fmt: skip
+        *role(HUMAN),
+        Audio(patches),
+        Special("<prompt>"),
+        f"{instruction}\n",
+        Special("</prompt>"),
+        *role(ASSISTANT),
+        *answer,
+    ]

@@ -234,10 +234,13 @@ def _recognize(
         limit = int(len(part) / rate * _TOKENS_PER_SECOND) + _MIN_TOKENS
         items.append(
             Item(
-                embeds[0], "text", audio_mask=mask[0], max_steps=min(limit, _MAX_TOKENS),
+                embeds[0],
+                "text",
+                audio_mask=mask[0],
+                max_steps=min(limit, _MAX_TOKENS),
                 end_tokens=end,
             )
-        )  # fmt: skip
+        )
     lead = "" if language is None else f"{language}\t"
     hints = Hints(text, hotwords, config.hotword_boost)
     words = None
@@ -247,11 +250,16 @@ def _recognize(
     if beams > 1 or hints or words is not None or heads is not None:
         found = [
             beam_search(
-                model, item, beams, hints, led=bool(lead), words=words,
+                model,
+                item,
+                beams,
+                hints,
+                led=bool(lead),
+                words=words,
                 listening=None if heads is None else _listening(model, heads, item, part),
             )
             for item, part in zip(items, parts, strict=True)
-        ]  # fmt: skip
+        ]
     else:
         found = _likeliest(model, items)
     return [(lead + text.decode(ids), cut) for ids, cut in found]
@@ -299,10 +307,14 @@ def _assemble(
         said = said if is_spoken(said) else ""  # marks alone are no words
         found.append(
             TranscriptSegment(
-                span.start / rate, span.end / rate, said, truncated, span.first / rate,
+                span.start / rate,
+                span.end / rate,
+                said,
+                truncated,
+                span.first / rate,
                 span.last / rate,
             )
-        )  # fmt: skip
+        )
     told = language or next((name for name in names if name), "")
     return Transcript(joined([s.text for s in found]), told, found)
 

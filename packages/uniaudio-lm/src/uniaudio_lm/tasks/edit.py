@@ -171,9 +171,14 @@ def run_edit(
             min_patches=_least(model), max_patches=most, patch_seconds=model.patch_seconds
         )
         item = Item(
-            embeds[0], "text", features=state, noise=noise, info=info, max_steps=limit,
+            embeds[0],
+            "text",
+            features=state,
+            noise=noise,
+            info=info,
+            max_steps=limit,
             audio_token=speak,
-        )  # fmt: skip
+        )
     steps = list(generate(model, [item], sampling))
     tokens = [step.tokens[0] for step in steps if 0 in step.tokens]
     return EditRun(prompt, embeds, tokens, steps, steps[-1].finished[0])
@@ -235,7 +240,11 @@ def edit_answer(
 ) -> tuple[str, bool]:
     """Only the text that `edit` writes before it speaks, and whether it came to its end."""
     made = run_edit(
-        model, source_latents(model, wav, sample_rate), instruction,
-        use_cot=True, noise=None, sampling=Sampling(),
-    )  # fmt: skip
+        model,
+        source_latents(model, wav, sample_rate),
+        instruction,
+        use_cot=True,
+        noise=None,
+        sampling=Sampling(),
+    )
     return made.answer(model), made.reason == "end_of_text"

@@ -68,8 +68,11 @@ def _named_language(model: SpeechLM, prompt: tuple[Tensor, Tensor]) -> list[int]
     """What the model's own answer begins with: a language and its tab; nothing if it names none."""
     tab = model.text_tokenizer.encode("\t")[-1]
     item = Item(
-        prompt[0][0], "text", audio_mask=prompt[1][0], max_steps=_LEAD_TOKENS,
+        prompt[0][0],
+        "text",
+        audio_mask=prompt[1][0],
+        max_steps=_LEAD_TOKENS,
         end_tokens=frozenset([tab]),
-    )  # fmt: skip
+    )
     tokens = [step.tokens[0] for step in generate(model, [item], Sampling()) if 0 in step.tokens]
     return tokens if tokens[-1:] == [tab] else []

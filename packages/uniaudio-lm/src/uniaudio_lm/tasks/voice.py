@@ -116,9 +116,10 @@ def find_speaker(model: SpeechLM, name: str) -> Voice:
         raise FormatError(f"{found.path}: speaker '{name}' is empty or not finite")
     seconds = len(latents) / model.tokenizer.frame_rate
     return Voice(
-        latents[None].to(model.device, model.dtype), speaker.text,
+        latents[None].to(model.device, model.dtype),
+        speaker.text,
         speaking_rate(speaker.text, seconds),
-    )  # fmt: skip
+    )
 
 
 def speaking_rate(text: str, seconds: float) -> float:

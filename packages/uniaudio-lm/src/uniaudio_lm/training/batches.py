@@ -208,8 +208,9 @@ class Corpus:
         hints = self._hotwords(index, rng) if rng.random() < task.hotwords else []
         prompt = prompts.encode(self._text, prompts.recognition(count, hints))
         answer = [
-            *self._text.encode(self._said[index]), self._text.special(prompts.END_OF_TEXT),
-        ]  # fmt: skip
+            *self._text.encode(self._said[index]),
+            self._text.special(prompts.END_OF_TEXT),
+        ]
         example = _Example(
             prompt.ids + answer, prompt.spans[0][0], count, posterior, answer=len(answer)
         )
@@ -281,12 +282,14 @@ class Corpus:
         if self._timed:
             example.said = self._times(item, texts, counts, example.start)
         if self._classes:
-            example.phonemes = np.concatenate([
-                phonemes_in_patches(
-                    self.items[i], self._classes, count, self._model.patch_seconds
-                )
-                for i, count in zip(item, counts, strict=True)
-            ])  # fmt: skip
+            example.phonemes = np.concatenate(
+                [
+                    phonemes_in_patches(
+                        self.items[i], self._classes, count, self._model.patch_seconds
+                    )
+                    for i, count in zip(item, counts, strict=True)
+                ]
+            )
         if self._framed:
             sizes = zip(item, counts, strict=True)
             parts = [self._frames(self.items[i], count * self._size) for i, count in sizes]
@@ -357,14 +360,20 @@ def _collate(task: TaskName, examples: list[_Example], classes: int) -> Batch:
         if heard is not None and e.heard is not None:
             heard[row, : len(e.heard)] = torch.from_numpy(e.heard)
     return Batch(
-        task, ids,
+        task,
+        ids,
         torch.tensor([len(e.ids) for e in examples]),
         torch.tensor([e.start for e in examples]),
         torch.tensor([e.count for e in examples]),
-        posterior[0], posterior[1],
+        posterior[0],
+        posterior[1],
         torch.tensor([e.posterior.shape[1] for e in examples]),
-        labels, queries, said, known, heard,
-    )  # fmt: skip
+        labels,
+        queries,
+        said,
+        known,
+        heard,
+    )
 
 
 @dataclass

@@ -28,13 +28,26 @@ from uniaudio_lm.training.store import LatentStore, store_of
 from uniaudio_lm.training.utterances import Utterance, read_utterances
 
 SPECIALS = (
-    prompts.END_OF_TEXT, "<role>", "</role>", "<audio>", "<audioPatch>", "</audio>", "<prompt>",
-    "</prompt>", "<answer>", "</answer>", prompts.GENERATE_AUDIO,
-)  # fmt: skip
+    prompts.END_OF_TEXT,
+    "<role>",
+    "</role>",
+    "<audio>",
+    "<audioPatch>",
+    "</audio>",
+    "<prompt>",
+    "</prompt>",
+    "<answer>",
+    "</answer>",
+    prompts.GENERATE_AUDIO,
+)
 # Said in every prompt: one token each.
 PHRASES = (
-    prompts.RECOGNIZE, prompts.HOTWORDS, prompts.SPEAK, prompts.HUMAN, prompts.ASSISTANT,
-)  # fmt: skip
+    prompts.RECOGNIZE,
+    prompts.HOTWORDS,
+    prompts.SPEAK,
+    prompts.HUMAN,
+    prompts.ASSISTANT,
+)
 ATTEMPTS = 3
 """Takes of a piece of speech that a fresh model's config asks for."""
 _MEASURED = 400  # recordings whose latents give mean and deviation

@@ -84,9 +84,11 @@ class JointTask:
         if data.audio == "phonemes":
             symbols = self._symbols(lm.dim)
         self._model = JointModel(
-            lm, len(self._classes) if loss.phoneme else 0, symbols,
+            lm,
+            len(self._classes) if loss.phoneme else 0,
+            symbols,
             len(loss.frame_delays) if loss.frames else 0,
-        )  # fmt: skip
+        )
         if self._model.symbols is not None:
             self._model.symbols.requires_grad_(config.symbols is None)
         self.lesson: Tensor | None = None

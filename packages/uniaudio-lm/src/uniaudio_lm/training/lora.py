@@ -57,9 +57,10 @@ def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
     """
     patterns = [re.compile(target) for target in config.targets]
     names = [
-        name for name, module in model.named_modules()
+        name
+        for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and any(p.fullmatch(name) for p in patterns)
-    ]  # fmt: skip
+    ]
     if not names:
         raise ConfigError(f"lora.targets: no linear layer's name matches {config.targets}")
     for name in names:

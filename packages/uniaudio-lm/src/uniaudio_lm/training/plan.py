@@ -118,9 +118,13 @@ class Plan:
         chosen = [self._with_other(rng, int(i)) for i in np.repeat(items, copies)]
         sizes = [int(self._tokens[list(item)].sum()) for item in chosen]
         order = sorted(
-            zip((-(-size // _BUCKET) * _BUCKET for size in sizes), rng.random(len(chosen)),
-                range(len(chosen)), strict=True)
-        )  # fmt: skip
+            zip(
+                (-(-size // _BUCKET) * _BUCKET for size in sizes),
+                rng.random(len(chosen)),
+                range(len(chosen)),
+                strict=True,
+            )
+        )
         batches = pack([(float(min(size, self._max)), i) for size, _, i in order], self._max)
         made = [[chosen[i] for i in batches[b]] for b in rng.permutation(len(batches))]
         # Workers may be a little ahead or behind: two epochs are enough.

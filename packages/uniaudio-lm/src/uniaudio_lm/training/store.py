@@ -91,9 +91,14 @@ class LatentStore:
     def _key(self, recording: Recording, variant: int) -> str:
         size = recording.size or (recording.path.stat().st_size if recording.path.is_file() else 0)
         parts = [
-            recording.name, recording.start, None if recording.whole else recording.seconds,
-            recording.channel, size, variant, repr(self._augmentation) if variant else "",
-        ]  # fmt: skip
+            recording.name,
+            recording.start,
+            None if recording.whole else recording.seconds,
+            recording.channel,
+            size,
+            variant,
+            repr(self._augmentation) if variant else "",
+        ]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
     @torch.no_grad()
@@ -105,9 +110,11 @@ class LatentStore:
             # Nobody else is at hand to mix in: the recording itself, turned around.
             whole, turned = wav, wav[::-1]
             wav = augmented(
-                self._augmentation, rng, None,
+                self._augmentation,
+                rng,
+                None,
                 lambda size: np.resize(turned, size) if size else whole,
-            )  # fmt: skip
+            )
         if self._described is not None:
             mean = self._described(torch.as_tensor(wav, dtype=torch.float32)[None])[0]
             both = torch.stack((mean, torch.zeros_like(mean)))
@@ -124,9 +131,14 @@ def store_of(
 ) -> LatentStore:
     """The store that a configuration asks for, of the first `dims` latents."""
     return LatentStore(
-        plan.cache, tokenizer, augmentation, plan.memory_gb,
-        description=plan.description, dims=dims, precision=plan.precision,
-    )  # fmt: skip
+        plan.cache,
+        tokenizer,
+        augmentation,
+        plan.memory_gb,
+        description=plan.description,
+        dims=dims,
+        precision=plan.precision,
+    )
 
 
 def encoder_hash(tokenizer: MingTok) -> str:

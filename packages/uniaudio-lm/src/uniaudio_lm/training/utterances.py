@@ -74,9 +74,14 @@ def _utterance(recording: Recording, weight: float) -> Utterance:
                 f"durations of {total:.2f} s in all for a recording of {recording.seconds:.2f} s"
             )
     return Utterance(
-        recording, " ".join(text.split()), str(fields.get("language") or ""),
-        str(fields.get("speaker") or ""), weight, phonemes, durations,
-    )  # fmt: skip
+        recording,
+        " ".join(text.split()),
+        str(fields.get("language") or ""),
+        str(fields.get("speaker") or ""),
+        weight,
+        phonemes,
+        durations,
+    )
 
 
 def _strings(values: Any, what: str) -> tuple[str, ...]:

@@ -138,14 +138,19 @@ class BailingMoe(Backbone):
             BailingBlock(
                 BailingAttention(dim, num_heads, num_kv_heads, head_dim, qkv_bias, bias),
                 SparseMoe(
-                    dim, moe_dim, num_experts, experts_per_token, num_shared_experts * moe_dim,
-                    len(ROUTERS) if multi_gate else 1, norm_topk_prob,
+                    dim,
+                    moe_dim,
+                    num_experts,
+                    experts_per_token,
+                    num_shared_experts * moe_dim,
+                    len(ROUTERS) if multi_gate else 1,
+                    norm_topk_prob,
                 ),
                 dim,
                 norm_eps,
             )
             for _ in range(num_layers)
-        )  # fmt: skip
+        )
         self.norm = nn.RMSNorm(dim, eps=norm_eps)
         self.lm_head = None if tie_embeddings else nn.Linear(dim, vocab_size, bias=False)
         self._head_norm: tuple[tuple[int, int], Tensor] | None = None

@@ -132,34 +132,46 @@ _LETTER_ENDS = r"(?![A-Za-z²³/])"
 _RULES: list[tuple[str, str | Callable[[_Match], str]]] = [
     (rf"{_ALONE}([12]\d{{3}})[-/.](\d{{1,2}})[-/.](\d{{1,2}})(?![\d.-])", _date),
     (r"(?<!\d)(\d{4})(?=年)(?!年(?:前|后|以|间|来|内|之))", lambda m: spelled(m[1])),
-    (r"(?<!\d)(\d{4})\s?[-–~～至到]\s?(\d{4})(?=年)",
-     lambda m: f"{spelled(m[1])}到{spelled(m[2])}"),
+    (
+        r"(?<!\d)(\d{4})\s?[-–~～至到]\s?(\d{4})(?=年)",
+        lambda m: f"{spelled(m[1])}到{spelled(m[2])}",
+    ),
     (rf"{_ALONE}(?P<h>\d{{1,2}}):(?P<m>\d\d)(?::(?P<s>\d\d))?(?![\d:])", _time),
-    (rf"(?P<sign>{_either(_CURRENCIES)})\s?(?P<number>{_NUMBER})(?P<scale>[十百千万亿]*)(?:元|块)?",
-     _money),
-    (rf"{_ALONE}(?P<number>{_NUMBER})(?P<scale>[十百千万亿]*)\s?(?P<sign>[€£]|(?:USD|EUR|GBP|CNY|RMB))",
-     _money),
+    (
+        rf"(?P<sign>{_either(_CURRENCIES)})\s?(?P<number>{_NUMBER})(?P<scale>[十百千万亿]*)(?:元|块)?",
+        _money,
+    ),
+    (
+        rf"{_ALONE}(?P<number>{_NUMBER})(?P<scale>[十百千万亿]*)\s?(?P<sign>[€£]|(?:USD|EUR|GBP|CNY|RMB))",
+        _money,
+    ),
     (r"(?<![\d-])(?:\+?86[- ]?)?1[3-9]\d(?:[- ]?\d{4}){2}(?!\d)", _telephone),
     (r"(?<![\d-])(?:0\d{2,3}-\d{7,8}|[48]00-\d{3,4}-\d{3,4})(?![\d-])", _telephone),
-    (r"(?<=电话|热线|手机|号码|拨打|致电)(?:[是为:]|\s){0,2}\d{3,16}(?!\d)",
-     lambda m: m[0].rstrip("0123456789") + spelled(m[0], one="幺")),
+    (
+        r"(?<=电话|热线|手机|号码|拨打|致电)(?:[是为:]|\s){0,2}\d{3,16}(?!\d)",
+        lambda m: m[0].rstrip("0123456789") + spelled(m[0], one="幺"),
+    ),
     (rf"{_SIGNED}%?{_TO}\s?(?P<unit>[%‰])", _share),
     (rf"{_SIGNED}(?:℃|°C)?{_TO}\s?(?P<unit>℃|°C|℉|°F)", _temperature),
     (rf"{_SIGNED}{_TO}\s?(?P<unit>{_either(_UNITS)}){_LETTER_ENDS}", _measure),
     (rf"{_SIGNED}{_TO}(?P<unit>[\u4e00-\u9fff]{{1,2}})/(?P<per>{_PER})", _rate),
     (rf"{_ALONE}(\d{{1,6}})/(\d{{1,6}})(?![\d/])", _fraction),
     (rf"{_ALONE}(\d+)\s?:\s?(\d+)(?![\d:])", lambda m: f"{cardinal(m[1])}比{cardinal(m[2])}"),
-    (rf"{_ALONE}({_NUMBER})\s?[-–~～]\s?({_NUMBER})(?![\d-]|\.\d)",
-     lambda m: f"{cardinal(m[1])}到{cardinal(m[2])}"),
-    (r"(?<![\d.])\d{1,6}(?:\.\d{1,6}){2,5}(?!\d)",
-     lambda m: "点".join(cardinal(part) for part in m[0].split("."))),
+    (
+        rf"{_ALONE}({_NUMBER})\s?[-–~～]\s?({_NUMBER})(?![\d-]|\.\d)",
+        lambda m: f"{cardinal(m[1])}到{cardinal(m[2])}",
+    ),
+    (
+        r"(?<![\d.])\d{1,6}(?:\.\d{1,6}){2,5}(?!\d)",
+        lambda m: "点".join(cardinal(part) for part in m[0].split(".")),
+    ),
     (rf"(?<![\d.,第])2(?=[{_MEASURES}])(?!年(?:级|代))", "两"),
     (rf"(?:{_MINUS})?({_NUMBER})", _number),
     (r"\s?&\s?", "和"),
     (r"(?<=\w)\s?=\s?(?=\w)", "等于"),
     (r"(?<=\w)\s?\+\s?(?=\w)", "加"),
     (r"(?<=\w)\s?×\s?(?=\w)", "乘"),
-]  # fmt: skip
+]
 _COMPILED = [(re.compile(pattern), said) for pattern, said in _RULES]
 
 

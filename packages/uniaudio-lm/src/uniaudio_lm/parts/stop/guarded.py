@@ -61,9 +61,12 @@ class GuardedStop(LinearStop):
         loop_distance: float = 0.05,
     ) -> None:
         super().__init__(
-            dim, threshold=threshold, min_patches=min_patches, max_patches=max_patches,
+            dim,
+            threshold=threshold,
+            min_patches=min_patches,
+            max_patches=max_patches,
             stop_after_patch=stop_after_patch,
-        )  # fmt: skip
+        )
         if not 0 <= min_share <= 1 <= max_share:
             raise ValueError("min_share must be in [0, 1] and max_share at least 1")
         if min(slack_seconds, silence_distance, loop_distance) < 0:

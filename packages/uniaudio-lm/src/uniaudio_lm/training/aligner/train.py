@@ -98,9 +98,13 @@ class AlignerTask:
         self.items: list[AlignItem] = []
         for source in data.train:
             self.items += prepare(
-                source, self.tokenizer, model.source, Path(data.cache),
-                longest=data.longest, rates=data.rates,
-            )  # fmt: skip
+                source,
+                self.tokenizer,
+                model.source,
+                Path(data.cache),
+                longest=data.longest,
+                rates=data.rates,
+            )
         if not self.items:
             raise ConfigError("the manifests hold no recordings to train on")
         timed = sum(item.labels is not None for item in self.items)
@@ -141,9 +145,11 @@ class AlignerTask:
         total = log_probs.new_zeros(())
         if bool((labels != IGNORED).any()):
             parts["frames"] = F.cross_entropy(
-                log_probs.flatten(0, 1), labels.flatten().to(device), ignore_index=IGNORED,
+                log_probs.flatten(0, 1),
+                labels.flatten().to(device),
+                ignore_index=IGNORED,
                 label_smoothing=self.config.label_smoothing,
-            )  # fmt: skip
+            )
             total = total + parts["frames"]
         untimed = [row for row, item in enumerate(chosen) if item.labels is None]
         if untimed:
@@ -175,9 +181,13 @@ class AlignerTask:
         """Write the component folder, bound to the tokenizer's weights."""
         pinned = PinnedModel(self.tokenizer.model_id, self.tokenizer.model_hash)
         save_component(
-            folder, model, slot="aligner", name="ctc", options={**self.options, "dropout": 0.0},
+            folder,
+            model,
+            slot="aligner",
+            name="ctc",
+            options={**self.options, "dropout": 0.0},
             trained_with={"tokenizer": pinned},
-        )  # fmt: skip
+        )
         return folder
 
 
