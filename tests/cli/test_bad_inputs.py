@@ -200,7 +200,7 @@ LATENTS: dict[str, Case] = {
     "negative end": (lambda p: p.decode(p.mtok, "--end", -1), "--end must be 0 or more"),
     "end before start": (
         lambda p: p.decode(p.mtok, "--start", 0.3, "--end", 0.2),
-        "--end 0.2 must be behind --start 0.3",
+        "--end 0.2 must be after --start 0.3",
     ),
     "start that is no number": (lambda p: p.decode(p.mtok, "--start", "nan"), "--start"),
     "start that is a word": (lambda p: p.decode(p.mtok, "--start", "soon"), "--start"),

@@ -154,11 +154,11 @@ def test_a_part_of_a_file(tmp_path: Path) -> None:
     assert np.array_equal(load_audio(path, end=0.1)[0], whole[:1600])
     part, _ = load_audio(path, sample_rate=8000, start=0.5, end=1.0)
     assert np.array_equal(part, resample(whole[8000:16000], RATE, 8000))
-    refused(path, "behind the end", start=2.0)
+    refused(path, "after the end", start=2.0)
     for bad in ({"start": -1.0}, {"end": float("nan")}, {"start": float("inf")}):
         with pytest.raises(AudioError, match=r"0 or more seconds"):
             load_audio(path, **bad)
-    with pytest.raises(AudioError, match=r"behind the start"):
+    with pytest.raises(AudioError, match=r"after the start"):
         load_audio(path, start=1.0, end=1.0)
 
 

@@ -144,7 +144,7 @@ def decode(
         if value is not None and not (math.isfinite(value) and value >= 0):
             raise UserError(f"{name} must be 0 or more seconds, not {value}")
     if end is not None and end <= (start or 0.0):
-        raise UserError(f"--end {end} must be behind --start {start or 0.0}")
+        raise UserError(f"--end {end} must be after --start {start or 0.0}")
     settings = Settings(
         command="decode", model=model, device=device, dtype=dtype, start=start, end=end
     )

@@ -106,7 +106,7 @@ class MtokHeader:
                 f"({total / rate:.3f} s)"
             )
         if stop <= first:
-            raise FormatError(f"the end time {end} s must be behind the start time {start or 0} s")
+            raise FormatError(f"the end time {end} s must be after the start time {start or 0} s")
         begin = self.context_samples + first
         low = 0 if warmup_frames is None else max(0, begin // hop - warmup_frames)
         high = min(self.frames, -(-(self.context_samples + stop) // hop) + LOOKAHEAD_FRAMES)

@@ -42,6 +42,50 @@ def find_truncation(stream: BinaryIO) -> str | None:
         stream.seek(place)
 
 
+def streamed_sizes(stream: BinaryIO) -> dict[int, bytes]:
+    """The sizes that a wav file should have where its writer, which could not seek, left 0.
+
+    Returns:
+        Bytes by their place in the file; empty where the file's own sizes are right. The stream is
+        seekable; its place is kept.
+    """
+    place = stream.tell()
+    try:
+        size = stream.seek(0, 2)
+        stream.seek(0)
+        magic = stream.read(12)
+        if magic[:4] not in (b"RIFF", b"RIFX") or magic[8:] != b"WAVE":
+            return {}
+        order = ">" if magic[:4] == b"RIFX" else "<"
+        position = 12
+        while position + 8 <= size:
+            stream.seek(position)
+            name, length = struct.unpack(f"{order}4sI", stream.read(8))
+            held = size - position - 8
+            if name == b"data":
+                if length or not held or _is_chunk_list(stream, position + 8, size, order):
+                    return {}
+                return {
+                    4: struct.pack(f"{order}I", min(size - 8, 0xFFFFFFFF)),
+                    position + 4: struct.pack(f"{order}I", min(held, 0xFFFFFFFF)),
+                }
+            position += 8 + length + (length & 1)
+        return {}
+    finally:
+        stream.seek(place)
+
+
+def _is_chunk_list(stream: BinaryIO, position: int, size: int, order: str) -> bool:
+    """Whether chunks, and nothing else, fill a file from here: its audio is empty on purpose."""
+    while position + 8 <= size:
+        stream.seek(position)
+        name, length = struct.unpack(f"{order}4sI", stream.read(8))
+        if not all(32 <= byte < 127 for byte in name):
+            return False
+        position += 8 + length + (length & 1)
+    return position in (size, size + 1)
+
+
 def _compare(promised: int, held: int) -> str | None:
     if promised >= _UNKNOWN_SIZE or promised <= held:
         return None
@@ -76,7 +120,7 @@ def _ogg(stream: BinaryIO, size: int) -> str | None:
         stream.seek(position)
         header = stream.read(27)
         if not header.startswith(b"OggS"):
-            return None  # other bytes between or behind the pages: leave them to the decoder
+            return None  # other bytes between or after the pages: leave them to the decoder
         table = stream.read(header[26]) if len(header) == 27 else b""
         if len(header) < 27 or len(table) < header[26]:
             return "it is truncated: it ends inside an Ogg page"
@@ -99,7 +143,7 @@ def _mp3(stream: BinaryIO, size: int, magic: bytes) -> str | None:
     frame = stream.read(1024)
     if len(frame) < 4 or frame[0] != 0xFF or frame[1] < 0xE0:
         return None
-    # The length tag sits behind the side information, whose size depends on version and channels.
+    # The length tag sits after the side information, whose size depends on version and channels.
     version1 = (frame[1] >> 3) & 3 == 3
     mono = (frame[3] >> 6) & 3 == 3
     tag = 4 + ((17 if mono else 32) if version1 else (9 if mono else 17))

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
-from mingtok_audio.core.audio.check import find_truncation
+from mingtok_audio.core.audio.check import find_truncation, streamed_sizes
+from mingtok_audio.core.audio.conditioning import ChannelMeter, Mix, choose_channels
 from mingtok_audio.core.audio.resampler import (
     StreamResampler,
     check_sample_rate,
@@ -40,6 +41,10 @@ _BLOCK = 1 << 16  # samples per read
 _UNKNOWN_FRAMES = 1 << 60  # libsndfile's count for a stream whose header leaves it open
 # libmpg123 reports a damaged file to descriptor 2 by itself; ours is the one message.
 _MPG123 = ("[src/libmpg123", "Note: ")
+# Of wav and aiff: their header counts the samples that went into the coder.
+_BLOCK_CODECS = ("MPEG_", "IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_", "NMS_ADPCM")
+_BLOCK_CODEC_SLACK = 4096
+_HEARD_SECONDS = 30.0  # an ordinary file of several channels is measured no longer than this
 _NO_DECODER = (".m4a", ".mp4", ".aac", ".wma", ".webm", ".amr")
 
 AudioSource = str | os.PathLike[str] | bytes | BinaryIO
@@ -70,8 +75,9 @@ def load_audio(
 
     Args:
         sample_rate: resample to this rate in Hz; None keeps the file's.
-        channel: "mix" averages the channels, a number (from 0) picks one.
-        start, end: seconds in the file; an `end` behind the file's end means its end.
+        channel: "mix" averages the channels that carry sound (see `conditioning`), a number
+            (from 0) picks one.
+        start, end: seconds in the file; an `end` after the file's end means its end.
 
     Returns:
         The samples (T,) float32, T >= 1, and their rate in Hz.
@@ -79,11 +85,11 @@ def load_audio(
     Raises:
         AudioError: in one line that names the file.
     """
-    with _open(path) as (file, name):
+    with _open(path, channel) as (file, name, mix):
         rate = file.samplerate
         target = rate if sample_rate is None else check_sample_rate(sample_rate)
         first, stop = _span(file, name, start, end)
-        wav = np.concatenate(list(_blocks(file, name, channel, first, stop)))
+        wav = np.concatenate(list(_blocks(file, name, mix, first, stop)))
     return (wav if target == rate else resample(wav, rate, target)), target
 
 
@@ -103,7 +109,7 @@ def iter_audio_blocks(
     Raises:
         AudioError: as `load_audio`; damage inside the file is found when it is reached.
     """
-    with _open(path) as (file, name):
+    with _open(path, channel) as (file, name, mix):
         rate = file.samplerate
         target = rate if sample_rate is None else check_sample_rate(sample_rate)
         first, stop = _span(file, name, start, end)
@@ -111,7 +117,7 @@ def iter_audio_blocks(
         stream = StreamResampler(rate, target)
         pending: list[np.ndarray] = []
         held = 0
-        for block in _with_tail(stream, _blocks(file, name, channel, first, stop)):
+        for block in _with_tail(stream, _blocks(file, name, mix, first, stop)):
             pending.append(block)
             held += len(block)
             if held >= size:
@@ -136,9 +142,9 @@ def audio_info(path: AudioSource) -> AudioInfo:
     Raises:
         AudioError: not audio, no samples, or a wav, ogg or mp3 shorter than its header says.
     """
-    with _open(path) as (file, name):
+    with _open(path, 0) as (file, name, mix):
         if file.frames >= _UNKNOWN_FRAMES:
-            total = sum(len(block) for block in _blocks(file, name, "mix", 0, None))
+            total = sum(len(block) for block in _blocks(file, name, mix, 0, None))
         else:
             total = file.frames
         return AudioInfo(
@@ -165,8 +171,9 @@ def find_audio_files(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 @contextmanager
-def _open(source: AudioSource) -> Iterator[tuple[soundfile.SoundFile, str]]:
-    """The decoder and a name for messages; refuses what cannot be used before decoding."""
+def _open(source: AudioSource, channel: Channel) -> Iterator[tuple[soundfile.SoundFile, str, Mix]]:
+    """The decoder, a name for messages, and which channels to average; refuses what cannot be
+    used before decoding."""
     import soundfile
 
     stream, name = _stream(source)
@@ -186,7 +193,67 @@ def _open(source: AudioSource) -> Iterator[tuple[soundfile.SoundFile, str]]:
             check_sample_rate(file.samplerate, f"{name} cannot be used: its sample rate")
             if file.frames == 0:
                 raise AudioError(f"{name} holds no samples")
-            yield file, name
+            yield file, name, _mix_of(file, name, channel)
+
+
+def _mix_of(file: soundfile.SoundFile, name: str, channel: Channel) -> Mix:
+    """Which channels to average. Reads a file of several channels from its start until they are
+    all heard, and goes back."""
+    import soundfile
+
+    _check_channel(channel, file.channels, name)
+    if channel != "mix":
+        return Mix((int(channel),))
+    everything = Mix(tuple(range(file.channels)))
+    if file.channels == 1:
+        return everything
+    meter = ChannelMeter.of(file.channels)
+    mix = everything
+    try:
+        while True:
+            block = _read(file, _BLOCK, [])
+            if not len(block):
+                break
+            if np.isfinite(block).all():  # whoever reads the samples says where they are not
+                meter.add(block)
+            mix = choose_channels(meter)
+            if mix == everything and meter.count > _HEARD_SECONDS * file.samplerate:
+                break
+        file.seek(0)
+    except (soundfile.LibsndfileError, RuntimeError):
+        return everything  # a damaged file: the read that follows names the place
+    if mix.remark:
+        warnings.warn(f"{name}: {mix.remark}", stacklevel=2)
+    return mix
+
+
+class _Overlaid(io.RawIOBase):
+    """A file with some bytes replaced: the sizes that a streaming writer left at zero."""
+
+    def __init__(self, stream: BinaryIO, patches: dict[int, bytes]) -> None:
+        self._stream, self._patches = stream, patches
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        place = self._stream.tell()
+        data = bytearray(self._stream.read(len(buffer)))
+        for at, patch in self._patches.items():
+            for i, byte in enumerate(patch, at - place):
+                if 0 <= i < len(data):
+                    data[i] = byte
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _decoder(stream: io.BytesIO | io.BufferedReader) -> soundfile.SoundFile:
@@ -195,6 +262,10 @@ def _decoder(stream: io.BytesIO | io.BufferedReader) -> soundfile.SoundFile:
     start = stream.read(3)
     stream.seek(0)
     file: Any = stream
+    patches = streamed_sizes(stream)
+    if patches:
+        file = _Overlaid(stream, patches)
+        return soundfile.SoundFile(file)
     if not isinstance(stream, io.BytesIO) and os.name != "nt":
         # By descriptor libsndfile reads the file itself, faster than through Python, and goes by
         # its content: by name it would take a text called x.mp3 for mp3.
@@ -254,23 +325,24 @@ def _span(
     first = round((start or 0.0) * rate)
     stop = None if end is None else round(end * rate)
     if stop is not None and stop <= first:
-        raise AudioError(f"the end time {end} s must be behind the start time {start or 0} s")
+        raise AudioError(f"the end time {end} s must be after the start time {start or 0} s")
     if first >= file.frames:
         raise AudioError(
-            f"the start time {start} s is behind the end of {name} ({file.frames / rate:.3f} s)"
+            f"the start time {start} s is after the end of {name} ({file.frames / rate:.3f} s)"
         )
     return first, stop
 
 
 def _blocks(
-    file: soundfile.SoundFile, name: str, channel: Channel, first: int, stop: int | None
+    file: soundfile.SoundFile, name: str, mix: Mix, first: int, stop: int | None
 ) -> Iterator[np.ndarray]:
     """Mono blocks of the samples [first, stop), checked; refuses a file that ends early."""
     import soundfile
 
-    _check_channel(channel, file.channels, name)
     promised = file.frames
     known = promised < _UNKNOWN_FRAMES
+    # Coders of blocks count what they put in, and the decoder gives what comes out.
+    slack = _BLOCK_CODEC_SLACK if file.subtype.startswith(_BLOCK_CODECS) else 0
     wanted = promised if stop is None else min(stop, promised)
     position = first
     complaints: list[str] = []
@@ -283,17 +355,13 @@ def _blocks(
                 break
             _check_finite(block, name, position, file.samplerate)
             position += len(block)
-            yield (
-                block.mean(axis=1)
-                if channel == "mix"
-                else np.ascontiguousarray(block[:, int(channel)])
-            )
+            yield _mono(block, mix.channels)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         seconds = position / file.samplerate
         raise AudioError(
             f"{name} is damaged or truncated somewhere after {seconds:.1f} s ({_reason(error)})"
         ) from error
-    if known and position < wanted:
+    if known and position < min(wanted, promised - slack):
         raise AudioError(
             f"{name} cannot be used: it is truncated: its header promises {promised} samples, "
             f"{position} are there"
@@ -302,6 +370,13 @@ def _blocks(
         raise AudioError(f"{name} holds no samples")
     if complaints:
         warnings.warn(f"{name} is damaged in {len(complaints)} place(s)", stacklevel=2)
+
+
+def _mono(block: np.ndarray, channels: tuple[int, ...]) -> np.ndarray:
+    """(T, C) -> the mean of some channels (T,)."""
+    if len(channels) == 1:
+        return np.ascontiguousarray(block[:, channels[0]])
+    return (block if len(channels) == block.shape[1] else block[:, channels]).mean(axis=1)
 
 
 def _read(file: soundfile.SoundFile, count: int, complaints: list[str]) -> np.ndarray:
