@@ -159,6 +159,12 @@ def speech(seconds: float = 6.0) -> np.ndarray:
         ("保留2.5秒到4秒", [(2.5, 4.0)]),
         ("cut everything after 4 seconds", [(0.0, 4.0)]),
         ("cut the first half second and the last 500 ms", [(0.5, 5.5)]),
+        ("remove one second from the start", [(1.0, 6.0)]),
+        ("trim the end by 1 second", [(0.0, 5.0)]),
+        ("cut 300ms from the beginning", [(0.3, 6.0)]),
+        ("keep seconds 1 to 3", [(1.0, 3.0)]),
+        ("删除第一秒", [(1.0, 6.0)]),
+        ("裁剪到前五秒", [(0.0, 5.0)]),
     ],
 )
 def test_trim_keeps_every_other_sample(instruction: str, kept: list[tuple[float, float]]) -> None:
@@ -333,3 +339,24 @@ def test_a_failing_operation_of_a_plugin_takes_nothing_else_away(
     with caplog.at_level("WARNING", logger="mingtok_audio"):
         (op,) = parser.parse("make it 20% faster", "").operations
     assert op.type == "speed"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "params"),
+    [
+        ("bring it to -16 LUFS with peaks at -3 dBTP", {"lufs": -16.0, "peak": -3.0}),
+        ("normalize to -16 LUFS, peak at -2 dB", {"lufs": -16.0, "peak": -2.0}),
+        ("响度调到-16 LUFS，峰值不超过-1dB", {"lufs": -16.0, "peak": -1.0}),
+    ],
+)
+def test_a_peak_belongs_to_the_loudness(instruction: str, params: dict[str, float]) -> None:
+    (op,) = Editor().plan(speech(), RATE, instruction).operations
+    assert (op.type, op.params) == ("loudness", params)
+
+
+def test_silence_at_both_ends() -> None:
+    wav, editor = speech(), Editor()
+    edited = editor.apply(wav, RATE, editor.plan(wav, RATE, "trim leading and trailing silence"))
+    assert len(edited.changes) == 2
+    assert edited.changes[0].source[0] == 0
+    assert edited.changes[1].source[1] == len(wav)

@@ -72,7 +72,7 @@ WORDS = {
 _NOUNED = r"(?:{EVERYTHING}|{NOUN}|the {NOUN})"
 
 LEAD = (
-    r"^(?:(?:please|kindly|hey|hi|ok(?:ay)?|now|just|simply|also|and|so|then|next|finally|lastly|first(?:ly)?,|second(?:ly)?,|additionally|plus|afterwards|after that|i think|(?:can|could|would|will) (?:you|we)(?: (?:please|kindly|just|also|maybe))*|(?:i )?(?:want|need|would like|'d like|wish|ask) you to|i'd like you to|i (?:want|need|would like|'d like) to|i'd (?:like|love|prefer) (?:you )?to|we need to|you (?:should|need to|must|have to|can|could)|let's|let us|help me(?: to)?|go ahead and|try to|make sure (?:to|you)|be sure to|remember to|i would|would you mind|do|(?:\(?\d{1,2}[.)]|[-*•]))[ ,:]+)+",
+    r"^(?:(?:please|kindly|hey|hi|ok(?:ay)?|now|just|simply|also|and|so|then|next|finally|lastly|first(?:ly)?,|second(?:ly)?,|additionally|plus|afterwards|after that|i think|(?:can|could|would|will) (?:you|we)(?: (?:please|kindly|just|also|maybe))*|(?:i )?(?:want|need|would like|'d like|wish|ask) you to|i'd like you to|i (?:want|need|would like|'d like) to|i'd (?:like|love|prefer) (?:you )?to|we need to|you (?:should|need to|must|have to|can|could)|let's|let us|help me(?: to)?|go ahead and|try to|make sure (?:to|you)|be sure to|remember to|i would|would you mind|do|(?:\(?\d{1,2}[.)]|[-*•–—]+))[ ,:]+)+",
     r"^(?:modify|change|edit|fix|update|correct|alter|revise|rewrite)(?: (?:the|this|that|my))? (?:whole )?(?:sentence|audio|recording|speech|clip|text|utterance|transcript|line|it)(?: by| so that|:| and) (?=\S)",
 )
 TRAIL = (
@@ -175,6 +175,10 @@ REFERENCES = (
         "sentence",
         r"{DET}{VERY}(?P<n>{ORD}) sentences?",
         r"sentence (?:number |no\.? ?)?(?P<n>{CARDINAL})",
+    ),
+    *rules(
+        "sentences",
+        r"(?:from )?sentences? (?P<n>{CARDINAL}) ?(?:to|through|until|-|–) ?(?:sentence )?(?P<m>{CARDINAL})",
     ),
     *rules("first_sentences", r"{DET}(?:very )?first (?P<count>{CARDINAL}) sentences"),
     *rules("last_sentences", r"{DET}(?:very )?(?:last|final) (?P<count>{CARDINAL}) sentences"),
@@ -363,6 +367,8 @@ ENGLISH = Language(
     places=PLACES,
     listed=r"\s*,\s*(?:and |or )?(?:also )?|\s+and(?: also)?\s+|\s+as well as\s+|\s*&\s*|\s+plus\s+",
     items=(
+        (r" sentences?$", r"(?:the )?(?P<o>{ORD}) one", r"the \g<o> sentence"),
+        (r" {UNIT}$", r"(?:the )?(?P<o>{ORD}) one", r"the \g<o> word"),
         (r" sentences?$", r"(?:the )?(?:{ORD}|{CARDINAL})", r"\g<0> sentence"),
         (r" {UNIT}$", r"(?:the )?(?:{ORD}|{CARDINAL})", r"\g<0> word"),
         (

@@ -398,6 +398,10 @@ class _Reader:
                 n = number("n")
                 if n:
                     yield Sentence(n), 0
+            case "sentences":
+                n, m = number("n"), number("m")
+                if n and m:
+                    yield Sentence(n, m), 0
             case "first_sentences" | "last_sentences":
                 n = language.integer(found["count"])
                 if n:

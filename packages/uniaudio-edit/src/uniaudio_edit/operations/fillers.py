@@ -27,7 +27,7 @@ WORDS = {
     ),
     "zh": ("嗯", "呃", "额", "唔", "哦", "噢", "那个什么"),
 }
-_EN_SOUND = r"(?:u+m+s?|u+h+s?|uhms?|erms?|ers|ahs?|hm+s?)"
+_EN_SOUND = r"(?:u+m+|u+h+|uhm|erm|er(?='?s)|ah|hm+)(?:'?s)?"
 
 
 class Fillers(WordOperation):
@@ -37,12 +37,12 @@ class Fillers(WordOperation):
     example = "remove the filler words"
     wordings = {
         "en": (
-            r"{DELETE} (?:the |all |any |all the |every |all of the )?(?:filler(?: words?| sounds?)?s?|hesitations?|hesitation (?:words|sounds)|filled pauses)",
+            r"(?:{DELETE}|clean up|clean out) (?:the |all |any |all the |every |all of the )?(?:filler(?: words?| sounds?)?s?|hesitations?|hesitation (?:words|sounds)|filled pauses)",
             rf"{{DELETE}} (?:the |all |any |all the |every |all of the )?(?P<named>{_EN_SOUND}(?:(?:,? (?:and|or) (?:the )?|, ?){_EN_SOUND})*)",
         ),
         "zh": (
             r"{DELETE}(?:所有|全部)?的?(?:语气词|口头禅|填充词|赘词|废话词|停顿词|口头语)",
-            r"(?:把|将)(?:所有|全部)?的?(?:语气词|口头禅|填充词|赘词|停顿词|口头语)(?:都|全部)?{DELETE}",
+            r"(?:把|将)?(?:所有|全部)?的?(?:语气词|口头禅|填充词|赘词|停顿词|口头语)(?:都|全部)?{DELETE}",
             r"{DELETE}(?:所有|全部)?的?[“”]?(?P<named>(?:嗯|呃|额|啊|哦)(?:[、和啊嗯呃额哦]+)?)(?:这样)?的?(?:语气词|声音|音)",
         ),
     }

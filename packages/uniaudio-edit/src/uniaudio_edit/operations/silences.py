@@ -14,13 +14,13 @@ from uniaudio_edit.operations.trim import seconds
 from uniaudio_edit.pcm import Floats
 
 DEFAULT_SECONDS = 0.3
-_EN_WHAT = r"(?:the |all |any |all the |every |those )?(?:long |longer |awkward |unnecessary |excess(?:ive)? )*(?P<place>leading |trailing |initial |final )?(?:silences?|pauses?|silent (?:parts?|gaps?|sections?)|gaps?|dead air)(?P<where> (?:at|from|in) the (?:very )?(?:start|beginning|end)| between (?:the )?(?:words|sentences))?"
+_EN_WHAT = r"(?:the |all |any |all the |every |those )?(?:long |longer |awkward |unnecessary |excess(?:ive)? )*(?P<place>leading and trailing |leading |trailing |initial |final )?(?:silences?|pauses?|silent (?:parts?|gaps?|sections?)|gaps?|dead air)(?P<where> (?:at|from|in) the (?:very )?(?:start|beginning|end)| between (?:the )?(?:words|sentences))?"
 _ZH_WHAT = r"(?P<where>开头的?|句首的?|结尾的?|末尾的?|句末的?)?(?:所有|全部)?的?(?:过长的?|太长的?|长的?|多余的?)?(?P<what>静音|停顿|空白|沉默|静默|无声)(?:部分|片段|段落|时间)?"
 
 
 class Silences(CutOperation):
     """Parameters `longest` (seconds that are left of a pause), `over` (only pauses longer than that
-    are touched; by default `longest`) and `where` ("start", "end", or "" for every pause)."""
+    are touched; by default `longest`) and `where` ("start", "end", "ends", "" for every pause)."""
 
     name = "silences"
     example = "shorten the pauses to 0.5 seconds"
@@ -54,7 +54,9 @@ class Silences(CutOperation):
         longest = times.get("to", times.get("over", DEFAULT_SECONDS))
         place = f"{found.get('place', '')}{found.get('where', '')}"
         where = ""
-        if any(
+        if "leading and trailing" in place:
+            where = "ends"
+        elif any(
             word in place for word in ("leading", "initial", "start", "beginning", "开头", "句首")
         ):
             where = "start"
@@ -78,13 +80,16 @@ class Silences(CutOperation):
                 end - start <= over
                 or (where == "start" and not first)
                 or (where == "end" and not last)
+                or (where == "ends" and not first and not last)
             ):
                 continue
             spare = end - start - longest
             a = start if first else end - spare if last else start + longest // 2
             spans.append((a, a + spare))
         if not spans:
-            place = {"start": " at the start", "end": " at the end"}.get(where, "")
+            place = {"start": " at the start", "end": " at the end", "ends": " at the ends"}.get(
+                where, ""
+            )
             raise UserError(
                 f"no pause{place} is longer than {over / sound.rate:g} s: nothing to shorten"
             )

@@ -47,6 +47,11 @@ class Trim(CutOperation):
             rf"(?P<keep>{_EN_KEEP}) {_EN_EDGE} {{b}}",
             rf"(?P<keep>{_EN_KEEP}) {{length}}",
             r"{DELETE} (?:everything |all |anything )?(?P<beyond>after|before) {b}",
+            r"{DELETE} (?:everything |all )?(?:from |after ){b} (?:to the (?P<beyond>end)|(?P<on>on|onwards?))",
+            r"(?:{DELETE}|trim|cut) {b} (?:from|off|at) (?:the |its )?(?:very )?(?P<edge>start|beginning|front|end|back)(?: of {THING})?",
+            r"(?:{DELETE}|trim|cut|shorten) (?:the |its )?(?:very )?(?P<edge>start|beginning|front|end|back)(?: of {THING})? by {b}",
+            r"(?P<keep>keep|keep only|only keep|crop to|trim to|extract) seconds? {a} (?:to|through|until|-|–) {seconds}",
+            r"{DELETE} seconds? {a} (?:to|through|until|-|–) {seconds}",
         ),
         "zh": (
             rf"(?:把|将|从|由)*{{a}}(?:到|至|-|—|~){{b}}{_ZH_PART}(?:都|全部)?{{DELETE}}",
@@ -54,6 +59,7 @@ class Trim(CutOperation):
             rf"(?P<keep>{_ZH_KEEP})(?:从|由)?{{a}}(?:到|至|-|—|~){{b}}{_ZH_PART}",
             rf"(?:把|将)?{_ZH_EDGE}{{b}}{_ZH_PART}(?:都|全部)?{{DELETE}}",
             rf"{{DELETE}}{_ZH_EDGE}{{b}}{_ZH_PART}",
+            rf"{{DELETE}}(?P<edge>第)(?P<b>一秒钟?|一分钟){_ZH_PART}",
             rf"(?P<keep>{_ZH_KEEP}){_ZH_EDGE}{{b}}{_ZH_PART}",
             rf"(?:把|将)?{{b}}(?P<beyond>以后|之后|后面|以前|之前|前面){_ZH_PART}(?:都|全部)?{{DELETE}}",
             rf"{{DELETE}}{{b}}(?P<beyond>以后|之后|后面|以前|之前|前面){_ZH_PART}",
@@ -68,16 +74,17 @@ class Trim(CutOperation):
         if "length" in found:  # "trim it to 3 seconds"
             length = seconds(clause.language, found["length"])
             return None if length is None else (_params(what, 0.0, length), [])
-        end = seconds(clause.language, found["b"])
+        last = f"{found['seconds']} s" if "seconds" in found else found["b"]
+        end = seconds(clause.language, last)
         if end is None:
             return None
         if "a" in found:
-            start = seconds(clause.language, found["a"], found["b"])
+            start = seconds(clause.language, found["a"], last)
             return None if start is None else (_params(what, start, end), [])
-        if "beyond" in found:
-            after = found["beyond"] in ("after", "以后", "之后", "后面")
+        if "beyond" in found or "on" in found:
+            after = "on" in found or found["beyond"] in ("after", "end", "以后", "之后", "后面")
             return (_params(what, end, 0.0) if after else _params(what, 0.0, end)), []
-        first = re.match("first|opening|initial|最?前|开头", found["edge"])
+        first = re.match("first|opening|initial|start|beginning|front|最?前|开头|第", found["edge"])
         return (_params(what, 0.0, end) if first else _params(what, -end, 0.0)), []
 
     def check(self, params: Mapping[str, Any]) -> None:

@@ -36,7 +36,7 @@ class Volume(ScaledOperation):
             about=r"\b(?:volume|loudness|gain|amplitude|level|decibels?|db|loud(?:er|ly)?|quiet(?:er|ly|en)?|softer|amplify|attenuate|turn (?:it |the \w+ )?(?:up|down))\b|\ddb\b",
             up=r"^(?!.*\bturn (?:\w+ ){0,2}down).*\b(?:up|louder|louden|increase|raise|boost|amplify|higher|double|triple|loud|twice)\b",
             down=r"\b(?:down|quieter|quieten|quiet|softer|lower|decrease|reduce|attenuate|cut|drop|halve|less loud|lessen)\b",
-            other=r"\b(?:pitch|speed|noise|music|rain|snr|lufs)\b",
+            other=r"\b(?:pitch|speed|noise|music|rain|snr|lufs|peaks?)\b",
             units=(
                 (r"\bto [-−–]? ?{N} ?(?:db|decibels?)\b", 0.0, _TO_LEVEL),
                 (r"(?<![\w.])[-−–] ?{N} ?(?:db|decibels?)\b", -1.0, ""),
@@ -47,7 +47,7 @@ class Volume(ScaledOperation):
             about=r"音量|分贝|响|db|声量|^(?=.*声).*[大小响轻高低]",
             up="大|响|提高|增|升|高|加",
             down="小|轻|降|低|减|弱",
-            other="语速|(?<!声)音调|音高|噪|雨|音乐|背景|半音|八度|lufs|标准|归一|规范|混响|回声|回音",
+            other="语速|(?<!声)音调|音高|噪|雨|音乐|背景|半音|八度|lufs|标准|峰值|归一|规范|混响|回声|回音",
             units=(
                 (r"(?:到|至|为){N}(?:个)?(?:分贝|db)", 0.0, _TO_LEVEL),
                 (r"{N}(?:个)?(?:分贝|db)", 1.0, ""),
