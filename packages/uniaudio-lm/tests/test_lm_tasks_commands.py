@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mingtok_audio.core.audio import load_audio
+from mingtok_audio.core.errors import UserError
 from uniaudio_lm import UniAudio
 from uniaudio_lm.commands import asr as asr_command
 from uniaudio_lm.commands.batch import is_folder
@@ -358,3 +360,36 @@ def test_subtitles_keep_every_mark(parts: list[tuple[str, str, str]], format: st
     written = asr_command.subtitles(transcript, format)
     assert sum(" --> " in line for line in written.splitlines()) == len(said)
     assert written.count("-->") == len(said), "no text can be read as another cue"
+
+
+def test_standard_input_is_utf8_with_or_without_a_mark(
+    small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from uniaudio_lm.commands.texts import read_texts
+
+    said = "\ufeffhello\tHello there.\n\u200bok\u00ad\tÜber 你好.\n"
+    latin = io.TextIOWrapper(io.BytesIO(said.encode("utf-8")), encoding="latin-1")
+    monkeypatch.setattr("sys.stdin", latin)
+    texts, several = read_texts(["-"], lines=True)
+    assert several and [(t.stem, t.text) for t in texts] == [
+        ("hello", "Hello there."), ("ok", "Über 你好."),
+    ]  # fmt: skip
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
+    with pytest.raises(UserError, match="no UTF-8"):
+        read_texts(["-"], lines=False)
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UserError, match="closed"):
+        read_texts(["-"], lines=False)
+
+
+def test_small_models_use_one_thread(uniaudio: Callable, small_folder: Path, wavs: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert uniaudio("asr", wavs / "a.wav", "-m", small_folder).code == 0
+        assert torch.get_num_threads() == 1
+        assert uniaudio("asr", wavs / "a.wav", "-m", small_folder, "--threads", 2).code == 0
+        assert torch.get_num_threads() == 2
+        assert uniaudio("asr", wavs / "a.wav", "-m", small_folder, "--threads", 0).code == 2
+    finally:
+        torch.set_num_threads(before)

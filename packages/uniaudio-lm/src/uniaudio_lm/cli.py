@@ -36,6 +36,10 @@ _MaxMemory = Annotated[
     str | None, typer.Option(help="Most memory that a computed map uses: 0=20GB,cpu=60GB.")
 ]
 _Quantize = Annotated[str | None, typer.Option(help="int8 keeps the language model in 8 bits.")]
+_Threads = Annotated[
+    int | None,
+    typer.Option(help="CPU threads; by default one for a small model, else one for each core."),
+]
 _Workers = Annotated[int, typer.Option(help="Processes for several inputs, a model each.")]
 _Compressor = Annotated[
     str | None,
@@ -44,7 +48,7 @@ _Compressor = Annotated[
         "hf://org/name."
     ),
 ]
-_Force = Annotated[bool, typer.Option("--force", help="Do again what is done.")]
+_Force = Annotated[bool, typer.Option("--force", help="Overwrite existing results.")]
 _TextOutput = Annotated[
     str | None,
     typer.Option(
@@ -108,16 +112,16 @@ def asr(
     output: _TextOutput = None,
     language: Annotated[
         str | None,
-        typer.Option(help="Hint, in the words the model was trained with (Canton, 川渝, ...)."),
+        typer.Option(help="A code or name (en, English), or the model's own words (Canton, 川渝)."),
     ] = None,
     hotwords: Annotated[str, typer.Option(help="Words to expect, comma-separated.")] = "",
     beams: Annotated[
         int | None,
-        typer.Option(help="Texts followed at once; by default the model's own number."),
+        typer.Option(help="Hypotheses of the beam search; by default the model's own number."),
     ] = None,
     word_weight: Annotated[
         float | None,
-        typer.Option(help="What known words count, 0 (nothing) to 10; default: the model's own."),
+        typer.Option(help="Weight of the word model, 0 (off) to 10; by default the model's own."),
     ] = None,
     format: Annotated[str, typer.Option("--format", help="text, json, srt or vtt.")] = "text",
     aligner: Annotated[
@@ -132,6 +136,7 @@ def asr(
     device_map: _DeviceMap = None,
     max_memory: _MaxMemory = None,
     quantize: _Quantize = None,
+    threads: _Threads = None,
     as_json: _Json = False,
 ) -> None:
     """Turn speech into text."""
@@ -140,7 +145,7 @@ def asr(
 
     choice = ModelChoice(
         model, device, dtype, compressor=compressor, aligner=aligner, device_map=device_map,
-        max_memory=max_memory, quantize=quantize,
+        max_memory=max_memory, quantize=quantize, threads=threads,
     )  # fmt: skip
     run_asr(
         inputs, output, choice, language=language, hotwords=hotwords, beams=beams,
@@ -171,6 +176,7 @@ def ask(
     device_map: _DeviceMap = None,
     max_memory: _MaxMemory = None,
     quantize: _Quantize = None,
+    threads: _Threads = None,
     as_json: _Json = False,
 ) -> None:
     """Ask anything about recordings."""
@@ -178,7 +184,13 @@ def ask(
     from uniaudio_lm.commands.models import ModelChoice
 
     choice = ModelChoice(
-        model, device, dtype, device_map=device_map, max_memory=max_memory, quantize=quantize
+        model,
+        device,
+        dtype,
+        device_map=device_map,
+        max_memory=max_memory,
+        quantize=quantize,
+        threads=threads,
     )
     run_ask(
         given, output, choice, follow_ups=then or (), max_tokens=max_tokens, format=format,
@@ -236,13 +248,13 @@ def tts(
     steps: Annotated[int | None, typer.Option(help="Solver steps of a patch, from 1.")] = None,
     cfg: Annotated[float | None, typer.Option(help="Guidance scale; 0 switches it off.")] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="Of the noise between steps; 0 has none.")
+        float | None, typer.Option(help="Of the noise between solver steps; 0 adds none.")
     ] = None,
     noise_scale: Annotated[
         float | None,
-        typer.Option(help="Of the noise that a patch begins as; less varies less."),
+        typer.Option(help="Scale of the initial noise; lower is less varied, often clearer."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     stream: Annotated[
         bool, typer.Option("--stream", help="Write a wav that can be played while it grows.")
     ] = False,
@@ -257,6 +269,7 @@ def tts(
     device_map: _DeviceMap = None,
     max_memory: _MaxMemory = None,
     quantize: _Quantize = None,
+    threads: _Threads = None,
     as_json: _Json = False,
 ) -> None:
     """Turn text into speech."""
@@ -267,7 +280,7 @@ def tts(
 
     choice = ModelChoice(
         model, device, dtype, head, stop, compressor, normalizer, device_map=device_map,
-        max_memory=max_memory, quantize=quantize,
+        max_memory=max_memory, quantize=quantize, threads=threads,
     )  # fmt: skip
     changes = SamplingChanges(
         num_steps=steps, cfg_scale=cfg, temperature=temperature, noise_scale=noise_scale

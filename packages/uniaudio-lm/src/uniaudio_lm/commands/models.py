@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from uniaudio_lm.engine import UniAudio
 
 
+_SMALL = 60_000_000  # parameters
+
+
 @dataclass(frozen=True)
 class ModelAbout:
     """A model that is not loaded; `config` is None in the published layout."""
@@ -48,6 +51,8 @@ class ModelChoice:
     device_map: str | None = None
     max_memory: str | None = None
     quantize: str | None = None
+    threads: int | None = None
+    """Of the CPU; None: one for a small model, which more only slow down, else torch's number."""
 
     def about(self) -> ModelAbout:
         """What its files say, without loading it. Raises `UserError` where there are none."""
@@ -60,6 +65,7 @@ class ModelChoice:
 
     def load(self) -> UniAudio:
         """The model. Raises `UserError` in one line."""
+        from mingtok_audio.core.runtime import set_threads
         from uniaudio_lm.checkpoint.place import parse_memory
         from uniaudio_lm.engine import UniAudio
 
@@ -75,6 +81,9 @@ class ModelChoice:
             max_memory=memory,
             quantize=self.quantize,
         )
+        size = sum(parameter.numel() for parameter in made.model.parameters())
+        small = size < _SMALL and made.device.type == "cpu"
+        set_threads(self.threads if self.threads is not None else 1 if small else None)
         if self.normalizer is not None:
             made.use_text_normalizer(self.normalizer)
         if self.aligner is not None:
@@ -89,7 +98,7 @@ class ModelChoice:
         folders += [Path(p) for p in (self.head, self.stop, self.compressor, self.aligner) if p]
         files = sorted(f for folder in folders if folder.is_dir() for f in _files(folder))
         stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-        placed = ("device", "device_map", "max_memory")
+        placed = ("device", "device_map", "max_memory", "threads")
         chosen = {k: v for k, v in asdict(self).items() if k not in placed}
         return {**chosen, "files": stats, "revision": about.revision}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import os_reason
+from uniaudio_lm.text.markup import INVISIBLE
 
 MAX_BYTES = 64 << 20
 
@@ -70,7 +71,7 @@ def _add(found: list[Text], name: str, stem: str, content: str, lines: bool) -> 
         before, tab, after = line.partition("\t")
         if not line.strip():
             continue
-        label = before.strip() if tab else f"{stem}-{number:04d}"
+        label = before.translate(INVISIBLE).strip() if tab else f"{stem}-{number:04d}"
         if not label or label.startswith(".") or set(label) & set('/\\:*?"<>|\0'):
             raise UserError(f"{name}, line {number}: {label!r} before the tab is no file name")
         found.append(Text(f"{name}, line {number}", label, after if tab else line))
@@ -88,9 +89,17 @@ def read_file(path: Path) -> str:
 
 
 def read_stdin() -> str:
-    """Standard input as text."""
+    """Standard input as text: UTF-8, whatever the locale, with or without a byte order mark."""
+    if sys.stdin is None:
+        raise UserError("standard input is closed: give a text, or @FILE")
     try:
-        return sys.stdin.read(MAX_BYTES)
+        data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"cannot read standard input: {os_reason(error)}") from error
+    if len(data) > MAX_BYTES:
+        raise UserError(f"standard input is over {MAX_BYTES >> 20} MB")
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError("standard input is no UTF-8 text") from error
 

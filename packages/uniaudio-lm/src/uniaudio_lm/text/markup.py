@@ -20,7 +20,8 @@ _ITEM = re.compile(
 )
 _QUOTED = re.compile(r"^[ \t]*>+[ \t]?", re.MULTILINE)
 _APOSTROPHE = re.compile(r"(?<=[^\W\d_])[’ʼ`´‘′＇](?=[^\W\d_])")
-_INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060\u00ad"))
+INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060\u00ad"))
+"""Characters that nobody sees or says: byte order marks, zero-width spaces, soft hyphens."""
 _ENDS = tuple(".!?:;,。！？：；，、…\"'”’»)")
 _MARK = "\ue000"  # before a line that stands by itself
 
@@ -31,7 +32,7 @@ def plain_text(text: str) -> str:
     Apostrophes of any kind inside a word become "'"; emphasis, code ticks, links and headings keep
     their words; numbers of list items are left out; each item and heading ends with a stop.
     """
-    text = text.translate(_INVISIBLE).replace(_MARK, "")
+    text = text.translate(INVISIBLE).replace(_MARK, "")
     for pattern, kept in ((_FENCE, ""), (_IMAGE, r"\1"), (_LINK, r"\1"), (_CODE, r"\2")):
         text = pattern.sub(kept, text)
     text = _RULE.sub("", text)
