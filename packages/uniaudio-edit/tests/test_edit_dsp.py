@@ -73,7 +73,7 @@ def test_denoise_lowers_the_noise_and_keeps_the_tone() -> None:
     noisy = (wav + 0.01 * rng.standard_normal(len(wav))).astype(np.float32)
     made = edit(noisy, "denoise the audio").wav
     assert len(made) == len(noisy)
-    assert np.std(made[: _RATE // 2]) < 0.3 * np.std(noisy[: _RATE // 2])
+    assert np.std(made[: _RATE // 2]) < 0.4 * np.std(noisy[: _RATE // 2])
     body = slice(_RATE + 4000, 3 * _RATE - 4000)
     assert np.corrcoef(made[body], wav[body])[0, 1] > 0.98
 

@@ -360,3 +360,19 @@ def test_silence_at_both_ends() -> None:
     assert len(edited.changes) == 2
     assert edited.changes[0].source[0] == 0
     assert edited.changes[1].source[1] == len(wav)
+
+
+def test_mild_noise_is_reduced_less() -> None:
+    clean = np.abs(speech()).astype(np.float32) / 32768
+    rng, removed = np.random.default_rng(2), []
+    for level in (0.03, 0.0005):
+        noise = (level * rng.standard_normal(len(clean))).astype(np.float32)
+        editor = Editor()
+        plan = editor.plan(clean + noise, RATE, "remove the background noise")
+        edited = editor.apply(clean + noise, RATE, plan)
+        mild = any("mild" in note for note in edited.receipt.warnings)
+        pause = slice(round(1.6 * RATE), round(2.2 * RATE))
+        left = np.std(edited.wav[pause]) / np.std((clean + noise)[pause])
+        removed.append((mild, float(left)))
+    assert [mild for mild, _ in removed] == [False, True]
+    assert removed[0][1] < removed[1][1]

@@ -11,7 +11,9 @@ import numpy as np
 from mingtok_audio.core.errors import UserError
 from uniaudio_edit.data.pair import Material, Pair
 from uniaudio_edit.operations.base import Sound, SoundOperation
+from uniaudio_edit.operations.levels import contrast
 
+_CONTRAST_DB, _STRENGTH = (18.0, 24.0, 34.0), (0.9, 0.7, 0.5)
 _EN_NOISE = r"(?:background |ambient |unwanted |static |white |all |any |the )*(?:noises?|hiss(?:ing)?|hum(?:ming)?|static|crackles?|crackling|interference|background (?:sounds?|noises?))"
 _EN_VERB = r"(?:remove|reduce|suppress|clean(?: up| out)?|get rid of|eliminate|cancel|filter(?: out)?|take out|cut(?: out)?|delete|strip(?: out)?|kill|erase|clear(?: up)?|lower)"
 _ZH_NOISE = r"(?:(?:里面?|中)?的?)?(?:背景|环境|多余|所有|全部|一切)?的?(?:噪音|噪声|杂音|杂声|底噪|嗡嗡声|嘶嘶声|噪|电流声)"
@@ -21,7 +23,11 @@ _ZH_VERB = (
 
 
 class Denoise(SoundOperation):
-    """Optional parameter `strength`: the share of the noise that goes, 0 to 1."""
+    """Optional parameter `strength`: the share of the noise that goes, 0 to 1.
+
+    Without it, less is taken of mild noise, where the artefacts would be worse than the noise: the
+    steps are where PESQ was best on two recordings with white and pink noise at 0 to 30 dB.
+    """
 
     name = "denoise"
     example = "remove the background noise"
@@ -60,7 +66,8 @@ class Denoise(SoundOperation):
         """See `SoundOperation.apply`."""
         import noisereduce
 
-        strength = float(params.get("strength", 0.9))
+        difference = contrast(wav, sound.rate)
+        strength = float(params.get("strength", np.interp(difference, _CONTRAST_DB, _STRENGTH)))
         frame = 1 << max(5, round(np.log2(sound.rate * 0.032)))
         if len(wav) < 4 * frame:
             raise UserError(
@@ -68,6 +75,11 @@ class Denoise(SoundOperation):
             )
         if not np.any(wav):
             return wav
+        if "strength" not in params and strength < 0.85:
+            sound.notes.append(
+                f"denoise: the noise is mild ({difference:.0f} dB between loud and soft frames); "
+                f"{strength:.0%} of it is removed"
+            )
         channels = [
             noisereduce.reduce_noise(
                 y=channel,

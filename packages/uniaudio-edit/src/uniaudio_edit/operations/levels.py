@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from uniaudio_edit.pcm import Floats
+
 CEILING_DB = -0.3  # dBTP that a raised level does not pass
 _OVERSAMPLING = 4
+_BLOCK = 1 << 20
 _LOOK_AHEAD_SECONDS = 0.004
 _HEADROOM = 0.97
 
@@ -64,3 +67,23 @@ def turned_down(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.
 def published_number(value: float) -> str:
     """1.0 as "1", 0.70 as "0.7"; at most two decimals."""
     return f"{round(float(value), 2):g}"
+
+
+def energies(wav: np.ndarray | Floats, hop: int) -> np.ndarray:
+    """The energy of each `hop` samples (T // hop,), the mean of the channels."""
+    block = hop * max(1, _BLOCK // hop)
+    out = []
+    for start in range(0, len(wav) // hop * hop, block):
+        part = wav[start : min(start + block, len(wav) // hop * hop)]
+        out.append(np.square(part).mean(axis=1).reshape(-1, hop).sum(axis=1))
+    return np.concatenate(out)
+
+
+def contrast(wav: np.ndarray, rate: int) -> float:
+    """dB between the loud and the soft frames of 20 ms of (T, C), the 95th and 10th percentile."""
+    hop = max(1, rate // 100)
+    if len(wav) < 4 * hop:
+        return 0.0
+    bins = energies(wav, hop)
+    level = 10.0 * np.log10((bins[:-1] + bins[1:]) / (2 * hop) + 1e-12)
+    return float(np.percentile(level, 95) - np.percentile(level, 10))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mingtok_audio.core.errors import UserError
+from uniaudio_edit.operations.levels import energies
 from uniaudio_edit.pcm import Floats
 
-_BLOCK = 1 << 20
 _HOP_SECONDS = 0.010  # half a frame
 _SHORTEST_GAP_SECONDS = 0.120  # shorter ones are closures of stops
 _ROOM_SECONDS = 0.060  # that speech keeps on both sides: soft beginnings and ends
@@ -26,7 +26,7 @@ def pauses(wav: np.ndarray | Floats, rate: int) -> list[tuple[int, int]]:
     frame = 2 * hop
     if len(wav) < frame:
         raise UserError("the recording is too short to have pauses")
-    bins = _powers(wav, hop)
+    bins = energies(wav, hop)
     level = 10.0 * np.log10((bins[:-1] + bins[1:]) / frame + 1e-12)
     starts = np.arange(len(level)) * hop
     ends = np.minimum(starts + frame, len(wav))
@@ -52,13 +52,3 @@ def pauses(wav: np.ndarray | Floats, rate: int) -> list[tuple[int, int]]:
             found.append((low, high))
         position = max(position, end)
     return found
-
-
-def _powers(wav: np.ndarray | Floats, hop: int) -> np.ndarray:
-    """The energy of each `hop` samples (T // hop,), the mean of the channels."""
-    block = hop * max(1, _BLOCK // hop)
-    out = []
-    for start in range(0, len(wav) // hop * hop, block):
-        part = wav[start : min(start + block, len(wav) // hop * hop)]
-        out.append(np.square(part).mean(axis=1).reshape(-1, hop).sum(axis=1))
-    return np.concatenate(out)
