@@ -227,6 +227,14 @@ def tts(
     speaker: Annotated[
         str | None, typer.Option(help="A speaker of the model (see voices), or its file.")
     ] = None,
+    instruct: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="How to speak, for models that take instructions (Ming-omni-tts): emotion, "
+            "dialect, speed, pitch, volume, style or ip (a built-in voice); may be repeated.",
+        ),
+    ] = None,
     language: Annotated[
         str | None, typer.Option(help="Of the text: en, zh; by default each sentence's own.")
     ] = None,
@@ -285,7 +293,9 @@ def tts(
     changes = SamplingChanges(
         num_steps=steps, cfg_scale=cfg, temperature=temperature, noise_scale=noise_scale
     )
-    work = Speaking(choice, voice, voice_text, speaker, language, changes, seed)
+    work = Speaking(
+        choice, voice, voice_text, speaker, language, changes, seed, tuple(instruct or ())
+    )  # fmt: skip
     run_tts(
         texts, output, work, stream=stream, lines=lines, as_json=as_json, workers=workers,
         batch=batch_size, force=force,

@@ -250,12 +250,21 @@ class UniAudio:
         options = asr.RecognitionOptions(language, tuple(hotwords), beams, word_weight)
         return self._transcribe(wavs, sample_rates, options)
 
+    def _check_listens(self) -> None:
+        """Refuse a task that reads a recording where the model was trained to speak only."""
+        if self.config.prompt_format != "uniaudio":
+            raise UserError(
+                f"model {self.model_id} speaks only: it recognises and edits nothing; use another "
+                "model for that (nano)"
+            )
+
     def _transcribe(
         self,
         wavs: Sequence[ArrayLike | Tensor],
         sample_rates: Sequence[int],
         options: asr.RecognitionOptions,
     ) -> list[Transcript]:
+        self._check_listens()
         options = options.completed(self.config.recognition, self.model_id)
         words = self.words if options.word_weight else None
         return asr.transcribe_batch(
@@ -275,6 +284,7 @@ class UniAudio:
             UserError: an empty text, a longer recording, (`AudioError`) one that `transcribe`
                 refuses.
         """
+        self._check_listens()
         return float(text_log_probs(self.model, wav, sample_rate, text, language).mean())
 
     def ask(
@@ -298,6 +308,7 @@ class UniAudio:
             UserError: an empty prompt, or a recording that cannot be used.
         """
         self.check_task("questions")
+        self._check_listens()
         return ask_task.ask(self.model, wav, sample_rate, prompt, history, max_tokens)
 
     def chat(self, messages: Sequence[Mapping[str, Any]], *, max_tokens: int = 512) -> Answer:
@@ -305,6 +316,7 @@ class UniAudio:
         parts `{"type": "text", "text": ...}` and `{"type": "audio", "audio": (T,), "sample_rate":
         Hz}`, in any order and any number of turns."""
         self.check_task("questions")
+        self._check_listens()
         return ask_task.chat(self.model, messages, max_tokens)
 
     # --- text to speech --------------------------------------------------------------------------
@@ -338,6 +350,7 @@ class UniAudio:
         *,
         seed: int = 0,
         language: str | None = None,
+        instruction: Mapping[str, Any] | None = None,
     ) -> tts.Job:
         """A text that is checked and ready for `tasks.tts.run_jobs`; see `synthesize_stream`."""
         return tts.make_job(
@@ -348,6 +361,7 @@ class UniAudio:
             language,
             normalizer=self.normalizer,
             recognise=self.recognise,
+            instruction=instruction,
         )
 
     def guard(self) -> tts.Guard | None:
@@ -371,6 +385,7 @@ class UniAudio:
         *,
         seed: int = 0,
         language: str | None = None,
+        instruction: Mapping[str, Any] | None = None,
         checked: bool = False,
         sampling: Sampling | None = None,
         **changes: Unpack[SamplingChanges],
@@ -382,6 +397,9 @@ class UniAudio:
                 the model; None leaves it to the model and the seed.
             seed: of all random draws; the same on every device.
             language: a code ("en", "zh") for the text normaliser; by default each sentence's own.
+            instruction: how to speak, for models that take one (Ming-omni-tts): keys such as
+                emotion, dialect, speed, pitch, volume, style, ip; see
+                `model.omni_prompts.caption`.
             checked: give the samples of a piece once it is complete and checked, see `synthesize`,
                 instead of at once.
             sampling: of the generation head; the model's own by default. Single fields can be
@@ -392,7 +410,7 @@ class UniAudio:
                 once, not at the first piece.
         """
         chosen = self.sampling(sampling, **changes)
-        job = self.job(text, voice, seed=seed, language=language)
+        job = self.job(text, voice, seed=seed, language=language, instruction=instruction)
         return tts.SpeechStream(self.model, job, chosen, self.guard() if checked else None)
 
     def synthesize(
@@ -402,6 +420,7 @@ class UniAudio:
         *,
         seed: int = 0,
         language: str | None = None,
+        instruction: Mapping[str, Any] | None = None,
         sampling: Sampling | None = None,
         **changes: Unpack[SamplingChanges],
     ) -> Speech:
@@ -411,7 +430,7 @@ class UniAudio:
         overdriven: models whose config has `attempts` say such a piece again with other draws, and
         `Speech.stop_reason` tells where none was good."""
         chosen = self.sampling(sampling, **changes)
-        job = self.job(text, voice, seed=seed, language=language)
+        job = self.job(text, voice, seed=seed, language=language, instruction=instruction)
         return tts.speak_batch(self.model, [job], chosen, self.guard())[0]
 
     def synthesize_batch(
@@ -465,6 +484,7 @@ class UniAudio:
                 model that wrote text only and no speech.
         """
         self.check_task("edits")
+        self._check_listens()
         chosen = self.sampling(sampling, **changes)
         return edit_task.edit(
             self.model, wav, sample_rate, instruction, use_cot=use_cot, seed=seed, sampling=chosen

@@ -46,6 +46,8 @@ class Speaking(Work):
     changes: SamplingChanges = field(default_factory=SamplingChanges)
     """Of the model's own sampling."""
     seed: int = 0
+    instruct: tuple[str, ...] = ()
+    """`key=value` words: how to speak."""
 
     def load(self) -> UniAudio:
         """See `Work.load`."""
@@ -66,12 +68,14 @@ class Speaking(Work):
 
         started = time.perf_counter()
         sampling = model.sampling(**self.changes)
-        voice = self.find_voice(model)
+        voice, how = self.find_voice(model), self.instruction
         results: dict[int, Result] = {}
         spoken: dict[int, tts.Job] = {}
         for i, job in enumerate(jobs):
             try:
-                spoken[i] = model.job(job.text, voice, seed=self.seed, language=self.language)
+                spoken[i] = model.job(
+                    job.text, voice, seed=self.seed, language=self.language, instruction=how
+                )
             except UserError as error:
                 results[i] = failed(job, error)
         places = list(spoken)
@@ -103,12 +107,21 @@ class Speaking(Work):
         about = self.choice.about()
         default = Sampling() if about.config is None else about.config.sampling
         sampling_of(default, **self.changes)
+        if self.instruction and about.config and about.config.prompt_format == "uniaudio":
+            raise UserError(f"model {about.id} takes no instructions (Ming-omni-tts does)")
         if self.speaker is not None:
             look_up_speaker(self.speaker, about.folder, about.id)
         if self.voice is not None:
             audio_info(self.voice)
         if self.voice_text is not None:
             _voice_text(self.voice_text)
+
+    @property
+    def instruction(self) -> dict[str, Any]:
+        """How to speak, parsed; see `model.omni_prompts.instruction`."""
+        from uniaudio_lm.model.omni_prompts import instruction
+
+        return instruction(self.instruct)
 
     def find_voice(self, model: UniAudio) -> Voice | None:
         """The voice, encoded once for all texts."""
@@ -239,11 +252,12 @@ def _run_one(text: Text, output: str, work: Speaking, stream: bool, as_json: boo
     if output != "-" and Path(output).suffix.lower() not in WRITABLE_SUFFIXES:
         endings = ", ".join(WRITABLE_SUFFIXES)
         raise UserError(f"cannot write {output}: the file name must end in {endings}")
+    how = work.instruction
     model = work.load()
     started = time.perf_counter()
     speech = model.synthesize_stream(
         text.text, work.find_voice(model), seed=work.seed, language=work.language,
-        checked=not stream,
+        instruction=how, checked=not stream,
         **work.changes,
     )  # fmt: skip
     samples, first = 0, 0.0

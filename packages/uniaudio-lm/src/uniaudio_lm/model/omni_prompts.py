@@ -167,27 +167,39 @@ def caption(given: Mapping[str, Any], style: PromptFormat = "omni_chatml") -> st
     return json.dumps({"audio_sequence": [item]}, ensure_ascii=False)
 
 
+def checked_instruction(given: Mapping[str, Any]) -> dict[str, Any]:
+    """An instruction under the models' own keys.
+
+    Raises:
+        UserError: an unknown key, or a value that is no text (BGM: no object).
+    """
+    out: dict[str, Any] = {}
+    for key, value in given.items():
+        name = _KEYS.get(key, key)
+        if name not in _ORDER:
+            raise UserError(
+                f"an instruction has no key {key!r}{near(key, _KEYS)} (it has {', '.join(_KEYS)})"
+            )
+        kind = Mapping if name == "BGM" else str
+        if value is not None and not isinstance(value, kind):
+            raise UserError(f"an instruction's {key} is {'an object' if name == 'BGM' else 'text'}")
+        out[name] = value
+    return out
+
+
 def instruction(words: Sequence[str]) -> dict[str, Any]:
-    """`key=value` words of a command line, such as `emotion=高兴`, as a caption's values.
+    """`key=value` words of a command line, such as `emotion=高兴`, as an instruction.
 
     Raises:
         UserError: an unknown key, or a word of another form.
     """
-    known = [key for key in _KEYS if key != "BGM"]
     out: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value.strip():
-            raise UserError(
-                f"an instruction is key=value with a key of {', '.join(known)}: {word!r}"
-            )
-        name = key.strip()
-        if name not in known and name not in _ORDER:
-            raise UserError(
-                f"an instruction has no key {name!r}{near(name, known)} (it has {', '.join(known)})"
-            )
-        out[_KEYS.get(name, name)] = value.strip()
-    return out
+            raise UserError(f"an instruction is key=value, such as speed=慢速, not {word!r}")
+        out[key.strip()] = value.strip()
+    return checked_instruction(out)
 
 
 # --- the reference clip --------------------------------------------------------------------------

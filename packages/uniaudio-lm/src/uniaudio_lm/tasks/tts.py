@@ -8,19 +8,19 @@ L frames, d latent dimensions, p frames of a patch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from mingtok_audio.core.errors import PluginError
+from mingtok_audio.core.errors import PluginError, UserError
 from mingtok_audio.core.runtime import seeded_generator
 from uniaudio_lm.checks import check_text
 from uniaudio_lm.config import Sampling
 from uniaudio_lm.interfaces import Aligner, TextInfo, TextNormalizer
-from uniaudio_lm.model import prompts
+from uniaudio_lm.model import omni_prompts, prompts
 from uniaudio_lm.model.generation import Item, SeededNoise, generate
 from uniaudio_lm.model.states import select_decoding
 from uniaudio_lm.tasks.guard import Verdict, cut, is_short, judge, limited, overdriven
@@ -74,6 +74,7 @@ class Job:
     texts: list[str]
     voice: Voice
     noise: SeededNoise
+    instruction: Mapping[str, Any] | None = None
     reasons: list[str] = field(default_factory=list)
     patches: int = 0
     overdriven: int = 0
@@ -146,21 +147,26 @@ def make_job(
     *,
     normalizer: TextNormalizer | None = None,
     recognise: Recogniser | None = None,
+    instruction: Mapping[str, Any] | None = None,
 ) -> Job:
     """Check a text and a voice, and cut the text into pieces.
 
     Args:
         normalizer: writes the text as it is spoken; None leaves it as it is.
         recognise: see `prepare_voice`.
+        instruction: how to speak; see `model.omni_prompts.caption`.
 
     Raises:
         UserError: nothing to say, too much of it, or a voice that cannot be used.
     """
     spoken = () if model.phonemizer is None else model.phonemizer.languages
     check_text(text, language, spoken, model.model_id)
+    if instruction and model.config.prompt_format == "uniaudio":
+        raise UserError(f"model {model.model_id} takes no instructions (Ming-omni-tts does)")
     pieces = spoken_pieces(text, normalizer, model.config.piece_seconds, language)
     made = prepare_voice(model, voice, recognise)
-    return Job(pieces, made, SeededNoise(seeded_generator(seed)))
+    how = omni_prompts.checked_instruction(instruction) if instruction else None
+    return Job(pieces, made, SeededNoise(seeded_generator(seed)), how)
 
 
 def spoken_pieces(
@@ -244,7 +250,8 @@ def run_jobs(
             if job.voice.latents is None and job.latents:
                 # Without a reference, the first piece gives the voice of all others.
                 said, rate = torch.cat(job.latents), model.tokenizer.frame_rate
-                job.voice = voice_of(said, job.texts[piece], model.config.patch_size, rate)
+                made = voice_of(said, job.texts[piece], model.config.patch_size, rate)
+                job.voice = replace(made, speaker=job.voice.speaker)
             job.latents = []
 
 
@@ -329,13 +336,15 @@ def speak_batch(
 
 def _item(model: SpeechLM, job: Job, piece: int, silence: Tensor | None) -> Item:
     voice, text = job.voice, job.texts[piece]
-    size = model.config.patch_size
     state = model.new_feature_state()
     patches = [] if voice.latents is None else [model.embed_audio(voice.latents, state)[0]]
-    count = sum(len(part) for part in patches)
-    segments = prompts.speech(model.speakable(text), model.speakable(voice.text), count)
-    prompt = prompts.encode(model.text_tokenizer, segments, join=False)
-    embeds, _ = model.embed_prompt(prompt, patches)
+    if model.config.prompt_format == "uniaudio":
+        count = sum(len(part) for part in patches)
+        segments = prompts.speech(model.speakable(text), model.speakable(voice.text), count)
+        prompt = prompts.encode(model.text_tokenizer, segments, join=False)
+        embeds, _ = model.embed_prompt(prompt, patches)
+    else:
+        embeds = _omni_prompt(model, job, text, patches[0] if patches else None)
     expected = speech_seconds(text, voice.rate)
     share, slack = _MAX_SHARE, _SLACK_SECONDS
     if model.config.attempts > 1:
@@ -345,11 +354,34 @@ def _item(model: SpeechLM, job: Job, piece: int, silence: Tensor | None) -> Item
         max_patches=limit, expected_seconds=expected, patch_seconds=model.patch_seconds,
         silence=silence,
     )  # fmt: skip
-    history = None if voice.latents is None else voice.latents[0, -size:]
+    history = None if voice.latents is None else voice.latents[0, -model.history_latents :]
     return Item(
         embeds[0], "audio", history=history, features=state, noise=job.noise, info=info,
         max_steps=limit + 1,
     )  # fmt: skip
+
+
+# Captions that say who speaks stand with an empty speaker slot.
+_SPEAKER_CAPTIONS = ("IP", "风格")
+
+
+def _omni_prompt(model: SpeechLM, job: Job, text: str, patches: Tensor | None) -> Tensor:
+    """Embeddings (1, S, D) of a prompt of Ming-omni-tts. There is no speaker slot without an
+    embedding, but where the caption describes or names the speaker: then the slot is zero."""
+    style = model.config.prompt_format
+    caption = None
+    slots: list[Tensor | None] = []
+    if job.voice.speaker is not None:
+        slots = [job.voice.speaker]
+    if job.instruction is not None:
+        caption = omni_prompts.caption(job.instruction, style)
+        if not slots and any(job.instruction.get(key) is not None for key in _SPEAKER_CAPTIONS):
+            slots = [None]
+    asked = omni_prompts.OmniPrompt(
+        text, clip_text=job.voice.text, speakers=len(slots), caption=caption,
+        patches=0 if patches is None else len(patches),
+    )  # fmt: skip
+    return omni_prompts.embed(model, asked, slots, patches)[1]
 
 
 @torch.no_grad()

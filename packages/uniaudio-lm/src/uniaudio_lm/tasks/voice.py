@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mingtok_audio.core.audio import resample
 from mingtok_audio.core.errors import AudioError, FormatError, UserError
+from uniaudio_lm.model.omni_prompts import padded_clip
 from uniaudio_lm.samples import as_samples
 from uniaudio_lm.speaker_file import look_up_speaker
 from uniaudio_lm.text.length import SYLLABLES_PER_SECOND, is_cjk, is_spoken, syllables
@@ -45,22 +46,26 @@ _PUNCTUATION = re.compile(r"[,.;:!?，。；：！？、…][\"'”’」』）)
 class VoicePrompt:
     """A recording to take the voice from: samples (T,) at `sample_rate`, and what is said in it.
 
-    Where `text` is None the model recognises it.
+    Where `text` is None the model recognises it. `speaker` (E,) is its CAM++ embedding, for a
+    model that has a place for one.
     """
 
     wav: ArrayLike | Tensor
     sample_rate: int
     text: str | None = None
+    speaker: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice as the model takes it: latents (1, L, d), what is said there, and syllables a
-    second. Without latents the voice is left to the model."""
+    """A voice as the model takes it: latents (1, L, d), what is said there, syllables a second,
+    and the speaker embedding (E,) of a model that has a place for one. Without latents and
+    embedding the voice is left to the model."""
 
     latents: Tensor | None = None
     text: str = ""
     rate: float = SYLLABLES_PER_SECOND
+    speaker: Tensor | None = None
 
 
 def prepare_voice(
@@ -83,6 +88,8 @@ def prepare_voice(
         return voice
     if isinstance(voice, str):
         return find_speaker(model, voice)
+    if model.config.prompt_format != "uniaudio":
+        return _omni_voice(model, voice)
     wav, text = choose_reference(voice, model.tokenizer.config.sample_rate)
     rate = model.tokenizer.config.sample_rate
     latents = model.tokenizer.encode(wav, rate).values
@@ -95,6 +102,36 @@ def prepare_voice(
         if not is_spoken(text):
             raise AudioError("no words were recognised in the voice: say what is said there")
     return Voice(latents.to(model.device, model.dtype), text, speaking_rate(text, len(wav) / rate))
+
+
+def _omni_voice(model: SpeechLM, voice: VoicePrompt) -> Voice:
+    """A recording for Ming-omni-tts: its latents where its text is known, and the speaker
+    embedding where one is given. The clip is completed with zeros to whole patches."""
+    speaker = voice.speaker
+    if speaker is not None:
+        wanted = model.config.speaker_dim
+        if speaker.shape != (wanted,) or not bool(torch.isfinite(speaker).all()):
+            raise UserError(
+                f"the speaker embedding is {wanted} finite numbers, not {tuple(speaker.shape)}"
+            )
+        speaker = speaker.to(model.device, model.dtype)
+    if voice.text is None:
+        if speaker is None:
+            raise UserError(
+                f"model {model.model_id} recognises no speech: say what the voice's recording "
+                "says (--voice-text), or give its speaker embedding (VoicePrompt.speaker)"
+            )
+        return Voice(speaker=speaker)
+    config = model.tokenizer.config
+    wav, text = choose_reference(voice, config.sample_rate)
+    if not is_spoken(text or ""):
+        raise AudioError("the text of the voice holds no letter or digit")
+    step = config.hop_length * model.config.patch_size
+    samples = torch.as_tensor(np.asarray(wav, dtype=np.float32))[None]
+    padded = padded_clip(samples, step, model.config.prompt_format)
+    latents = model.tokenizer.encode(padded[0], config.sample_rate).values
+    rate = speaking_rate(text or "", len(wav) / config.sample_rate)
+    return Voice(latents.to(model.device, model.dtype), text or "", rate, speaker)
 
 
 def find_speaker(model: SpeechLM, name: str) -> Voice:
