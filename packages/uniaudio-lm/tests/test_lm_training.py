@@ -183,18 +183,6 @@ def test_a_run_leaves_a_model_and_what_it_said(data: Path, tmp_path: Path) -> No
     )  # fmt: skip
     assert train(later, tmp_path / "dry", dry_run=True).steps == 0
     assert not (tmp_path / "dry").exists()
-    # Or with a compressor that first learns from the one that was there.
-    taught = make_config(
-        data, "model=null", f"init={tmp_path / 'run' / 'model'}", "loss.compressor=1.0",
-        "parts={compressor: {name: cross_attention, options: {width: 16}}}",
-        "learn=[compressor, adapter]", "loss.flow=0", "loss.text=0", "loss.stop=0",
-        "trainer.max_steps=60", "optim.lr=0.01",
-    )  # fmt: skip
-    trained(taught, tmp_path / "taught", 60)
-    log = (tmp_path / "taught" / "log.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in log]
-    errors = [row["compressor"] for row in rows if "compressor" in row]
-    assert errors[-1] < 0.5 * errors[0] and "flow" not in rows[0]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +216,6 @@ def test_bad_manifests_are_named_in_a_line(
         (["learn=[backbones]"], "'backbones' is no part"),
         (["learn=[generation_head]"], "no step of understanding reaches"),
         (["init=x"], "either `model`"),
-        (["loss.compressor=1.0"], "teaches the compressor that `parts` names"),
         (["data.generation.max_token=5"], "did you mean 'max_tokens'"),
         (["data.generation.max_tokens=3"], "no item fits into a batch of 3 tokens"),
         (["lora.targets=[nothing]"], "no linear layer's name matches"),

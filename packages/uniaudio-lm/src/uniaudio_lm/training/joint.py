@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.training.prefetch import Prefetcher
-from uniaudio_lm.checkpoint.load import load_model
 from uniaudio_lm.model.attention import AttentionProbe
 from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.training.batches import IGNORED, Batch, Corpora, Corpus
@@ -33,7 +32,6 @@ from uniaudio_lm.training.losses import (
     guided_attention_loss,
     misread,
     phoneme_loss,
-    relative_error,
 )
 from uniaudio_lm.training.parts import (
     choose_learners,
@@ -91,12 +89,11 @@ class JointTask:
         )
         if self._model.symbols is not None:
             self._model.symbols.requires_grad_(config.symbols is None)
-        self.lesson: Tensor | None = None
+        self.targets: Tensor | None = None
         """Embeddings of phonemes (C, D) that the compressor learns from."""
         if loss.symbols:
-            self.lesson = read_table(Path(str(config.symbols)), self._classes, lm.dim)
+            self.targets = read_table(Path(str(config.symbols)), self._classes, lm.dim)
         self._choose(lm)
-        self.teacher = self._teacher(lm)
         self.balance = RouterBalance(lm.backbone)
         self.probes = self._probes(lm)
         self.batches = Prefetcher(self._batch, data.workers)
@@ -112,16 +109,6 @@ class JointTask:
             for task in self.corpora.train
             if guide.weight and heads[task]
         }
-
-    def _teacher(self, lm: SpeechLM) -> nn.ModuleList | None:
-        """The compressor and the adapter that a new compressor learns from."""
-        if not self.config.loss.compressor:
-            return None
-        assert self.config.init is not None
-        old = load_model(self.config.init)
-        if old.compressor.num_patches(99) != lm.compressor.num_patches(99):
-            raise ConfigError("loss.compressor: both compressors must make the same patches")
-        return nn.ModuleList((old.compressor, old.adapter)).requires_grad_(False)
 
     def _symbols(self, dim: int) -> Tensor:
         """What stands for phonemes (C, D): fresh, or what `symbols` names."""
@@ -208,11 +195,11 @@ class JointTask:
         if self.config.data.latents.draw == "sample":
             values = values + batch.std * torch.randn(values.shape, generator=generator)
         values = values.to(device)
-        lessons = weights.symbols or weights.compressor or weights.frames
-        if lessons and not (weights.flow or weights.text or weights.stop):
+        front_end = weights.symbols or weights.frames
+        if front_end and not (weights.flow or weights.text or weights.stop):
             if weights.input_noise:
                 values = values + latent_noise(lm, values, weights.input_noise, generator)
-            return _total(self._lessons(batch, *self._compress(batch, values)), {})
+            return _total(self._front_end(batch, *self._compress(batch, values)), {})
         embeds, audio, heard = self._embed(batch, values, generator)
         # Recognition tells the routers which tokens are audio, speech does not: as at inference.
         routed = audio if batch.task == "understanding" else None
@@ -231,29 +218,22 @@ class JointTask:
         if guide and probe is not None:
             loss, figures["aligned"] = self._guided(batch, probe)
             parts["attention"] = (guide, loss)
-        parts |= self._lessons(batch, *heard)
+        parts |= self._front_end(batch, *heard)
         if self.balance.routers:
             places = torch.arange(batch.ids.shape[1])
             valid = (places < batch.lengths[:, None]).to(device)
             parts["balance"] = (weights.balance, self.balance.loss(valid))
         return _total(parts, figures)
 
-    def _lessons(
+    def _front_end(
         self, batch: Batch, patches: Tensor, features: Tensor | None
     ) -> dict[str, tuple[float, Tensor]]:
-        """What the ears alone learn: from audio (B, P, D) as the language model reads it, and from
-        what it was made of (B, L, H)."""
+        """Auxiliary losses on the audio front end: `patches` (B, P, D) are its outputs, `features`
+        (B, L, H) its inputs."""
         weights, parts = self.config.loss, {}
-        if self.lesson is not None and batch.phonemes is not None:
-            error = symbol_error(self.lesson, batch.phonemes, patches)
+        if self.targets is not None and batch.phonemes is not None:
+            error = symbol_error(self.targets, batch.phonemes, patches)
             parts["symbols"] = (weights.symbols, error)
-        if self.teacher is not None and features is not None:
-            compressor, adapter = self.teacher
-            with torch.no_grad():
-                wanted = adapter(compressor(features, batch.frames.to(features.device))[0])
-            rows, _, columns = _flat(batch)
-            error = relative_error(patches[rows, columns], wanted[rows, columns])
-            parts["compressor"] = (weights.compressor, error)
         head = self._model.frame_head
         if head is not None and features is not None and batch.heard is not None:
             error = head.loss(features, batch.heard, weights.frame_delays)

@@ -165,8 +165,8 @@ class JointLoss:
     input_noise: float = 0.0
     """The same for what the language model reads of the speech so far."""
     answer_noise: float = 0.0
-    """Share of an answer's tokens that are read as other ones (the labels stay): a text that has
-    gone wrong must still follow the recording, and not its own words so far."""
+    """Share of an answer's tokens that are replaced by random ones at the input; the labels stay.
+    It makes recognition robust to its own earlier mistakes (like scheduled sampling)."""
     attention: Guide = field(default_factory=Guide)
     phoneme: float = 0.0
     """Cross-entropy of the phonemes in each patch through a linear layer that is thrown away: from
@@ -181,9 +181,6 @@ class JointLoss:
     frame_delays: tuple[int, ...] = (0, 4)
     """Frames of 20 ms after which the features say what a frame held: at once, and once what
     follows has been heard."""
-    compressor: float = 0.0
-    """Squared error of a replaced compressor (`parts`) to the one that `init` has, relative to its
-    variance. Where flow, text and stop are 0, the language model is not run at all."""
 
     def __post_init__(self) -> None:
         if self.draws < 1 or min(self.history_noise, self.input_noise) < 0:
@@ -299,8 +296,6 @@ class JointConfig:
             raise ValueError("loss.symbols needs the embeddings that `symbols` names")
         if self.loss.frames and not self.semantic:
             raise ValueError("loss.frames teaches the semantic module: set semantic: true")
-        if self.loss.compressor and "compressor" not in self.parts:
-            raise ValueError("loss.compressor teaches the compressor that `parts` names")
 
 
 def _check_data(max_tokens: int, longest: float) -> None:
