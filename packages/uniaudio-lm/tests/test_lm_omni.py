@@ -221,3 +221,11 @@ def test_saving_in_our_layout_keeps_the_model(tmp_path: Path) -> None:
     ours, theirs = model.model.state_dict(), saved.model.state_dict()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_info_names_the_parts(uniaudio) -> None:
+    found = uniaudio("info", GOLDEN / "omni_lm", "--json").json
+    found = found[0] if isinstance(found, list) else found
+    plugins = found["plugins"]
+    assert (plugins["backbone"], plugins["compressor"]) == ("dense", "aggregator")
+    assert "unknown" not in found["parts"] and found["parts"]["speaker_proj"]["parameters"] == 7720

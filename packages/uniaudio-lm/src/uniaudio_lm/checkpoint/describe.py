@@ -26,6 +26,7 @@ PARTS = {
     "flowloss": "generation_head",
     "stop_head": "stop_detector",
     "linear_proj_audio": "compressor",
+    "spk_head": "speaker_proj",
 }
 """Published prefixes of parameter names, and the slots they belong to."""
 
@@ -63,6 +64,9 @@ def _describe_published(folder: Path, config: Mapping[str, Any]) -> dict[str, An
         "backbone": "bailing_moe", "compressor": "linear_pooling", "generation_head": "dit",
         "stop_detector": "linear",
     }  # fmt: skip
+    if "aggregator_config" in config:  # Ming-omni-tts, Ming-3.0-tts
+        names["compressor"] = "aggregator"
+        names["backbone"] = "dense" if config.get("model_type") == "dense" else "bailing_moe"
     tensors = _tensors(folder)
     parts = _parts({n: (PARTS.get(n.partition(".")[0], "unknown"), t) for n, t in tensors.items()})
     return _described(folder, "published", names, parts) | {"config": dict(config)}
