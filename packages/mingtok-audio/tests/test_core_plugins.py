@@ -78,7 +78,12 @@ def status(host: PluginHost) -> dict[str, tuple[str, str]]:
 
 def test_built_ins(site: Site) -> None:
     host = make_host()
-    assert host.names("compressor") == ["cross_attention", "linear_pooling", "pooling"]
+    assert host.names("compressor") == [
+        "aggregator",
+        "cross_attention",
+        "linear_pooling",
+        "pooling",
+    ]
     for row in host.table():
         assert set(row) == {
             "slot", "name", "distribution", "version", "api_version", "status", "error", "summary"
@@ -277,7 +282,7 @@ def test_switched_off_before_import(
     host = make_host()
     assert status(host)["acme_bad"] == ("disabled", "switched off by UNIAUDIO_DISABLE_PLUGINS")
     assert not marker.exists() and host.warnings() == []
-    assert len(host.names("compressor")) == 3
+    assert len(host.names("compressor")) == 4
     with pytest.raises(PluginError, match=r"switched off by UNIAUDIO_DISABLE_PLUGINS: acme-bad"):
         host.resolve("compressor", "acme")
     monkeypatch.setenv("UNIAUDIO_DISABLE_PLUGINS", "acme")  # another distribution
@@ -384,7 +389,8 @@ def test_the_commands(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     app = app_of(make_host())
     rows = json.loads(run(app, ["list", "--json"]).stdout)
     assert {r["name"]: r["status"] for r in rows} == {
-        "pooling": "ok", "cross_attention": "ok", "linear_pooling": "ok", "acme_bad": "broken",
+        "pooling": "ok", "cross_attention": "ok", "linear_pooling": "ok", "aggregator": "ok",
+        "acme_bad": "broken",
         "lazy": "ok",
     }  # fmt: skip
     text = run(app, ["list"])
@@ -394,7 +400,7 @@ def test_the_commands(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("acme-bad", "No module named", "pip uninstall acme-bad", "ZeroDivisionError"):
         assert part in doctor.stdout
     report = json.loads(run(app, ["doctor", "--json"]).stdout)
-    assert not report["ok"] and len(report["plugins"]) == 5
+    assert not report["ok"] and len(report["plugins"]) == 6
     monkeypatch.setenv("UNIAUDIO_DISABLE_PLUGINS", "acme-bad, acme-lzy,acme-lazy")
     report = json.loads(run(app_of(make_host()), ["doctor", "--json"]).stdout)
     assert report["ok"] and "did you mean 'acme-lazy'" in report["notes"][0]
