@@ -249,23 +249,19 @@ async def _nothing() -> None:
 # --- the pool, with workers that hold no model ----------------------------------------------------
 
 
-class Slow:
-    """A model that counts."""
+TASKS = """
+import os, time
+from mingtok_audio.core.errors import UserError
 
-    model_id = "slow"
-
-
-def count(engine: Any, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Events with the process id, a little apart."""
+def count(engine, params):
     for i in range(params["events"]):
         time.sleep(params.get("pause", 0.01))
         yield {"at": i, "pid": os.getpid()}
 
-
-def fail(engine: Any, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Raises what it is told."""
+def fail(engine, params):
     yield {"at": 0}
     raise UserError("this is wrong") if params["user"] else ZeroDivisionError("secret")
+"""
 
 
 async def ready_pool(**options: Any) -> WorkerPool:
@@ -278,12 +274,14 @@ async def ready_pool(**options: Any) -> WorkerPool:
     return pool
 
 
-def test_the_pool_keeps_its_promises() -> None:
+def test_the_pool_keeps_its_promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pool for all: its worker loads the nano once."""
+    (tmp_path / "server_test_tasks.py").write_text(TASKS)
+    monkeypatch.syspath_prepend(str(tmp_path))  # workers inherit the path
 
     async def scenario() -> None:
         pool = await ready_pool(active=2, waiting=2, deadline=60.0)
-        task = f"{__name__}:count" if "." in __name__ else "test_lm_server:count"
+        task = "server_test_tasks:count"
         # Turns: a short request ends long before a long one that came first.
         order: list[str] = []
 
