@@ -132,5 +132,10 @@ def test_switched_off_it_is_not_imported(
 def test_uninstalled_it_is_gone(environment: Environment) -> None:
     """Last in this file: it ends the life of the shared environment's plugin."""
     environment.pip("uninstall", "--yes", DISTRIBUTION)
-    assert sorted(environment.components()) == ["cross_attention", "linear_pooling", "pooling"]
+    assert sorted(environment.components()) == [
+        "aggregator",
+        "cross_attention",
+        "linear_pooling",
+        "pooling",
+    ]
     assert not (environment.packages / "attentive_pooling" / "__init__.py").exists()
