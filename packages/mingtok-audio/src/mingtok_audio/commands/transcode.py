@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mingtok_audio.streaming import StreamEncoder
 
 BLOCK_SECONDS = 20.0
+SMALL_MODEL = 100_000_000  # parameters
 
 Advance = Callable[[float], None]
 """Told how many more seconds of audio are done."""
@@ -58,12 +59,17 @@ class Settings:
 
     def load_model(self) -> MingTok:
         """The tokenizer, on its device. Raises `UserError` in one line."""
-        from mingtok_audio.core.runtime import select_device, select_dtype
+        from mingtok_audio.core.runtime import select_device, select_dtype, set_threads
         from mingtok_audio.models.mingtok import MingTok
 
         device = select_device(self.device)
         dtype = select_dtype(self.dtype, device)
-        return MingTok.from_pretrained(self.model, device=device, dtype=dtype)
+        model = MingTok.from_pretrained(self.model, device=device, dtype=dtype)
+        # Small products gain nothing from threads, and the number of threads shows in the last
+        # bits: one process has to give the bytes of several, which have one thread each.
+        if device.type == "cpu" and sum(p.numel() for p in model.parameters()) < SMALL_MODEL:
+            set_threads(1)
+        return model
 
     def generator(self) -> torch.Generator | None:
         """A fresh generator: every file is drawn as it would be alone."""
