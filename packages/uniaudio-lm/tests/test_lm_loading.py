@@ -323,7 +323,11 @@ def test_a_name_without_weights_is_told_what_there_is(caplog: pytest.LogCaptureF
 def test_info_of_nano_is_of_the_language_model() -> None:
     (found,) = describe(["nano"])
     assert found["model_type"] == "uniaudio" and found["tokenizer"]["id"].startswith("nano")
-    assert found["alternatives"] == {"compressor": ["pooling"], "generation_head": ["dit"]}
+    assert found["alternatives"] == {
+        "compressor": ["pooling"],
+        "generation_head": ["dit"],
+        "speech_decoder": ["described"],
+    }
 
 
 def test_a_component_of_another_model_is_refused(small_folder: Path, tmp_path: Path) -> None:

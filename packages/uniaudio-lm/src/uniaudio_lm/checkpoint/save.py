@@ -15,7 +15,11 @@ from torch import Tensor
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import FormatError, UserError
 from mingtok_audio.core.files import atomic_write, atomic_write_bytes, os_reason
-from mingtok_audio.core.models.components import PinnedModel, read_component_config
+from mingtok_audio.core.models.components import (
+    PinnedModel,
+    read_component_config,
+    save_component,
+)
 from mingtok_audio.core.models.hub import (
     CONFIG_NAME,
     INDEX_NAME,
@@ -144,7 +148,8 @@ def save_model(model: SpeechLM, root: Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot make the folder {root}: {os_reason(error)}") from error
     state = model.state_dict()
-    write_weights(root, ((k, v) for k, v in state.items() if not k.startswith("tokenizer.")))
+    apart = ("tokenizer.", "speech_decoder.")
+    write_weights(root, ((k, v) for k, v in state.items() if not k.startswith(apart)))
     model.tokenizer.save_pretrained(root / TOKENIZER_FOLDER)
     write_text_tokenizer(model, root)
     config, pinned = model.config, None
@@ -157,8 +162,24 @@ def save_model(model: SpeechLM, root: Path) -> Path:
         copy_speakers(source, root, pinned.sha256 if same and pinned is not None else None)
         _copy_parts(source, root, pinned if same else None)
         _copy_words(model, root)
+    _write_speech_decoder(model, root, pinned)
     write_config(root, to_dict(config))
     return root
+
+
+def _write_speech_decoder(model: SpeechLM, root: Path, tokenizer: PinnedModel | None) -> None:
+    """The speech decoder as the part of the folder that loading looks for."""
+    part = model.config.speech_decoder
+    if part is None or model.speech_decoder is None:
+        return
+    save_component(
+        root / PARTS_FOLDER / "speech_decoder" / part.name,
+        model.speech_decoder,
+        slot="speech_decoder",
+        name=part.name,
+        options={"latent_dim": model.tokenizer.config.latent_dim, **part.options},
+        trained_with=None if tokenizer is None else {"tokenizer": tokenizer},
+    )
 
 
 def is_unchanged(model: SpeechLM) -> bool:
@@ -181,6 +202,8 @@ def _copy_parts(source: Path, root: Path, tokenizer: PinnedModel | None) -> None
     are pinned to the file that it is in now."""
     for config_path in sorted(source.glob(f"{PARTS_FOLDER}/*/*/{CONFIG_NAME}")):
         found = config_path.parent
+        if found.parent.name == "speech_decoder":
+            continue  # the model holds it: `_write_speech_decoder`
         target = root / found.relative_to(source)
         target.mkdir(parents=True, exist_ok=True)
         config = read_component_config(found)

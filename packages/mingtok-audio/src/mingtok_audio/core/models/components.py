@@ -10,7 +10,8 @@ that does not fit - its slot, its shapes, what it was trained with - is refused 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,19 @@ def read_component_config(folder: str | Path) -> ComponentConfig:
     return from_dict(ComponentConfig, data, str(path))
 
 
+@contextmanager
+def float32_default() -> Iterator[None]:
+    """Parts are made in float32, whatever the user's program has set as torch's default."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def load_component(
     host: PluginHost,
     slot: str,
@@ -113,7 +127,8 @@ def load_component(
             f"has version {definition.api_version}"
         )
     _check_trained_with(config, expected or {}, where)
-    component = host.create(slot, config.name, **config.options)
+    with float32_default():
+        component = host.create(slot, config.name, **config.options)
     component.component_config = config
     has_weights = any((found.path / name).exists() for name in (WEIGHTS_NAME, INDEX_NAME))
     if has_weights or component.state_dict():
