@@ -428,3 +428,31 @@ def test_doctor_report(tmp_path: Path) -> None:
     assert not report["ok"]
     assert report["problems"][0] == "no-such-package is not installed"
     assert "the weights nano are damaged" in report["problems"][1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+@pytest.mark.parametrize("closing", [">&-", "2>&-", ">&- 2>&-", "<&-"])
+def test_closed_streams_end_without_a_traceback(closing: str, tmp_path: Path) -> None:
+    script = "from mingtok_audio.cli import main; main()"
+    for words in ("plugins list", "info /no/such/file", "encode - -o x.mtok"):
+        command = f'"{sys.executable}" -c "{script}" {words} {closing}'
+        done = subprocess.run(
+            ["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode in (0, 1, 2)
+        assert "Traceback" not in done.stderr
+        assert "internal error" not in done.stderr
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+    script = "import sys; sys.argv = ['mingtok', 'info', sys.argv[1]]\n"
+    script += "from mingtok_audio.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "/no/such/你好.wav"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+    )
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr

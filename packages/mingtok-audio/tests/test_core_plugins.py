@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import re
+import signal
 import sys
 import textwrap
 from pathlib import Path
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 from mingtok_audio.core.errors import PluginError
 from mingtok_audio.core.plugins import ComponentSpec, PluginHost, SlotDef
 from mingtok_audio.core.plugins.app import plugins_app
+from mingtok_audio.core.plugins.specs import attempt
 from mingtok_audio.interfaces import Compressor
 from mingtok_audio.plugins import create_compressor, get_host, make_host
 
@@ -254,17 +256,6 @@ def test_two_plugins_with_one_name(site: Site) -> None:
     host.resolve("compressor", "pooling")
 
 
-def test_a_plugin_cannot_replace_a_built_in_unseen(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.install("acme-pool", "acme_pool", GOOD.format(name="pooling", module="acme_pool"))
-    with pytest.raises(PluginError, match=r"mingtok-audio .* and acme-pool 1.0.*DISABLE_PLUGINS"):
-        make_host().resolve("compressor", "pooling")
-    make_host().resolve("compressor", "linear_pooling")
-    monkeypatch.setenv("UNIAUDIO_DISABLE_PLUGINS", "acme-pool")
-    assert make_host().resolve("compressor", "pooling").__module__.startswith("mingtok_audio.")
-
-
 def test_a_refused_spec_does_not_hide_a_good_one(site: Site) -> None:
     old = GOOD.replace('summary="mine"', "api_version=7").format(name="x", module="acme_old")
     site.install("acme-old", "acme_old", old)
@@ -436,3 +427,40 @@ def test_validate_from_the_command_line(site: Site) -> None:
 def test_the_process_has_one_host() -> None:
     assert get_host() is get_host()
     assert ComponentSpec("a", "b", "c:d") == ComponentSpec("a", "b", "c:d", 1, "")
+
+
+def test_a_built_in_keeps_its_name(site: Site) -> None:
+    site.install("acme-thief", "acme_thief", GOOD.format(name="pooling", module="acme_thief"), "")
+    host = make_host()
+    assert host.resolve("compressor", "pooling").__module__ == "mingtok_audio.compressors.pooling"
+    (refused,) = [s for s in host.specs("compressor") if s.distribution == "acme-thief"]
+    assert refused.status == "broken"
+    assert "built-in of mingtok-audio" in refused.error
+
+
+def test_two_strangers_of_one_name_are_both_refused(site: Site) -> None:
+    for name in ("acme-one", "acme-two"):
+        module = name.replace("-", "_")
+        site.install(name, module, GOOD.format(name="shared", module=module), "")
+    host = make_host()
+    with pytest.raises(PluginError, match=r"acme-one.* and acme-two"):
+        host.resolve("compressor", "shared")
+
+
+@pytest.mark.parametrize("raised", ["KeyboardInterrupt", "SystemExit(3)", "BaseException('x')"])
+def test_whatever_a_plugin_raises_is_listed(site: Site, raised: str) -> None:
+    site.install("acme-rude", "acme_rude", f"raise {raised}")
+    host = make_host()
+    assert host.resolve("compressor", "pooling")
+    (broken,) = [s for s in host.specs() if s.distribution == "acme-rude"]
+    assert broken.status == "broken"
+
+
+def test_ctrl_c_of_the_user_is_passed_on() -> None:
+    def slow() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        attempt(slow)
+    assert signal.getsignal(signal.SIGINT) is before

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import typer
 
@@ -19,6 +19,7 @@ from mingtok_audio.core.plugins import ComponentSpec, LoadedSpec, PluginHost, Sl
 from mingtok_audio.core.plugins.specs import (
     DISABLE_VARIABLE,
     EntryPoint,
+    attempt,
     disabled_plugins,
     entry_points,
     normalize,
@@ -79,22 +80,29 @@ def mount_commands(app: typer.Typer, own: set[str]) -> CommandHost:
             error = f"switched off by {DISABLE_VARIABLE}"
             host.found.append(replace(source, status="disabled", error=error))
             continue
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                mounted = _flat(point.load())
-            names = _command_names(mounted)
-            for name in names:
-                if name in taken:
-                    raise PluginError(f"its command '{name}' is already one of {taken[name]}")
-        except (Exception, SystemExit) as error:
+        with contextlib.redirect_stdout(sys.stderr):
+            found, error = attempt(partial(_mountable, point, taken))
+        if error is not None or found is None:
+            raised = error or PluginError("it gave nothing")
             host.found.append(
-                replace(source, status="broken", error=reason(error), trace=trace(error))
+                replace(source, status="broken", error=reason(raised), trace=trace(raised))
             )
             continue
+        mounted, names = found
         taken |= dict.fromkeys(names, point.distribution)
         app.add_typer(mounted)
         host.found.append(replace(source, error=""))
     return host
+
+
+def _mountable(point: EntryPoint, taken: dict[str, str]) -> tuple[typer.Typer, list[str]]:
+    """The commands of an entry point, and their names."""
+    mounted = _flat(point.load())
+    names = _command_names(mounted)
+    for name in names:
+        if name in taken:
+            raise PluginError(f"its command '{name}' is already one of {taken[name]}")
+    return mounted, names
 
 
 def _ours_first(point: EntryPoint) -> tuple[bool, str]:
@@ -126,9 +134,12 @@ def mounted_hosts() -> list[PluginHost]:
     for point in sorted(entry_points(HOSTS_GROUP), key=_ours_first):
         if _is_disabled(point):
             continue
-        try:
-            factory: Callable[[], PluginHost] = point.load()
-            hosts.append(factory())
-        except (Exception, SystemExit) as error:
+        with contextlib.redirect_stdout(sys.stderr):
+            host, error = attempt(lambda point=point: point.load()())
+        if error is None and not isinstance(host, PluginHost):
+            error = PluginError(f"{point.value} gave a {type(host).__name__}, not a PluginHost")
+        if error is not None:
             logger.warning("the plugins of %s: %s", origin(_source(point)), reason(error))
+        else:
+            hosts.append(host)
     return hosts

@@ -104,6 +104,7 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> NoReturn:
 
     `--debug` and `--log-json` are taken wherever they stand before a `--`.
     """
+    _repair_streams()
     given = list(sys.argv[1:] if args is None else args)
     cut = given.index("--") if "--" in given else len(given)
     debug = "--debug" in given[:cut]
@@ -123,6 +124,17 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> NoReturn:
         code = code or _report(f"cannot write to standard output: {os_reason(error)}")
         _silence_stdout()
     sys.exit(code)
+
+
+def _repair_streams() -> None:
+    """Streams that a command can write to: closed ones go nowhere, and a file name that the
+    terminal's encoding does not know is escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the shell: >&-
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end_by_exception_on_sigterm() -> None:

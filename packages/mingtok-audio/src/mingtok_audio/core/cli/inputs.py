@@ -153,6 +153,8 @@ def spooled_stdin(stack: ExitStack) -> Path:
     """Standard input as a file: it can be long, and audio containers need seeking."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     path = folder / "stdin"
+    if sys.stdin is None:
+        raise UserError("standard input is closed: give a file, or pipe one in")
     try:
         with path.open("wb") as stream:
             shutil.copyfileobj(sys.stdin.buffer, stream, 1 << 20)

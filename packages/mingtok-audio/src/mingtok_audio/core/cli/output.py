@@ -33,7 +33,8 @@ def emit_json(data: Any) -> None:
         sys.stdout.write(text)
     else:
         sys.stdout.flush()
-        stream.write(text.encode("utf-8", "surrogateescape"))
+        # A byte of a file name that is no UTF-8 becomes an escape, which is JSON.
+        stream.write(text.encode("utf-8", "backslashreplace"))
         stream.flush()
 
 

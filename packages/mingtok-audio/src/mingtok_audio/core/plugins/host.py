@@ -31,6 +31,7 @@ from mingtok_audio.core.plugins.specs import (
     ComponentSpec,
     LoadedSpec,
     SlotDef,
+    attempt,
     checked_list,
     disabled_plugins,
     entry_points,
@@ -85,7 +86,7 @@ class PluginHost:
     def specs(self, slot: str | None = None) -> list[LoadedSpec]:
         """Every spec, broken and disabled ones too; of one slot, or all."""
         if self._loaded is None:
-            self._loaded = mark_duplicates(self._load_all())
+            self._loaded = mark_duplicates(self._load_all(), self.distribution)
         if slot is None:
             return list(self._loaded)
         self._slot(slot)
@@ -267,13 +268,10 @@ class PluginHost:
         """The specs of one plugin, or one broken entry that says what it raised."""
         # What a plugin prints when it is imported must not get into a command's JSON.
         with contextlib.redirect_stdout(sys.stderr):
-            try:
-                specs = self._ask(load(), source)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # SystemExit and other people's kinds of it too
-                return [replace(source, status="broken", error=reason(error), trace=trace(error))]
-        return [self._check_spec(spec, source) for spec in specs]
+            specs, error = attempt(lambda: self._ask(load(), source))
+        if error is not None:
+            return [replace(source, status="broken", error=reason(error), trace=trace(error))]
+        return [self._check_spec(spec, source) for spec in specs or ()]
 
     def _ask(self, plugin: Any, source: LoadedSpec) -> list[ComponentSpec]:
         manager = self._manager
@@ -313,14 +311,11 @@ class PluginHost:
     def _import_class(self, loaded: LoadedSpec, definition: SlotDef) -> type:
         interface = import_target(definition.interface)
         with contextlib.redirect_stdout(sys.stderr):
-            try:
-                found = import_target(loaded.spec.target)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                raise PluginError(
-                    f"{loaded.spec.target} cannot be imported: {reason(error)}"
-                ) from error
+            found, error = attempt(lambda: import_target(loaded.spec.target))
+        if error is not None:
+            raise PluginError(
+                f"{loaded.spec.target} cannot be imported: {reason(error)}"
+            ) from error
         if not isinstance(found, type) or not issubclass(found, interface):
             raise PluginError(f"{loaded.spec.target} is not a subclass of {definition.interface}")
         if inspect.isabstract(found):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from mingtok_audio.core.errors import PluginError, one_line
 
@@ -143,8 +145,39 @@ def checked_list(result: Any) -> list[ComponentSpec]:
     return list(result)
 
 
-def mark_duplicates(loaded: list[LoadedSpec]) -> list[LoadedSpec]:
-    """Two plugins with one name: neither may be used, for nobody said which is meant."""
+T = TypeVar("T")
+
+
+def attempt(load: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """What code of somebody else gives, or whatever it raised: its `KeyboardInterrupt` and
+    `SystemExit` too. Ctrl-C of the user is passed on."""
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    before = None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, press)
+    try:
+        return load(), None
+    except BaseException as error:
+        if pressed:
+            raise
+        return None, error
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def mark_duplicates(loaded: list[LoadedSpec], own: str = "") -> list[LoadedSpec]:
+    """Two plugins with one name: neither may be used, for nobody said which is meant.
+
+    A built-in (of the distribution `own`) keeps its name: whoever takes it is refused.
+    """
     claims: dict[tuple[str, str], list[LoadedSpec]] = {}
     for item in loaded:
         if item.status == "ok":
@@ -152,7 +185,11 @@ def mark_duplicates(loaded: list[LoadedSpec]) -> list[LoadedSpec]:
     result = []
     for item in loaded:
         rivals = claims.get((item.spec.slot, item.spec.name), [])
-        if item.status == "ok" and len(rivals) > 1:
+        builtin = [r for r in rivals if r.distribution == own]
+        if item.status == "ok" and builtin and item.distribution != own:
+            error = f"'{item.spec.name}' is the name of a built-in of {origin(builtin[0])}"
+            item = replace(item, status="broken", error=error)  # noqa: PLW2901
+        elif item.status == "ok" and len(rivals) > 1 and not builtin:
             origins = " and ".join(origin(r) for r in rivals)
             error = (
                 f"two plugins have this name: {origins}; switch one off with {DISABLE_VARIABLE} "
