@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import json
 import os
 import signal
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("fastapi")
 
@@ -91,6 +93,21 @@ def test_events_join_to_the_whole(client: TestClient, spoken: bytes) -> None:
     assert events[-1]["stop_reason"] == "stop"
 
 
+@pytest.mark.parametrize("speed", [0.25, 0.8, 4.0])
+def test_speed_keeps_the_pitch(client: TestClient, spoken: bytes, speed: float) -> None:
+    pytest.importorskip("python_stretch")
+    answer = client.post("/v1/audio/speech", json={**SPEECH, "speed": speed})
+    assert answer.status_code == 200
+    made, normal = samples(answer.content) / 32768, samples(spoken) / 32768
+    assert len(made) == pytest.approx(len(normal) / speed, abs=2)
+
+    def centre(wav: np.ndarray) -> float:
+        power = np.square(np.abs(np.fft.rfft(wav)))
+        return float((power * np.fft.rfftfreq(len(wav))).sum() / power.sum())
+
+    assert centre(made) == pytest.approx(centre(normal), rel=0.25)
+
+
 def test_the_official_client_speaks_and_transcribes(client: TestClient, spoken: bytes) -> None:
     openai = pytest.importorskip("openai")
     official = openai.OpenAI(
@@ -161,7 +178,9 @@ BAD_SPEECH: list[dict[str, Any]] = [
     {"input": 5},
     {"response_format": "exe"},
     {"voice": "nobody at all"},
-    {"speed": 2.0},
+    {"speed": 0.2},
+    {"speed": 4.1},
+    {"speed": "fast"},
     {"seed": -1},
     {"instructions": "whisper"},
     {"ref_audio": "###"},
@@ -358,20 +377,42 @@ def test_a_model_that_cannot_be_loaded_is_said() -> None:
 
 
 @pytest.mark.parametrize("format", CONTENT_TYPES)
-def test_pieces_of_any_size_give_the_same_file(format: str) -> None:
+@given(st.lists(st.integers(0, 4000), max_size=12))
+def test_pieces_of_any_size_give_the_same_file(format: str, sizes: list[int]) -> None:
     wav = np.sin(np.arange(RATE) / 20).astype(np.float32) * 0.5
 
-    def encoded(size: int) -> bytes:
+    def encoded(places: list[int]) -> bytes:
         encoder = Encoder(format, RATE)
-        parts = [encoder.push(wav[i : i + size]) for i in range(0, len(wav), size)]
-        return b"".join(parts) + encoder.finish()
+        return b"".join(map(encoder.push, np.split(wav, places))) + encoder.finish()
 
-    whole, pieces = encoded(RATE), encoded(1600)
-    if format in ("wav", "pcm", "flac"):
+    whole, pieces = encoded([]), encoded([*np.cumsum(sizes).clip(max=RATE)])
+    if format == "pcm":
+        assert whole == pieces == (np.round(wav * 32768).astype("<i2")).tobytes()
+        return
+    if format != "opus":  # an Ogg stream has a number of its own
         assert whole == pieces
-    elif format == "mp3":
-        assert len(load_audio(pieces, RATE)[0]) >= RATE
-    assert isinstance(io.BytesIO(pieces).read(), bytes)
+    decoded, rate = load_audio(pieces, RATE)
+    assert rate == RATE
+    assert np.array_equal(decoded, load_audio(whole, RATE)[0])
+    assert len(wav) <= len(decoded) <= len(wav) + 0.2 * RATE
+    assert np.std(decoded[2000:RATE]) == pytest.approx(np.std(wav), rel=0.1)
+    if format != "mp3":  # which delays sound
+        assert np.corrcoef(decoded[2000:RATE], wav[2000:])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("format", ["wav", "pcm", "mp3", "opus"])
+def test_a_stream_of_any_length_takes_the_same_memory(format: str) -> None:
+    encoder = Encoder(format, RATE)
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
+    tracemalloc.start()
+    try:
+        kept = []
+        for _ in range(60):
+            encoder.push(noise)
+            kept.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert max(kept[30:]) - max(kept[:30]) < 10_000, "a second of wav has 32,000 bytes"
 
 
 def test_broken_extensions_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

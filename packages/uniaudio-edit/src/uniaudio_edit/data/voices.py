@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from mingtok_audio.core.audio.resampler import resample
-from uniaudio_edit.operations.stretching import stretch
+from mingtok_audio.core.audio.stretching import stretch
 
 
 class VoiceConverter(ABC):

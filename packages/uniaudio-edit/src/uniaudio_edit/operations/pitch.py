@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from mingtok_audio.core.audio.stretching import stretch
 from uniaudio_edit.data.pair import SAMPLE_RATE, Material, Pair, Style
 from uniaudio_edit.grammar.amounts import degree, factor_of, quantity
 from uniaudio_edit.operations.base import Amounts, ScaledOperation, Sound
 from uniaudio_edit.operations.levels import published_number, turned_down
-from uniaudio_edit.operations.stretching import stretch
 
 DRAWN = (-6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6)
 _COUNTED = "the number {:g} counts semitones"

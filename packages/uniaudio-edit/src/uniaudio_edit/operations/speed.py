@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mingtok_audio.core.audio.stretching import stretch
 from uniaudio_edit.data.pair import SAMPLE_RATE, Material, Pair, Style
 from uniaudio_edit.operations.base import Amounts, ScaledOperation, Sound
 from uniaudio_edit.operations.levels import published_number, turned_down
-from uniaudio_edit.operations.stretching import stretch
 
 _NAMED = r"\b(?:speed|tempo|pace|speech rate|speaking rate|rate)\b"
 DRAWN = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 2.0)

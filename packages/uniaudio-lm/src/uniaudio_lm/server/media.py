@@ -30,8 +30,54 @@ _OPUS_TAIL_SECONDS = 0.1
 _BLOCK_SECONDS = 5.0
 
 
+class _Sent(io.BytesIO):
+    """What libsndfile writes, kept until it is taken; what was taken can't be written again."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._taken = 0  # bytes before `_kept`
+        self._place = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.end}
+        self._place = start[whence] + offset
+        return self._place
+
+    def write(self, data: Any) -> int:
+        data = bytes(data)
+        # libsndfile corrects the first frame of an mp3 when it closes it: that one is not sent.
+        late = max(0, self._taken - self._place)
+        at = self._place + late - self._taken
+        if late < len(data):
+            self._kept[at : at + len(data) - late] = data[late:]
+        self._place += len(data)
+        return len(data)
+
+    @property
+    def end(self) -> int:
+        """Bytes written in all."""
+        return self._taken + len(self._kept)
+
+    def take(self) -> bytes:
+        """What was written since the last call."""
+        data = bytes(self._kept)
+        self._taken += len(data)
+        self._kept.clear()
+        return data
+
+
 class Encoder:
-    """Samples in, bytes of a format out, as soon as they are complete.
+    """Samples in, bytes of a format out, as soon as they are complete; only what is not complete is
+    kept.
 
     Args:
         format: a key of `CONTENT_TYPES`. `flac` gives all of its bytes at the end, since its
@@ -41,8 +87,8 @@ class Encoder:
 
     def __init__(self, format: str, sample_rate: int) -> None:
         self.format, self.sample_rate = format, sample_rate
-        self._taken = 0
-        self._buffer = io.BytesIO()
+        self._begun = False
+        self._written = _Sent()
         self._file: Any = None
         if format in _CODECS:
             import soundfile
@@ -51,36 +97,38 @@ class Encoder:
             # Frames of one length: a stream has no table from which its duration could be read.
             even = {"bitrate_mode": "CONSTANT", "compression_level": 0.3} if format == "mp3" else {}
             self._file = soundfile.SoundFile(
-                self._buffer, "w", sample_rate, 1, subtype=subtype, format=name, **even
+                self._written, "w", sample_rate, 1, subtype=subtype, format=name, **even
             )
-        elif format == "wav":
-            self._buffer.write(wav_header(sample_rate))
 
     def push(self, wav: np.ndarray) -> bytes:
         """Add samples (T,); the bytes that are complete."""
         wav = np.clip(wav, -1.0, 1.0)
         if self._file is None:
-            self._buffer.write(
-                np.clip(np.round(wav * 32768), -32768, 32767).astype("<i2").tobytes()
-            )
-        elif len(wav):
+            head, self._begun = self._head(), True
+            return head + np.clip(np.round(wav * 32768), -32768, 32767).astype("<i2").tobytes()
+        if len(wav):
             self._file.write(wav.astype(np.float32))
         return b"" if self.format == "flac" else self._new()
 
     def finish(self) -> bytes:
         """The last bytes."""
-        if self._file is not None:
-            if self.format == "opus":
-                self._file.write(np.zeros(round(_OPUS_TAIL_SECONDS * self.sample_rate), np.float32))
-            self._file.close()
+        if self._file is None:
+            return self._head()
+        if self.format == "opus":
+            self._file.write(np.zeros(round(_OPUS_TAIL_SECONDS * self.sample_rate), np.float32))
+        self._file.close()
         return self._new()
 
+    def _head(self) -> bytes:
+        """The header of a wav, once."""
+        return wav_header(self.sample_rate) if self.format == "wav" and not self._begun else b""
+
     def _new(self) -> bytes:
-        if self.format == "mp3" and not self._taken:
+        data = self._written.take()
+        if self.format == "mp3" and not self._begun and data:
             # libsndfile's first frame will count the others, which nobody knows yet.
-            self._taken = frame_bytes(self._buffer.getbuffer()[:4].tobytes())
-        data = self._buffer.getbuffer()[self._taken :].tobytes()
-        self._taken += len(data)
+            self._begun = True
+            return data[frame_bytes(data[:4]) :]
         return data
 
 

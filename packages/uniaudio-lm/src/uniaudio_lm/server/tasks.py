@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mingtok_audio.core.audio.stretching import stretch
 from uniaudio_lm.server.media import read_upload
 from uniaudio_lm.server.worker import Engine, Event
 
@@ -19,7 +20,8 @@ def speech(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
     """Say `text`: events {"wav": (m,) float32} and at the end {"end": {...}}.
 
     `params`: text, voice (a name or None), reference (bytes or None), reference_text, seed,
-    language, max_seconds (of a reference).
+    language, max_seconds (of a reference), speed: other than 1, the sound is stretched and comes
+    once it is whole.
     """
     from uniaudio_lm import VoicePrompt
 
@@ -31,17 +33,26 @@ def speech(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
     stream = engine.lm.synthesize_stream(
         params["text"], voice, seed=params["seed"], language=params["language"]
     )
-    yield {"sample_rate": stream.sample_rate}
-    total = 0
+    rate, speed = stream.sample_rate, params["speed"]
+    yield {"sample_rate": rate}
+    total, held = 0, []
     for wav in stream:
         array = np.asarray(wav, dtype=np.float32)
-        total += len(array)
+        if speed == 1.0:
+            total += len(array)
+            yield {"wav": array}
+        else:
+            held.append(array)
+            yield {}
+    if held:
+        array = stretch(np.concatenate(held)[:, None], rate, speed, 0.0)[:, 0].astype(np.float32)
+        total = len(array)
         yield {"wav": array}
     yield {
         "end": {
             "stop_reason": stream.stop_reason,
             "patches": stream.patches,
-            "seconds": round(total / stream.sample_rate, 3),
+            "seconds": round(total / rate, 3),
         }
     }
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
+
+from mingtok_audio.core.jobs import end_with_parent
 
 Event = dict[str, Any]
 Task = Callable[[Any, dict[str, Any]], Iterator[Event]]
@@ -63,7 +64,7 @@ def find_task(name: str) -> Task:
 def serve(connection: Connection, settings: ModelSettings) -> None:
     """The worker's loop. Messages in: ("run", id, task, params), ("cancel", id), ("stop",)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    _watch_parent()
+    end_with_parent(os.getppid())
     try:
         engine = Engine(settings)
     except Exception as error:
@@ -111,17 +112,3 @@ def _report(connection: Connection, request: int, error: Exception) -> None:
         traceback.print_exc()
     text = str(error) if user else f"internal error: {type(error).__name__}"
     connection.send(("error", request, "user" if user else "internal", text))
-
-
-def _watch_parent() -> None:
-    """End with the parent, whatever it died of."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        import time
-
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -38,7 +38,13 @@ class SpeechRequest(BaseModel):
     voice: str | dict[str, str] = Field("default", description="A name of `/v1/audio/voices`.")
     response_format: Literal["wav", "flac", "mp3", "opus", "pcm"] = "mp3"
     stream_format: Literal["audio", "sse"] = "audio"
-    speed: float = Field(1.0, ge=1.0, le=1.0, description="Only 1: see `uniaudio edit`.")
+    speed: float = Field(
+        1.0,
+        ge=0.25,
+        le=4.0,
+        description="Times as fast, at the same pitch; other than 1, the sound comes once it is "
+        "whole.",
+    )
     seed: int = Field(0, ge=0, lt=2**63)
     language: str | None = None
     instructions: str | None = Field(None, description="Refused by models that follow none.")
@@ -93,6 +99,7 @@ async def speech(request: Request, body: SpeechRequest) -> Response:
         "seed": body.seed,
         "language": body.language,
         "max_seconds": 60.0,
+        "speed": body.speed,
     }
     events = pool_of(request).run(f"{_TASKS}:speech", params)
     rate = 0

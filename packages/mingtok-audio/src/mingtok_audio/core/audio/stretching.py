@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mingtok_audio.core.errors import UserError
+
 _MOST_SLOWED = 2.0
 """The library draws random phases beyond this slow-down, from a generator that nobody can seed."""
 
@@ -12,6 +14,9 @@ def stretch(wav: np.ndarray, rate: int, factor: float, semitones: float) -> np.n
     """(T, C) at `factor` times the speed and `semitones` higher, of exact length.
 
     What is slower than half the speed is done in several passes of at most a half each.
+
+    Raises:
+        UserError: the package `python-stretch` is not installed.
     """
     wanted = max(1, round(len(wav) / factor))
     passes = max(1, int(np.ceil(np.log(1 / factor) / np.log(_MOST_SLOWED) - 1e-9)))
@@ -23,8 +28,11 @@ def stretch(wav: np.ndarray, rate: int, factor: float, semitones: float) -> np.n
 
 
 def _pass(wav: np.ndarray, rate: int, factor: float, semitones: float, wanted: int) -> np.ndarray:
-    from python_stretch.Signalsmith import Stretch
-
+    try:
+        from python_stretch.Signalsmith import Stretch
+    except ImportError as error:
+        text = "a change of speed or pitch needs the package python-stretch: pip install it"
+        raise UserError(text) from error
     library = Stretch()
     library.preset(wav.shape[1], rate)
     library.setTimeFactor(factor)
