@@ -180,7 +180,11 @@ class Editor:
     ) -> Plan:
         """As `plan`, for a decoded file."""
         known = text if text is not None else words_to_text(words) if words else ""
-        plan = self._read(recording, instruction, known, which)
+        return self.placed(self._read(recording, instruction, known, which), recording, words)
+
+    def placed(self, plan: Plan, recording: Recording, words: Sequence[Word] | None = None) -> Plan:
+        """`plan` with a backend for each operation, and its times where `words` gives them."""
+        known = plan.original_text
         times: list[Word] | None = None
         if words is not None and plan.semantic:
             times, _ = unit_times(words, Text(known), recording.seconds)

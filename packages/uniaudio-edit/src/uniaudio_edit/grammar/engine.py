@@ -581,6 +581,47 @@ def _verb(clause: str) -> str:
     return ""
 
 
+def plan_word_edits(
+    original_text: str, edits: Iterable[tuple[int, int, str]], instruction: str = ""
+) -> Plan:
+    """The plan of edits that name their words by number: units [start, end) become the new text.
+
+    It is the plan that an instruction with the same meaning gives. `instruction`: "" describes it.
+
+    Raises:
+        InstructionError: no edits, numbers outside the text, or edits that overlap, change nothing
+            or leave nothing.
+    """
+    text, known, drafts = Text(original_text), edit_operations(), list[Operation]()
+    for start, end, new in edits:
+        if not 0 <= start <= end <= len(text):
+            raise InstructionError(
+                f"there are no words {start + 1} to {end}: the text has {len(text)}"
+            )
+        said = new.strip()
+        if start == end and not said:
+            raise InstructionError("an insertion needs the words that are inserted")
+        if said and not len(Text(said)):
+            raise InstructionError(f"'{said}' holds no word that could be said")
+        if start == end:
+            op = Operation("insertion", "", said, (start, end), params={"leans": "after"})
+        else:
+            kind = "substitution" if said else "deletion"
+            op = Operation(kind, text.slice(start, end), said, (start, end))
+        drafts.append(op)
+    if not drafts:
+        raise InstructionError("no words were changed")
+    operations = _ordered(drafts, known)
+    _check(operations, text, known)
+    return Plan(
+        instruction=instruction or " and ".join(op.describe() for op in operations),
+        language=text.language,
+        original_text=original_text,
+        edited_text=_edited(operations, text),
+        operations=operations,
+    )
+
+
 # --- one reading in the text ----------------------------------------------------------------------
 
 
