@@ -108,7 +108,7 @@ def test_a_named_or_described_voice_takes_the_zero_slot(model: UniAudio) -> None
 
 
 def test_refusals(model: UniAudio, clip) -> None:
-    with pytest.raises(UserError, match="recognises no speech"):
+    with pytest.raises(UserError, match="no speaker model"):
         model.prepare_voice(VoicePrompt(clip, RATE))
     with pytest.raises(UserError, match="192 finite numbers"):
         model.prepare_voice(VoicePrompt(clip, RATE, "hello", speaker=torch.zeros(3)))

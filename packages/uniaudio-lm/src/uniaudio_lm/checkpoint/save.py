@@ -34,7 +34,7 @@ from uniaudio_lm.plugins import get_host
 from uniaudio_lm.speaker_file import copy_speakers
 from uniaudio_lm.tensors import is_plain
 from uniaudio_lm.text.tokenizer import TOKENIZER_NAME
-from uniaudio_lm.weights import PARTS_FOLDER
+from uniaudio_lm.weights import PARTS_FOLDER, SPEAKER_MODEL
 
 if TYPE_CHECKING:
     from uniaudio_lm.model.speech_lm import SpeechLM
@@ -162,6 +162,8 @@ def save_model(model: SpeechLM, root: Path) -> Path:
         copy_speakers(source, root, pinned.sha256 if same and pinned is not None else None)
         _copy_parts(source, root, pinned if same else None)
         _copy_words(model, root)
+        if (source / SPEAKER_MODEL).is_file():
+            atomic_write_bytes(root / SPEAKER_MODEL, (source / SPEAKER_MODEL).read_bytes())
     _write_speech_decoder(model, root, pinned)
     write_config(root, to_dict(config))
     return root

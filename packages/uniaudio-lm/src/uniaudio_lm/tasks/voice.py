@@ -21,6 +21,8 @@ from torch import Tensor
 from mingtok_audio.core.audio import resample
 from mingtok_audio.core.errors import AudioError, FormatError, UserError
 from uniaudio_lm.model.omni_prompts import padded_clip
+from uniaudio_lm.parts.campplus_file import has_speaker_model, speaker_model_of
+from uniaudio_lm.parts.speaker_features import SPEAKER_RATE, resample_sinc
 from uniaudio_lm.samples import as_samples
 from uniaudio_lm.speaker_file import look_up_speaker
 from uniaudio_lm.text.length import SYLLABLES_PER_SECOND, is_cjk, is_spoken, syllables
@@ -46,8 +48,9 @@ _PUNCTUATION = re.compile(r"[,.;:!?，。；：！？、…][\"'”’」』）)
 class VoicePrompt:
     """A recording to take the voice from: samples (T,) at `sample_rate`, and what is said in it.
 
-    Where `text` is None the model recognises it. `speaker` (E,) is its CAM++ embedding, for a
-    model that has a place for one.
+    Where `text` is None the model recognises it; one that cannot takes the voice from the speaker
+    embedding alone. `speaker` (E,) is that embedding (CAM++), for a model that has a place for one;
+    None leaves it to the model's own speaker model.
     """
 
     wav: ArrayLike | Tensor
@@ -105,33 +108,41 @@ def prepare_voice(
 
 
 def _omni_voice(model: SpeechLM, voice: VoicePrompt) -> Voice:
-    """A recording for Ming-omni-tts: its latents where its text is known, and the speaker
-    embedding where one is given. The clip is completed with zeros to whole patches."""
-    speaker = voice.speaker
+    """A recording for Ming-omni-tts: its speaker embedding (given, or that of the model's own
+    speaker model), and its latents where its text is known. The clip is completed with zeros to
+    whole patches."""
+    wanted, speaker = model.config.speaker_dim, voice.speaker
+    if speaker is not None and (
+        speaker.shape != (wanted,) or not bool(torch.isfinite(speaker).all())
+    ):
+        raise UserError(
+            f"the speaker embedding is {wanted} finite numbers, not {tuple(speaker.shape)}"
+        )
+    stretch, text = _chosen_stretch(voice)
+    needed = speaker is None and voice.text is None
+    if wanted is not None and (needed or (speaker is None and has_speaker_model(model.folder))):
+        encoder = speaker_model_of(model.folder, model.model_id)
+        if encoder.config.dim != wanted:
+            raise FormatError(
+                f"{model.model_id}: the speaker model gives {encoder.config.dim} numbers, and the "
+                f"language model takes {wanted}: it belongs to another model"
+            )
+        samples = torch.from_numpy(stretch)[None]
+        speaker = encoder.embed(resample_sinc(samples, voice.sample_rate, SPEAKER_RATE)[0])
     if speaker is not None:
-        wanted = model.config.speaker_dim
-        if speaker.shape != (wanted,) or not bool(torch.isfinite(speaker).all()):
-            raise UserError(
-                f"the speaker embedding is {wanted} finite numbers, not {tuple(speaker.shape)}"
-            )
         speaker = speaker.to(model.device, model.dtype)
-    if voice.text is None:
-        if speaker is None:
-            raise UserError(
-                f"model {model.model_id} recognises no speech: say what the voice's recording "
-                "says (--voice-text), or give its speaker embedding (VoicePrompt.speaker)"
-            )
+    if text is None:
         return Voice(speaker=speaker)
-    config = model.tokenizer.config
-    wav, text = choose_reference(voice, config.sample_rate)
-    if not is_spoken(text or ""):
+    if not is_spoken(text):
         raise AudioError("the text of the voice holds no letter or digit")
+    config = model.tokenizer.config
+    wav = resample(stretch, voice.sample_rate, config.sample_rate)
     step = config.hop_length * model.config.patch_size
     samples = torch.as_tensor(np.asarray(wav, dtype=np.float32))[None]
     padded = padded_clip(samples, step, model.config.prompt_format)
     latents = model.tokenizer.encode(padded[0], config.sample_rate).values
-    rate = speaking_rate(text or "", len(wav) / config.sample_rate)
-    return Voice(latents.to(model.device, model.dtype), text or "", rate, speaker)
+    rate = speaking_rate(text, len(wav) / config.sample_rate)
+    return Voice(latents.to(model.device, model.dtype), text, rate, speaker)
 
 
 def find_speaker(model: SpeechLM, name: str) -> Voice:
@@ -169,6 +180,12 @@ def speaking_rate(text: str, seconds: float) -> float:
 
 def choose_reference(voice: VoicePrompt, rate: int) -> tuple[np.ndarray, str | None]:
     """The stretch of a recording that is taken, at `rate`, and its text."""
+    stretch, text = _chosen_stretch(voice)
+    return resample(stretch, voice.sample_rate, rate), text
+
+
+def _chosen_stretch(voice: VoicePrompt) -> tuple[np.ndarray, str | None]:
+    """The stretch of a recording that is taken, at its own rate, and its text."""
     wav = as_samples(voice.wav, voice.sample_rate, "the voice")
     seconds = len(wav) / voice.sample_rate
     if seconds < MIN_VOICE_SECONDS:
@@ -187,7 +204,7 @@ def choose_reference(voice: VoicePrompt, rate: int) -> tuple[np.ndarray, str | N
     if text is not None and not whole:
         said = np.concatenate(([0], speech.cumsum())) / speech.sum()
         text = _share_of(text, float(said[first]), float(said[stop]))
-    return resample(wav[begin:end], voice.sample_rate, rate), text
+    return wav[begin:end], text
 
 
 def find_speech(wav: np.ndarray, rate: int) -> np.ndarray:

@@ -18,7 +18,9 @@ def shipped_folder() -> Path:
     return Path(str(resources.files("uniaudio_lm") / "weights" / "nano"))
 
 
-MODEL_FILES = ("tokenizer.json", "speakers.safetensors?")
+SPEAKER_MODEL = "campplus.onnx"
+"""Of a model folder: the speaker model of Ming-omni-tts, as its repository names it."""
+MODEL_FILES = ("tokenizer.json", "speakers.safetensors?", f"{SPEAKER_MODEL}?")
 """Fetched from a hub beside the config and the weights; one that ends in "?" may be missing."""
 
 
