@@ -108,14 +108,14 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -
     assert child.stdout.readline() == "begun\n"
     (tmp_path / ".gitignore").write_text("")
     (tmp_path / ".x.0123456789ab.wav").write_text("another program's")
-    assert sweep([target]) == 0
+    assert sweep([tmp_path]) == 0
     child.kill()
     child.wait()
     child.stdout.close()
     assert len(begun_by_the_dead(tmp_path)) == 1
     with atomic_write(target) as mine:
         mine.write_text("whole")
-        assert sweep([target]) == 1
+        assert sweep([tmp_path]) == 1
     assert target.read_text() == "whole"
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         ".gitignore", ".x.0123456789ab.wav", "x.wav",

@@ -6,7 +6,8 @@ reads the results of `run_jobs`, which come in the order of the jobs. The runner
 - **Resuming.** Beside the outputs lies a record, a line for each finished result: a key of all that
   it depends on, and its checksum. A result counts as done when both match.
 - **Processes.** `workers` of them, each with a model of its own. They end with their parent,
-  whatever it died of, and Ctrl-C ends all of them at once.
+  whatever it died of, and Ctrl-C ends all of them at once. With `ray` they are actors of a cluster
+  (`core.cluster`); records, resuming and results are the same.
 - **Leftovers.** Temporary files of killed runs are removed before the outputs are made; those of a
   process that lives are left alone.
 - **Errors.** `explain` turns whatever was raised into one line. A failed job never spoils another.
@@ -14,11 +15,13 @@ reads the results of `run_jobs`, which come in the order of the jobs. The runner
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -33,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from mingtok_audio.core.cli.output import progress
+from mingtok_audio.core.cluster import Cluster, Lost
 from mingtok_audio.core.errors import UserError, one_line
 from mingtok_audio.core.files import begun_by_the_dead, os_reason
 
@@ -91,6 +95,11 @@ class Work(ABC):
 
     record_name: str | None = None
 
+    @property
+    def device(self) -> str:
+        """Where the model runs, as options name it: a cluster gives the worker a GPU for it."""
+        return "cpu"
+
     @abstractmethod
     def load(self) -> Any:
         """The model, once in each process. Raises `UserError`."""
@@ -116,6 +125,12 @@ class Work(ABC):
         if entry is None or job.output is None or not is_done(entry, key, job.output):
             return None
         return entry["fields"]
+
+    def keep(self, job: Job, key: str, result: Result, records: Records | None) -> None:
+        """Note a result that has just been made, so that `finished` finds it. In the parent."""
+        if records is not None and job.output is not None:
+            fields = {k: v for k, v in result.items() if k not in _OWN}
+            records.add(job.output, make_entry(key, job.output, fields))
 
     def skipped(self, job: Job, fields: Result) -> Result:
         """The result of a job that was done already."""
@@ -177,39 +192,40 @@ def is_out_of_memory(error: BaseException) -> bool:
 # --- running --------------------------------------------------------------------------------------
 
 Groups = Sequence[Sequence[int]]
-Executor = Callable[
-    [Work, Sequence[Job], Groups, int], Iterator[tuple[Sequence[int], list[Result]]]
-]
-"""Runs groups of jobs on some workers: (the group's indices, its results) as they become ready."""
+Finished = Iterator[tuple[Sequence[int], list[Result]]]
+Executor = Callable[[Work, Sequence[Job], Groups], Finished]
+"""Runs groups of jobs: (the group's indices, its results) as they become ready."""
 
 
 def run_jobs(
     work: Work,
     jobs: Sequence[Job],
     *,
-    workers: int = 1,
+    workers: int | None = None,
     batch: int = 1,
     force: bool = False,
     bar: str = "",
     seconds: float | None = None,
-    executor: Executor | None = None,
+    ray: str | None = None,
 ) -> Iterator[Result]:
     """Results in the order of the jobs, each as soon as it and those before it are ready.
 
     Args:
-        workers: processes, each with a model of its own.
+        workers: processes, each with a model of its own; by default 1, on a cluster as many as it
+            has processors (or GPUs, where the model takes one).
         batch: jobs that go through the model together.
         force: make again what is done.
         bar: name of the progress bar.
         seconds: length of a single long file: its progress is shown in seconds.
-        executor: where the groups run; by default in local processes.
+        ray: address of a Ray cluster that runs the jobs; see `core.cluster.Cluster`.
 
     Raises:
-        UserError: wrong numbers, or a model that cannot be loaded.
+        UserError: wrong numbers, a model that cannot be loaded, or no cluster at the address.
     """
-    if workers < 1 or batch < 1:
+    if (workers is not None and workers < 1) or batch < 1:
         raise UserError("--workers and --batch-size must be at least 1")
-    sweep(path for job in jobs for path in work.targets(job))
+    folders = {path.parent for job in jobs for path in work.targets(job)}
+    sweep(folders)
     records = None if work.record_name is None else Records(work.record_name)
     kept = [job.resume and job.output is not None for job in jobs]
     identity = work.identity() if any(kept) else {}
@@ -232,17 +248,20 @@ def run_jobs(
     with _bar(bar, len(jobs), seconds) as advance:
         if len(jobs) > 1:
             advance(len(results))
-        if executor is None:
+        if not groups:
+            executor = _none
+        elif ray is not None:
+            executor = _on_ray(ray, workers, folders)
+        elif min(workers or 1, len(groups)) > 1:
+            executor = _local_processes(min(workers or 1, len(groups)))
+        else:
             executor = _alone(advance if len(jobs) == 1 else _nothing)
-            executor = executor if min(workers, len(groups)) <= 1 else local_processes
         told = 0
-        for group, found in executor(work, jobs, groups, min(workers, max(1, len(groups)))):
+        for group, found in executor(work, jobs, groups):
             for i, result in zip(group, found, strict=True):
                 results[i] = result
-                output = jobs[i].output
-                if result["status"] == "ok" and i in keys and records and output is not None:
-                    fields = {k: v for k, v in result.items() if k not in _OWN}
-                    records.add(output, make_entry(keys[i], output, fields))
+                if result["status"] == "ok" and i in keys:
+                    work.keep(jobs[i], keys[i], result, records)
             if len(jobs) > 1:
                 advance(len(group))
             while told in results:
@@ -269,14 +288,15 @@ def _nothing(_: float) -> None:
     """Where nobody watches the progress inside a file."""
 
 
+def _none(work: Work, jobs: Sequence[Job], groups: Groups) -> Finished:
+    """Nothing is left to do: no model is loaded for it, and no cluster asked."""
+    yield from ()
+
+
 def _alone(advance: Advance) -> Executor:
     """Runs everything in this process."""
 
-    def run(
-        work: Work, jobs: Sequence[Job], groups: Groups, _: int
-    ) -> Iterator[tuple[Sequence[int], list[Result]]]:
-        if not groups:
-            return
+    def run(work: Work, jobs: Sequence[Job], groups: Groups) -> Finished:
         model = work.load()
         for group in groups:
             yield group, run_group(work, model, [jobs[i] for i in group], advance)
@@ -300,24 +320,82 @@ def run_group(
         return [work.failed(jobs[0], error)]
 
 
-def local_processes(
-    work: Work, jobs: Sequence[Job], groups: Groups, workers: int
-) -> Iterator[tuple[Sequence[int], list[Result]]]:
-    """The executor of one machine."""
-    # Processes, not threads: small matrices leave Python itself as the bottleneck. Spawned, since
-    # a fork of a process with torch's threads can hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (work, os.getpid())) as pool:
-        try:
-            running = {pool.submit(_in_worker, [jobs[i] for i in g]): g for g in groups}
-            for future in as_completed(running):
-                group = running[future]
-                yield group, _outcome(work, future, [jobs[i] for i in group])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
+def _local_processes(workers: int) -> Executor:
+    """Runs the groups in processes of this machine."""
+
+    def run(work: Work, jobs: Sequence[Job], groups: Groups) -> Finished:
+        _check_pickles(work)
+        # Processes, not threads: small matrices leave Python itself as the bottleneck. Spawned,
+        # since a fork of a process with torch's threads can hang.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, _start_worker, (work, os.getpid())) as pool:
+            try:
+                running = {pool.submit(_in_worker, [jobs[i] for i in g]): g for g in groups}
+                for future in as_completed(running):
+                    group = running[future]
+                    yield group, _outcome(work, future, [jobs[i] for i in group])
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                raise
+
+    return run
+
+
+def _on_ray(address: str, workers: int | None, folders: set[Path]) -> Executor:
+    """Runs the groups on a Ray cluster."""
+
+    def run(work: Work, jobs: Sequence[Job], groups: Groups) -> Finished:
+        _check_pickles(work)
+        with Cluster(address) as cluster:
+            gpus = cluster.size("GPU")
+            if work.device.startswith("cuda") and not gpus:
+                raise UserError(f"--device {work.device}: the cluster at {address} has no GPU")
+            on_gpu = gpus > 0 and work.device.startswith(("cuda", "auto"))
+            places = max(1, gpus if on_gpu else cluster.size("CPU"))
+            answers = cluster.call(
+                functools.partial(_start_actor, work, folders),
+                _in_actor,
+                [[jobs[i] for i in group] for group in groups],
+                min(workers or places, places, len(groups)),
+                gpus=int(on_gpu),
+            )
+            for index, answer in answers:
+                group = groups[index]
+                if isinstance(answer, Lost):
+                    died = UserError(answer.reason)
+                    yield group, [work.failed(jobs[i], died) for i in group]
+                else:
+                    yield group, answer
+        sweep(folders)  # what workers left that died, and whose jobs were done again
+
+    return run
+
+
+def _start_actor(work: Work, folders: set[Path]) -> tuple[Work, Any]:
+    sweep(folders)  # of this machine's dead: one of them may be the actor in whose place we are
+    _prepare_worker()
+    return work, work.load()
+
+
+def _in_actor(held: tuple[Work, Any], jobs: Sequence[Job]) -> list[Result]:
+    return run_group(*held, jobs)
+
+
+def _check_pickles(work: Work) -> None:
+    try:
+        pickle.dumps(work)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"other processes cannot be given this work ({one_line(str(error))}); use one worker"
+        ) from error
+
+
+def _prepare_worker() -> None:
+    from mingtok_audio.core.runtime import set_threads
+
+    set_threads(1)
 
 
 def _outcome(work: Work, future: Future[list[Result]], jobs: Sequence[Job]) -> list[Result]:
@@ -346,9 +424,7 @@ def _start_worker(work: Work, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     end_with_parent(parent)
-    from mingtok_audio.core.runtime import set_threads
-
-    set_threads(1)
+    _prepare_worker()
     _worker.work = work
     try:
         _worker.model = work.load()
@@ -456,10 +532,10 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def sweep(targets: Iterable[Path]) -> int:
-    """Remove the temporary files that killed processes left beside `targets`; how many."""
+def sweep(folders: Iterable[Path]) -> int:
+    """Remove the temporary files that killed processes left in `folders`; how many."""
     removed = 0
-    for folder in {target.parent for target in targets}:
+    for folder in set(folders):
         try:
             left = begun_by_the_dead(folder)
         except OSError:
