@@ -30,6 +30,7 @@ from audio_eval.scoring.manifest import read_manifest
 from audio_eval.scoring.runner import read_per_item, run_metric
 from audio_eval.scoring.score import score_suite
 from audio_eval.scoring.summary import summarize
+from audio_eval.scoring.systems import CallableSystem
 from audio_eval.suites import MetricEntry, Suite, load_suite, names
 from mingtok_audio.core.audio import save_audio
 from mingtok_audio.core.errors import UserError
@@ -119,11 +120,65 @@ def test_a_rerun_asks_no_judge_and_a_changed_wav_is_scored_again(folders):
 
 def test_workers_give_the_same(folders):
     one = score(folders)
-    many = score_suite(
-        SUITE, folders[0], folders[1], folders[2].with_name("out4"), workers=4,
-        judges={"asr": FileNameJudge()}, language="en",
-    )  # fmt: skip
-    assert many["metrics"] == one["metrics"]
+    rows = (folders[2] / "per_item.jsonl").read_bytes()
+    out = folders[2].with_name("out2")
+    judge = FileNameJudge()
+    many = score((*folders[:2], out), judge, workers=2)
+    assert {**many, "per_item": ""} == {**one, "per_item": ""}
+    assert (out / "per_item.jsonl").read_bytes() == rows
+    # What the processes' judges said is in the cache: a run in this process asks none.
+    assert score((*folders[:2], out), judge)["metrics"] == one["metrics"]
+    assert judge.calls == 0
+
+
+def test_a_judge_that_cannot_go_to_another_process_is_refused(folders):
+    judge = FileNameJudge()
+    judge.hook = lambda: None  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="use one worker"):
+        score(folders, judge, workers=2)
+    assert not (folders[2] / "results.json").exists()
+
+
+class _Copies:
+    """A system: copies the reference; fails on "b" until it is told not to; counts."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.broken = True
+
+    def __call__(self, item: Item, folder: Path) -> Path:
+        self.made.append(item.id)
+        if item.id == "b" and self.broken:
+            raise RuntimeError("no memory")
+        target = folder / f"{item.id}.wav"
+        target.write_bytes((item.reference or Path()).read_bytes())
+        return target
+
+
+def test_outputs_are_made_again_where_missing_failed_damaged_or_changed(folders):
+    refs, _, out = folders
+    system = _Copies()
+
+    def run(resume: bool = True) -> dict[str, Any]:
+        system.made.clear()
+        return score_suite(
+            SUITE, refs, None, out, system=CallableSystem(system), resume=resume,
+            judges={"asr": FileNameJudge()}, language="en",
+        )  # fmt: skip
+
+    assert run(resume=False)["failed"] == 1
+    assert system.made == ["a", "b", "c"]
+    system.broken = False
+    assert run()["failed"] == 0
+    assert system.made == ["b"]
+    run()
+    assert system.made == []
+    (out / "outputs" / "a.wav").write_bytes(b"cut short")
+    save_audio(refs / "c.wav", np.full(9000, 0.1, np.float32), RATE)
+    run()
+    assert system.made == ["a", "c"]
+    run(resume=False)
+    assert system.made == ["a", "b", "c"]
 
 
 def test_resume_refuses_another_run(folders):

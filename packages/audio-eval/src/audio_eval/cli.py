@@ -60,7 +60,10 @@ def score(
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Cache folder shared between runs.")
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Items at a time.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes that share the items; default 1."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap intervals.")] = 0,
     baselines: Annotated[
         str | None, typer.Option("--baselines", help="Comma-separated, 'none' for none.")

@@ -10,10 +10,10 @@
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from audio_eval.build import splice
 from audio_eval.build.align import Hear, TranscriptTimes
@@ -21,6 +21,8 @@ from audio_eval.build.units import SourceText, TextRejectedError, fold, parse_te
 from audio_eval.interfaces import Item
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.files import atomic_write_bytes
+from mingtok_audio.core.jobs import Advance, Job, Result, Work, done, explain, failed, run_jobs
 
 
 @dataclass
@@ -32,30 +34,22 @@ class BaselineFolder:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-Progress = Callable[[int, int], None]
-
-
-def source_unchanged(
-    items: Iterable[Item], out: Path, progress: Progress | None = None
-) -> BaselineFolder:
+def source_unchanged(items: Iterable[Item], out: Path) -> BaselineFolder:
     """Every source as it is."""
-    return _each(items, out, lambda item: _copy(item.source, "source"), progress)
+    return _each(items, out, lambda item: _copy(item.source, "source"))
 
 
-def ground_truth(
-    items: Iterable[Item], out: Path, progress: Progress | None = None
-) -> BaselineFolder:
+def ground_truth(items: Iterable[Item], out: Path) -> BaselineFolder:
     """Every reference recording; items without one are left out and named."""
-    return _each(items, out, lambda item: _copy(item.reference, "reference recording"), progress)
+    return _each(items, out, lambda item: _copy(item.reference, "reference recording"))
 
 
-def oracle_splice(
-    items: Iterable[Item], out: Path, hear: Hear, progress: Progress | None = None
-) -> BaselineFolder:
+def oracle_splice(items: Iterable[Item], out: Path, hear: Hear, bar: str = "") -> BaselineFolder:
     """Deletions by cut and splice; items of other tasks are left out.
 
     Args:
         hear: word times of a recording (`align.whisper_words`).
+        bar: name of a progress bar.
     """
     times = TranscriptTimes(hear)
 
@@ -74,7 +68,7 @@ def oracle_splice(
         cut = splice.cut_out(wav, rate, spans)
         return lambda path: save_audio(path, cut, rate)
 
-    return _each(items, out, make, progress)
+    return _each(items, out, make, bar)
 
 
 def deleted_spans(item: Item, text: SourceText) -> list[tuple[int, int]]:
@@ -150,30 +144,51 @@ def _copy(source: Path | None, what: str) -> _Write:
     if source is None or not source.is_file():
         raise UserError(f"has no {what}")
     if source.suffix.lower() == ".wav":
-        return lambda path: shutil.copyfile(source, path)
+        return lambda path: atomic_write_bytes(path, source.read_bytes())
     wav, rate = load_audio(source)
     return lambda path: save_audio(path, wav, rate)
 
 
+class _Writing(Work):
+    """`Work`: the output of a baseline for one item."""
+
+    def __init__(self, make: Callable[[Item], _Write]) -> None:
+        self._make = make
+
+    def load(self) -> Callable[[Item], _Write]:
+        """See `Work.load`."""
+        return self._make
+
+    def identity(self) -> dict[str, Any]:
+        """Nothing: no record is kept, the command wants an empty folder."""
+        return {}
+
+    def run(
+        self, model: Callable[[Item], _Write], jobs: Sequence[Job], advance: Advance
+    ) -> list[Result]:
+        """See `Work.run`."""
+        for job in jobs:
+            assert job.output is not None
+            write = model(job.extra)
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            write(job.output)
+        return [done(job, {}) for job in jobs]
+
+    def failed(self, job: Job, error: BaseException) -> Result:
+        """See `Work.failed`; the item's name stands beside the reason already."""
+        reason = str(error) if isinstance(error, UserError) else explain(error, job)
+        return {**failed(job, error), "error": reason}
+
+
 def _each(
-    items: Iterable[Item],
-    out: Path,
-    make: Callable[[Item], _Write],
-    progress: Progress | None,
+    items: Iterable[Item], out: Path, make: Callable[[Item], _Write], bar: str = ""
 ) -> BaselineFolder:
     """Write `out/<id>.wav` for every item that `make` can do; failures are kept with a reason."""
-    result = BaselineFolder(out)
-    items = list(items)
-    for number, item in enumerate(items, 1):
-        try:
-            write = make(item)
-        except UserError as error:
-            result.skipped[item.id] = str(error)
+    found = BaselineFolder(out)
+    jobs = [Job(i.id, output=out / f"{i.id}.wav", resume=False, extra=i) for i in items]
+    for result in run_jobs(_Writing(make), jobs, bar=bar):
+        if result["status"] == "failed":
+            found.skipped[result["input"]] = result["error"]
         else:
-            path = out / f"{item.id}.wav"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(path)
-            result.written.append(item.id)
-        if progress:
-            progress(number, len(items))
-    return result
+            found.written.append(result["input"])
+    return found

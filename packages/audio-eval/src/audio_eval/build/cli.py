@@ -196,7 +196,7 @@ def baselines_command(
     if aligner:
         deletions = [item for item in items if item.task == "deletion"]
         folders["oracle_splice"] = baselines.oracle_splice(
-            deletions, out / "oracle_splice", whisper_words(Path(aligner)), _progress("cutting")
+            deletions, out / "oracle_splice", whisper_words(Path(aligner)), "cutting"
         )
     shown = {
         name: {"path": str(f.path), "written": len(f.written), "skipped": f.skipped}

@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import os_reason
+from mingtok_audio.core.jobs import file_sha256
 
 
 class JsonlCache:
-    """Values by key in an append-only file; safe for the threads of one process.
+    """Values by key in an append-only file, written by one process.
 
     Args:
         path: the file; None keeps everything in memory.
@@ -28,10 +28,22 @@ class JsonlCache:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._values: dict[str, Any] = {}
-        self._lock = threading.Lock()
         self._file: BinaryIO | None = None
         if path is not None:
             self._open(path)
+
+    @classmethod
+    def copy_of(cls, path: Path | None) -> JsonlCache:
+        """What a file holds now (nothing where it is not there), in memory."""
+        cache = cls(None)
+        if path is not None:
+            try:
+                cache._read(path)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise UserError(f"{path}: cannot be used as a cache: {os_reason(error)}") from None
+        return cache
 
     def _open(self, path: Path) -> None:
         try:
@@ -64,8 +76,7 @@ class JsonlCache:
 
     def get(self, key: str) -> Any:
         """The value, or None."""
-        with self._lock:
-            return self._values.get(key)
+        return self._values.get(key)
 
     def put(self, entries: Mapping[str, Any]) -> None:
         """Add entries; when this returns they are on the disk."""
@@ -73,12 +84,11 @@ class JsonlCache:
             json.dumps({"key": k, "value": v}, ensure_ascii=False, allow_nan=False).encode() + b"\n"
             for k, v in entries.items()
         )
-        with self._lock:
-            self._values.update(entries)
-            if self._file is not None and lines:
-                self._file.write(lines)
-                self._file.flush()
-                os.fsync(self._file.fileno())
+        self._values.update(entries)
+        if self._file is not None and lines:
+            self._file.write(lines)
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
@@ -92,20 +102,15 @@ class FileHashes:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, int], str] = {}
-        self._lock = threading.Lock()
 
     def of(self, path: Path) -> str:
         """Hex digest of the content, or "missing"."""
         try:
             stat = path.stat()
             key = (str(path), stat.st_size, stat.st_mtime_ns)
-            with self._lock:
-                known = self._known.get(key)
+            known = self._known.get(key)
             if known is None:
-                with path.open("rb") as file:
-                    known = hashlib.file_digest(file, "sha256").hexdigest()
-                with self._lock:
-                    self._known[key] = known
+                known = self._known[key] = file_sha256(path)
             return known
         except OSError:
             return "missing"

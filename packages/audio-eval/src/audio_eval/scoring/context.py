@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,8 +36,11 @@ class JudgePool:
     def __init__(self, choices: Mapping[str, JudgeChoice | Judge]) -> None:
         self._choices = dict(choices)
         self._made: dict[str, Judge | str] = {}
-        self._locks: dict[int, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._elsewhere: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Each process makes its own judges.
+        return {"_choices": self._choices, "_made": {}, "_elsewhere": {}}
 
     def get(self, role: str, language: str = "") -> Judge:
         """The judge of a role, checked.
@@ -48,10 +50,9 @@ class JudgePool:
         """
         language = language.split("-", maxsplit=1)[0].lower()
         key = f"{role}:{language}" if f"{role}:{language}" in self._choices else role
-        with self._lock:
-            made = self._made.get(key)
-            if made is None:
-                made = self._made[key] = self._make(key, role)
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = self._make(key, role)
         if isinstance(made, str):
             raise JudgeUnavailableError(made)
         return made
@@ -74,11 +75,6 @@ class JudgePool:
             return one_line(f"judge {name}: {error}")
         return judge
 
-    def lock(self, judge: Judge) -> threading.Lock:
-        """Models are not made for several threads at once."""
-        with self._lock:
-            return self._locks.setdefault(id(judge), threading.Lock())
-
     def identities(self, roles: tuple[str, ...], language: str) -> list[str]:
         """Identities of the judges that roles would use; the reason where one cannot run."""
         out = []
@@ -91,14 +87,22 @@ class JudgePool:
 
     def used(self) -> dict[str, str]:
         """What was made so far: role to identity, or to the reason that it cannot run."""
-        return {
+        here = {
             key: made.identity() if isinstance(made, Judge) else f"unavailable: {made}"
-            for key, made in sorted(self._made.items())
+            for key, made in self._made.items()
         }
+        return dict(sorted({**self._elsewhere, **here}.items()))
+
+    def used_elsewhere(self, judges: Mapping[str, str]) -> None:
+        """Add what `used` of another process says."""
+        self._elsewhere.update(judges)
 
 
 class Context:
     """The ``ScoringContext`` of a run.
+
+    A copy in another process makes judges of its own and knows what the cache's file held then.
+    What its judges say goes back with the results (`news`, `learn`): one process writes the cache.
 
     Args:
         judges: roles to judges.
@@ -122,27 +126,46 @@ class Context:
         self.judge_calls = 0
         self._cache = cache if cache is not None else JsonlCache(None)
         self._audio: OrderedDict[tuple[str, int | None], tuple[np.ndarray, int]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._news: dict[str, Any] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "judges": self.judges, "seed": self.seed, "compat": self.compat,
+            "path": self._cache.path,
+        }  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        cache = JsonlCache.copy_of(state["path"])
+        self.__init__(state["judges"], cache, seed=state["seed"], compat=state["compat"])
+
+    def news(self) -> dict[str, Any]:
+        """What judges said since the last call, and which there are, for `learn`."""
+        news, self._news = self._news, {}
+        return {"answers": news, "judges": self.judges.used()}
+
+    def learn(self, news: Mapping[str, Any]) -> None:
+        """Keep the `news` of a copy, or of this context itself."""
+        answers = news["answers"]
+        self._cache.put({k: v for k, v in answers.items() if self._cache.get(k) is None})
+        self.judges.used_elsewhere(news["judges"])
 
     def audio(self, path: Path, sample_rate: int | None = None) -> tuple[np.ndarray, int]:
         """Mono float32 (T,) and its rate; see ``ScoringContext``."""
         from mingtok_audio.core.audio import load_audio
 
         key = (f"{path} {self.hashes.of(path)}", sample_rate)
-        with self._lock:
-            if key in self._audio:
-                self._audio.move_to_end(key)
-                return self._audio[key]
+        if key in self._audio:
+            self._audio.move_to_end(key)
+            return self._audio[key]
         if not path.exists():
             raise ItemFailedError(f"{path} is not there")
         try:
             loaded = load_audio(path, sample_rate)
         except UserError as error:
             raise ItemFailedError(str(error)) from None
-        with self._lock:
-            self._audio[key] = loaded
-            while len(self._audio) > _KEPT_RECORDINGS:
-                self._audio.popitem(last=False)
+        self._audio[key] = loaded
+        while len(self._audio) > _KEPT_RECORDINGS:
+            self._audio.popitem(last=False)
         return loaded
 
     def judge(self, role: str, path: Path, **request: Any) -> Mapping[str, Any]:
@@ -153,13 +176,10 @@ class Context:
         if known is not None:
             return known
         wav, rate = self.audio(path, judge.sample_rate)
-        with self.judges.lock(judge):
-            known = self._cache.get(key)
-            if known is not None:
-                return known
-            self.judge_calls += 1
-            answer = dict(judge.evaluate(wav, rate, **request))
-            self._cache.put({key: answer})
+        self.judge_calls += 1
+        answer = dict(judge.evaluate(wav, rate, **request))
+        self._cache.put({key: answer})
+        self._news[key] = answer
         return answer
 
     def judge_name(self, role: str) -> str:

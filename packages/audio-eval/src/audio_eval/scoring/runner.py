@@ -1,4 +1,4 @@
-"""Scoring a suite: items times metrics, with a cache, workers, baselines and a record of failures.
+"""Scoring a suite by `core.jobs`: a job an item and system, every metric in it.
 
 What a metric gave for an item is cached under the content of everything it depends on: the files'
 hashes, the item's texts, the metric's name, version and options, the judges' identities. So a
@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,13 @@ from audio_eval.interfaces import (
     MetricResult,
     MetricUnavailableError,
 )
+from audio_eval.plugins import create_metric
 from audio_eval.scoring.cache import JsonlCache, digest
 from audio_eval.scoring.context import Context
 from audio_eval.scoring.summary import summarize_all
 from mingtok_audio.core.errors import UserError, one_line
 from mingtok_audio.core.files import atomic_write_text
+from mingtok_audio.core.jobs import Advance, Job, Records, Result, Work, done, failed, run_jobs
 
 logger = logging.getLogger("audio_eval")
 
@@ -57,71 +58,108 @@ class Outputs:
         return cls(out / "results.json", out / "per_item.jsonl", cache or out / "cache", out)
 
 
-@dataclass
-class Run:
-    """One scoring run.
+@dataclass(frozen=True)
+class Asked:
+    """What a job of `Scoring` is about.
 
-    Args:
-        suite: its name, for the results.
-        metrics: by name.
-        context: judges, cache, settings.
-        cache: of metric results.
-        workers: threads; models are used by one at a time.
+    Attributes:
+        keys: of the results in the cache, by metric.
+        known: results that the cache holds, by metric.
     """
 
-    suite: str
-    metrics: Mapping[str, Metric]
-    context: Context
-    cache: JsonlCache
-    workers: int = 1
-    computed: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
+    system: str
+    item: Item
+    keys: Mapping[str, str]
+    known: Mapping[str, Any]
 
-    def score(
-        self, system: str, items: Sequence[Item], advance: Callable[[], None] | None = None
-    ) -> list[ItemResult]:
-        """Every metric on every item, in the order of the items."""
 
-        def one(item: Item) -> ItemResult:
-            result = self.score_item(system, item)
-            if advance is not None:
-                advance()
-            return result
+class Scoring(Work):
+    """`Work`: every metric on an item. Its record is the cache, metric by metric.
 
-        if self.workers <= 1:
-            return [one(item) for item in items]
-        with ThreadPoolExecutor(self.workers) as pool:
-            try:
-                return list(pool.map(one, items))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    Args:
+        metrics: by name.
+        context: judges, their cache, settings.
+        cache: of metric results; None in worker processes.
+        outputs: where the run writes.
+    """
 
-    def score_item(self, system: str, item: Item) -> ItemResult:
-        """Every metric on one item; what is new reaches the disk before this returns."""
-        content = self._content(item)
+    def __init__(
+        self,
+        metrics: Mapping[str, Metric],
+        context: Context,
+        cache: JsonlCache | None,
+        outputs: Outputs,
+    ) -> None:
+        self.metrics = metrics
+        self.context = context
+        self._cache = cache
+        self._outputs = outputs
+
+    def __getstate__(self) -> dict[str, Any]:
+        options = {n: dict(getattr(m, "component_options", {})) for n, m in self.metrics.items()}
+        return {"context": self.context, "options": options, "outputs": self._outputs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        metrics = {name: create_metric(name, **o) for name, o in state["options"].items()}
+        self.__init__(metrics, state["context"], None, state["outputs"])
+
+    def load(self) -> Context:
+        """Judges load when they are first asked."""
+        return self.context
+
+    def identity(self) -> dict[str, Any]:
+        """Nothing: the keys of a job hold all that its results depend on."""
+        return {}
+
+    def job(self, system: str, item: Item) -> Job:
+        """The scoring of one item of a system (or baseline)."""
+        assert self._cache is not None
+        content = item_content(item, self.context)
+        keys = {name: self._key(name, m, item, content) for name, m in self.metrics.items()}
+        values = ((name, self._cache.get(key)) for name, key in keys.items())
+        known = {name: value for name, value in values if value is not None}
+        asked = Asked(system, item, keys, known)
+        return Job(item.id, text=digest(*keys.values()), output=self._outputs.results, extra=asked)
+
+    def targets(self, job: Job) -> list[Path]:
+        """See `Work.targets`."""
+        return [self._outputs.results, self._outputs.per_item, self._outputs.cache / "run.json"]
+
+    def finished(self, job: Job, key: str, records: Records | None) -> Result | None:
+        """The metrics of an item that has all of them."""
+        if len(job.extra.known) < len(self.metrics):
+            return None
+        return {"metrics": {n: MetricResult.from_dict(v) for n, v in job.extra.known.items()}}
+
+    def run(self, model: Context, jobs: Sequence[Job], advance: Advance) -> list[Result]:
+        """See `Work.run`."""
+        return [self._one(model, job) for job in jobs]
+
+    def _one(self, context: Context, job: Job) -> Result:
+        asked: Asked = job.extra
         found: dict[str, MetricResult] = {}
         new: dict[str, Any] = {}
         for name, metric in self.metrics.items():
-            key = self._key(name, metric, item, content)
-            known = self.cache.get(key)
-            if known is not None:
-                found[name] = MetricResult.from_dict(known)
+            if name in asked.known:
+                found[name] = MetricResult.from_dict(asked.known[name])
                 continue
-            found[name] = result = run_metric(metric, item, self.context)
-            self.computed += 1
+            found[name] = result = run_metric(metric, asked.item, context)
             # What could not be computed is tried again next time.
             if result.status != "unavailable":
-                new[key] = result.to_dict()
-        self.cache.put(new)
-        return ItemResult(item, found, system, _error_of(found.values()))
+                new[asked.keys[name]] = result.to_dict()
+        return done(job, {"metrics": found, "new": new, "news": context.news()})
 
-    def _content(self, item: Item) -> dict[str, Any]:
-        row = item.to_dict()
-        for name in ("audio", "reference", "source"):
-            path = getattr(item, name)
-            row[name] = self.context.hashes.of(path) if path is not None else None
-        return row
+    def keep(self, job: Job, key: str, result: Result, records: Records | None) -> None:
+        """What is new reaches the disk."""
+        assert self._cache is not None
+        self._cache.put(result["new"])
+        self.context.learn(result["news"])
+
+    def failed(self, job: Job, error: BaseException) -> Result:
+        """A process that died, or a file that cannot be read: nothing could be computed."""
+        result = failed(job, error)
+        lost = MetricResult.unavailable(str(result["error"]))
+        return {**result, "metrics": dict.fromkeys(self.metrics, lost)}
 
     def _key(self, name: str, metric: Metric, item: Item, content: Mapping[str, Any]) -> str:
         info = metric.info
@@ -134,6 +172,35 @@ class Run:
             self.context.compat,
             self.context.seed,
         )
+
+
+def item_content(item: Item, context: Context) -> dict[str, Any]:
+    """An item as JSON, with the hashes of its recordings in place of their paths."""
+    row = item.to_dict()
+    for name in ("audio", "reference", "source"):
+        path = getattr(item, name)
+        row[name] = context.hashes.of(path) if path is not None else None
+    return row
+
+
+def score_items(
+    work: Scoring,
+    batches: Mapping[str, Sequence[Item]],
+    *,
+    workers: int | None = 1,
+    ray: str | None = None,
+    show: bool = False,
+) -> dict[str, list[ItemResult]]:
+    """Every metric on every item of every system, in the order of the items."""
+    jobs = [work.job(system, item) for system, items in batches.items() for item in items]
+    systems: dict[str, list[ItemResult]] = {name: [] for name in batches}
+    results = run_jobs(work, jobs, workers=workers, ray=ray, bar="scoring" if show else "")
+    for job, result in zip(jobs, results, strict=True):
+        asked: Asked = job.extra
+        found = {name: result["metrics"][name] for name in work.metrics}
+        scored = ItemResult(asked.item, found, asked.system, _error_of(found.values()))
+        systems[asked.system].append(scored)
+    return systems
 
 
 def run_metric(metric: Metric, item: Item, context: Context) -> MetricResult:
@@ -178,22 +245,22 @@ def _unscored(results: Sequence[ItemResult]) -> list[dict[str, str]]:
 
 
 def report(
-    run: Run, systems: Mapping[str, Sequence[ItemResult]], outputs: Outputs
+    suite: str, work: Scoring, systems: Mapping[str, Sequence[ItemResult]], outputs: Outputs
 ) -> dict[str, Any]:
     """The results object (contract.md ``score``) of a run, from its per-item results."""
-    own = systems[SYSTEM]
-    settings = {"compat": run.context.compat, "seed": run.context.seed}
+    own, context = systems[SYSTEM], work.context
+    settings = {"compat": context.compat, "seed": context.seed}
     groups: dict[str, list[ItemResult]] = {}
     for result in own:
         groups.setdefault(result.item.group, []).append(result)
 
     def table(results: Sequence[ItemResult], drop: bool) -> dict[str, Any]:
-        summaries = summarize_all(run.metrics, results, **settings, drop_skipped=drop)
+        summaries = summarize_all(work.metrics, results, **settings, drop_skipped=drop)
         return {name: s.to_dict() for name, s in summaries.items()}
 
     return {
-        "suite": run.suite,
-        "compat": run.context.compat,
+        "suite": suite,
+        "compat": context.compat,
         "items": len(own),
         "failed": sum(bool(r.error) for r in own),
         "metrics": table(own, False),
@@ -204,10 +271,9 @@ def report(
         "per_item": str(outputs.per_item),
         "failures": [{"id": r.item.id, "reason": r.error} for r in own if r.error],
         "unscored": _unscored(own),
-        "judges": run.context.judges.used(),
-        "seed": run.context.seed,
+        "judges": context.judges.used(),
+        "seed": context.seed,
         "version": __version__,
-        **run.settings,
     }
 
 

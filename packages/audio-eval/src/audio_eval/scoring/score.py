@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audio_eval.interfaces import Item, ItemResult, Judge, Metric, System
+from audio_eval.interfaces import Item, Judge, Metric, System
 from audio_eval.judges.offline import offline_judges
 from audio_eval.plugins import create_metric, get_host
 from audio_eval.scoring.baselines import NAMES as BASELINES
@@ -16,7 +16,14 @@ from audio_eval.scoring.baselines import make_baseline
 from audio_eval.scoring.cache import JsonlCache
 from audio_eval.scoring.context import Context, JudgeChoice, JudgePool
 from audio_eval.scoring.manifest import attach_outputs, check_unique, read_manifest
-from audio_eval.scoring.runner import SYSTEM, Outputs, Run, report, write_results
+from audio_eval.scoring.runner import (
+    SYSTEM,
+    Outputs,
+    Scoring,
+    report,
+    score_items,
+    write_results,
+)
 from audio_eval.scoring.systems import produce_outputs
 from audio_eval.suites import MetricEntry, Suite, load_suite
 from mingtok_audio.core.config import near
@@ -40,7 +47,8 @@ def score_suite(
     language: str = "",
     resume: bool = False,
     cache: Path | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    ray: str | None = None,
     seed: int = 0,
     baselines: Sequence[str] | None = None,
     show_progress: bool = False,
@@ -59,6 +67,9 @@ def score_suite(
         judges_dir: a folder that ``audio-eval judges --assemble`` made.
         resume: go on with an earlier run of the same settings (refused for others).
         cache: where results are kept; None keeps them under ``out``.
+        workers: processes that score items, each with judges of its own; by default 1, on a
+            cluster as many as it has processors.
+        ray: address of a Ray cluster that scores the items instead of this machine.
         baselines: replaces the suite's.
 
     Raises:
@@ -67,8 +78,6 @@ def score_suite(
     suite = load_suite(suite) if isinstance(suite, str) else suite
     if compat not in ("none", "ming"):
         raise UserError(f"--compat is 'ming' or 'none', not {compat!r}")
-    if workers < 1:
-        raise UserError("--workers must be at least 1")
     items = _items(suite, refs, hyps, language)
     made = _metrics(suite, metrics)
     wanted = list(suite.baselines if baselines is None else baselines)
@@ -81,41 +90,29 @@ def score_suite(
     if system is not None:
         settings["system"] = system.identity()
     _check_run(outputs, resume, settings)
-    if system is not None:
-        items = produce_outputs(system, items, outputs, resume=resume, show=show_progress)
     pool = JudgePool({**suite.judges, **offline_judges(judges_dir), **(judges or {})})
     judged = JsonlCache(outputs.cache / "judges.jsonl")
     scored = JsonlCache(outputs.cache / "metrics.jsonl")
     try:
         context = Context(pool, judged, seed=seed, compat=compat)
-        run = Run(suite.name, made, context, scored, workers)
-        systems = _score_all(run, items, wanted, outputs, show_progress)
-        results = report(run, systems, outputs)
+        if system is not None:
+            items = produce_outputs(
+                system, items, outputs, context, resume=resume, show=show_progress
+            )
+        where: dict[str, Any] = {"workers": workers, "ray": ray, "show": show_progress}
+        batches = {SYSTEM: items}
+        for name in wanted:
+            folder = outputs.cache / "baselines" / name
+            batches[name] = make_baseline(name, items, context, folder, **where)
+        work = Scoring(made, context, scored, outputs)
+        systems = score_items(work, {n: b for n, b in batches.items() if b}, **where)
+        results = report(suite.name, work, systems, outputs)
         results["metric_info"] = {name: m.info.to_dict() for name, m in made.items()}
         write_results(results, systems, outputs)
     finally:
         judged.close()
         scored.close()
     return results
-
-
-def _score_all(
-    run: Run, items: list[Item], baselines: Sequence[str], outputs: Outputs, show: bool
-) -> dict[str, list[ItemResult]]:
-    from mingtok_audio.core.cli.output import progress
-
-    batches: dict[str, list[Item]] = {SYSTEM: items}
-    total = len(items) * (1 + len(baselines))
-    systems: dict[str, list[ItemResult]] = {}
-    with progress("scoring", total, "items", enabled=show) as bar:
-        systems[SYSTEM] = run.score(SYSTEM, items, bar.advance)
-        for name in baselines:
-            folder = outputs.cache / "baselines" / name
-            bar.describe(name)
-            batches[name] = make_baseline(name, items, run.context, folder)
-            if batches[name]:
-                systems[name] = run.score(name, batches[name], bar.advance)
-    return systems
 
 
 def _items(

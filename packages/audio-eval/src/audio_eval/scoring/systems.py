@@ -20,9 +20,21 @@ from audio_eval.interfaces import (
     SystemCallable,
     SystemOutput,
 )
-from audio_eval.scoring.cache import JsonlCache
-from audio_eval.scoring.runner import Outputs
+from audio_eval.scoring.cache import JsonlCache, digest
+from audio_eval.scoring.context import Context
+from audio_eval.scoring.runner import Outputs, item_content
 from mingtok_audio.core.errors import UserError, one_line
+from mingtok_audio.core.jobs import (
+    Advance,
+    Job,
+    Records,
+    Result,
+    Work,
+    done,
+    failed,
+    file_sha256,
+    run_jobs,
+)
 
 logger = logging.getLogger("audio_eval")
 
@@ -165,55 +177,118 @@ def file_name(item_id: str) -> str:
     return f"{safe.lstrip('.')}-{hashlib.sha256(item_id.encode()).hexdigest()[:8]}"
 
 
+class Producing(Work):
+    """`Work`: a system makes the output of an item. It runs in this process, an item at a time:
+    the time that it takes is a result.
+
+    Args:
+        outputs: where the run writes.
+        made: what there is, by key.
+    """
+
+    def __init__(self, system: System, outputs: Outputs, context: Context, made: JsonlCache):
+        self.system = system
+        self.folder = outputs.folder / "outputs"
+        self._context = context
+        self._made = made
+
+    def load(self) -> System:
+        """See `Work.load`."""
+        return self.system
+
+    def identity(self) -> dict[str, Any]:
+        """See `Work.identity`."""
+        return {"system": self.system.identity()}
+
+    def job(self, item: Item) -> Job:
+        """An item without an output."""
+        item = item.replace(hypothesis=None, audio=None)
+        content = digest(item_content(item, self._context))
+        return Job(item.id, text=content, output=self.folder / file_name(item.id), extra=item)
+
+    def finished(self, job: Job, key: str, records: Records | None) -> Result | None:
+        """What the log holds for the key, where its recording is there and whole."""
+        row = self._made.get(key)
+        if row is None or (row["audio"] and file_sha(Path(row["audio"])) != row["sha256"]):
+            return None
+        return row
+
+    def run(self, model: System, jobs: Sequence[Job], advance: Advance) -> list[Result]:
+        """See `Work.run`."""
+        return [self._one(model, job) for job in jobs]
+
+    def _one(self, system: System, job: Job) -> Result:
+        try:
+            made = system.produce(job.extra, self.folder)
+        except ItemFailedError as error:
+            return failed(job, UserError(f"{job.name}: {error}"))
+        audio = str(made.audio) if made.audio else None
+        sha256 = file_sha(made.audio) if made.audio else None
+        return done(
+            job, {"audio": audio, "text": made.text, "seconds": made.seconds, "sha256": sha256}
+        )
+
+    def failed(self, job: Job, error: BaseException) -> Result:
+        """See `Work.failed`; a `UserError` is about the system, not about the item."""
+        return failed(job, error) | {"fatal": error if isinstance(error, UserError) else None}
+
+    def keep(self, job: Job, key: str, result: Result, records: Records | None) -> None:
+        """See `Work.keep`."""
+        self._made.put({key: {n: result[n] for n in ("audio", "text", "seconds", "sha256")}})
+
+
+def file_sha(path: Path) -> str:
+    """SHA-256 of a file; "missing" where it cannot be read."""
+    try:
+        return file_sha256(path)
+    except OSError:
+        return "missing"
+
+
 def produce_outputs(
-    system: System, items: Sequence[Item], outputs: Outputs, *, resume: bool, show: bool = False
+    system: System,
+    items: Sequence[Item],
+    outputs: Outputs,
+    context: Context,
+    *,
+    resume: bool,
+    show: bool = False,
 ) -> list[Item]:
     """Let the system make every item's output below the run's folder.
 
-    What was made is noted item by item, so that ``resume`` makes only what is missing. An item
-    that the system fails on stays in the list without an output; its reason is in the log.
-    """
-    from mingtok_audio.core.cli.output import progress
+    What was made is noted item by item with all that it depends on, so that ``resume`` makes only
+    what is missing, failed or changed. An item that the system fails on stays in the list without
+    an output; its reason is in the log.
 
-    folder = outputs.folder / "outputs"
-    folder.mkdir(parents=True, exist_ok=True)
+    Raises:
+        UserError: the system cannot run at all.
+    """
     log = outputs.cache / "outputs.jsonl"
     if not resume:
         log.unlink(missing_ok=True)
     made = JsonlCache(log)
+    work = Producing(system, outputs, context, made)
+    work.folder.mkdir(parents=True, exist_ok=True)
     out = []
     try:
-        with progress("making outputs", len(items), "items", enabled=show) as bar:
-            for item in items:
-                row = made.get(item.id)
-                gone = row and row["audio"] and not Path(row["audio"]).is_file()
-                if row is None or gone:
-                    row = _produce(system, item, folder)
-                    made.put({item.id: row})
-                parameters = dict(item.parameters)
-                if row["seconds"] is not None:
-                    parameters["seconds"] = row["seconds"]
-                out.append(
-                    item.replace(
-                        audio=Path(row["audio"]) if row["audio"] else None,
-                        hypothesis=row["text"],
-                        parameters=parameters,
-                    )
+        jobs = [work.job(item) for item in items]
+        results = run_jobs(work, jobs, bar="making outputs" if show else "")
+        for item, result in zip(items, results, strict=True):
+            if result.get("fatal") is not None:
+                raise result["fatal"]
+            if result["status"] == "failed":
+                logger.warning("%s", result["error"])
+            parameters = dict(item.parameters)
+            if result.get("seconds") is not None:
+                parameters["seconds"] = result["seconds"]
+            audio = result.get("audio")
+            out.append(
+                item.replace(
+                    audio=Path(audio) if audio else None,
+                    hypothesis=result.get("text"),
+                    parameters=parameters,
                 )
-                bar.advance()
+            )
     finally:
         made.close()
     return out
-
-
-def _produce(system: System, item: Item, folder: Path) -> dict[str, Any]:
-    try:
-        made = system.produce(item.replace(hypothesis=None, audio=None), folder)
-    except ItemFailedError as error:
-        logger.warning("%s: %s", item.id, error)
-        return {"audio": None, "text": None, "seconds": None}
-    return {
-        "audio": str(made.audio) if made.audio else None,
-        "text": made.text,
-        "seconds": made.seconds,
-    }
