@@ -142,7 +142,10 @@ def test_sources_keep_the_rules(source: Path) -> None:
     # Module level only: what is heavy is imported inside the functions of a command line.
     if source.name in ("cli.py", "plugins.py", "hookspecs.py", "__init__.py"):
         assert not set(imports(ast.Module(module_level(tree), []))) & set(HEAVY)
-    assert list(forbidden_use(tree)) == []
+    found = list(forbidden_use(tree))
+    if source.name == "cluster.py":  # a process that Ray starts for us, in a folder of its own
+        found = [use for use in found if not use.endswith(" os.chdir")]
+    assert found == []
     assert "/work/" not in text and "/home/" not in text
 
 
