@@ -16,7 +16,6 @@ import torch
 from mingtok_audio.core.errors import PluginError, UserError
 from uniaudio_edit.backends.judging import ModelJudge, error_rate
 from uniaudio_edit.backends.splice import MARGIN_SECONDS
-from uniaudio_edit.backends.voice import trim
 from uniaudio_edit.editor import Editor
 from uniaudio_edit.errors import MissingPartError
 from uniaudio_edit.interfaces import Word
@@ -269,12 +268,3 @@ def test_the_model_judges_recognition_length_and_ending(model: UniAudio) -> None
     assert own(Take(wav, 16000, "nine", long, heard, wav, "stop", 0.5)) == pytest.approx(1.5)
     assert error_rate("A nine, b", "a nine b") == 0
     assert error_rate("", "ab") == 1 and error_rate("abc", "ab") == 0.5
-
-
-def test_silence_around_a_take_goes() -> None:
-    rate = 16000
-    loud = 0.2 * np.sin(2 * np.pi * 200 * np.arange(rate // 2) / rate)
-    wav = np.concatenate([np.zeros(rate), loud, np.zeros(rate)]).astype(np.float32)
-    assert abs(len(trim(wav, rate)) / rate - 0.56) < 0.02
-    assert len(trim(np.zeros(rate, np.float32), rate)) == 0
-    assert len(trim(np.full(rate, np.nan, np.float32), rate)) == 0

@@ -20,11 +20,12 @@ def splice_deletion(item: Item, context: ScoringContext, target: Path) -> list[l
         ItemFailedError: not a deletion of a part, or the words are not found in the recording.
         JudgeUnavailableError: no ASR judge with word times.
     """
-    from audio_eval.build import splice
     from audio_eval.build.align import Word, unit_times
     from audio_eval.build.baselines import deleted_spans
+    from audio_eval.build.splice import cut_points
     from audio_eval.build.units import TextRejectedError, parse_text
     from mingtok_audio.core.audio import save_audio
+    from mingtok_audio.core.speech import cut_out
 
     if item.source is None or not item.original_text or item.text is None:
         raise ItemFailedError("no source or texts")
@@ -35,12 +36,11 @@ def splice_deletion(item: Item, context: ScoringContext, target: Path) -> list[l
         text = parse_text(item.original_text, "zh" if item.language == "zh" else "en")
         times = unit_times(text.cores(), words, len(wav) / rate, text.language)
         cuts = [
-            splice.cut_points(wav, rate, times, start, stop)
-            for start, stop in deleted_spans(item, text)
+            cut_points(wav, rate, times, start, stop) for start, stop in deleted_spans(item, text)
         ]
     except (UserError, TextRejectedError) as error:
         raise ItemFailedError(str(error)) from None
-    out = splice.cut_out(wav, rate, cuts)
+    out = cut_out(wav, rate, cuts)
     if not len(out):
         raise ItemFailedError("nothing would be left")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ffff〇"
-_CJK = re.compile(f"[{CJK}]")
+from mingtok_audio.core.script import HAN, has_han, is_han
+
 _UNIT = re.compile(
-    rf"[{CJK}]"  # one character
-    rf"|[$€£¥]?[^\W_{CJK}]+(?:['’.,\-‐‑@&/][^\W_{CJK}]+)*['’]?%?"  # a word
+    rf"[{HAN}]"  # one character
+    rf"|[$€£¥]?[^\W_{HAN}]+(?:['’.,\-‐‑@&/][^\W_{HAN}]+)*['’]?%?"  # a word
 )
 _STRONG = re.compile(r"[.!?。！？…]")
 _LONGEST_COMPARED = 300  # units whose every stretch is compared
@@ -26,11 +26,6 @@ _LOWERED_WORDS = """
     while although let
 """
 _LOWERED = frozenset(_LOWERED_WORDS.split())
-
-
-def has_cjk(text: str) -> bool:
-    """Whether there is a Chinese character in `text`."""
-    return _CJK.search(text) is not None
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ class Text:
         self._places: dict[str, list[int]] = {}
         for index, unit in enumerate(self.units):
             self._places.setdefault(unit.key, []).append(index)
-        chinese = sum(1 for unit in self.units if _CJK.match(unit.text))
+        chinese = sum(1 for unit in self.units if is_han(unit.text))
         self.language = "zh" if chinese * 2 >= len(self.units) and chinese else "en"
 
     def __len__(self) -> int:
@@ -218,7 +213,7 @@ def _insert(
 def _separator(left: str, right: str, language: str) -> str:
     if not left or not right:
         return ""
-    if language == "zh" and (has_cjk(left[-1]) or has_cjk(right[0]) or has_cjk(left + right)):
+    if language == "zh" and (has_han(left[-1]) or has_han(right[0]) or has_han(left + right)):
         return ""
     return " "
 

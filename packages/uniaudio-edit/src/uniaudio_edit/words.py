@@ -51,12 +51,12 @@ def parse_words(data: Any, where: str) -> list[Word]:
 
 def words_to_text(words: Sequence[Word]) -> str:
     """The transcript that the words make."""
-    from uniaudio_edit.text import has_cjk
+    from mingtok_audio.core.script import has_han
 
     out = ""
     for word in words:
         text = word.text.strip()
-        glue = "" if not out or has_cjk(out[-1]) or has_cjk(text[:1]) else " "
+        glue = "" if not out or has_han(out[-1]) or has_han(text[:1]) else " "
         out += glue + text
     return out
 

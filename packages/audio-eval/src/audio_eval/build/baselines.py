@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audio_eval.build import splice
 from audio_eval.build.align import Hear, TranscriptTimes
+from audio_eval.build.splice import cut_points
 from audio_eval.build.units import SourceText, TextRejectedError, fold, parse_text
 from audio_eval.interfaces import Item
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_bytes
 from mingtok_audio.core.jobs import Advance, Job, Result, Work, done, explain, failed, run_jobs
+from mingtok_audio.core.speech import cut_out
 
 
 @dataclass
@@ -62,10 +63,9 @@ def oracle_splice(items: Iterable[Item], out: Path, hear: Hear, bar: str = "") -
         text = _parse(item)
         words = times(item.source, text.cores(), text.language, len(wav) / rate)
         spans = [
-            splice.cut_points(wav, rate, words, start, stop)
-            for start, stop in deleted_spans(item, text)
+            cut_points(wav, rate, words, start, stop) for start, stop in deleted_spans(item, text)
         ]
-        cut = splice.cut_out(wav, rate, spans)
+        cut = cut_out(wav, rate, spans)
         return lambda path: save_audio(path, cut, rate)
 
     return _each(items, out, make, bar)

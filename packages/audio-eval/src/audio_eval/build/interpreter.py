@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from audio_eval.build.target import HAN, Action, Target, UnreadableError
+from audio_eval.build.target import Action, Target, UnreadableError
 from audio_eval.build.units import Language
+from mingtok_audio.core.script import has_han
 
 _QUOTE_PAIRS = {"“": "”", "‘": "’", '"': '"', "'": "'", "«": "»", "`": "`", "「": "」", "『": "』"}
 
@@ -88,7 +89,7 @@ def interpret(
     body = body.removeprefix(prefix.strip()).strip() if prefix else body
     plain, quotes = quotes_out(body)
     target = Target(original_text, language)
-    reader = interpreter_zh if HAN.search(plain) else interpreter_en
+    reader = interpreter_zh if has_han(plain) else interpreter_en
     attempts: Iterator[Action | UnreadableError] = reader.actions(plain, quotes, target)
     readings: list[str] = []
     problems: list[str] = []

@@ -15,7 +15,6 @@ from typing import cast
 
 import numpy as np
 
-from audio_eval.build import splice
 from audio_eval.build.align import TranscriptTimes
 from audio_eval.build.edits import Change, Kind
 from audio_eval.build.items import Draft, ItemRejectedError
@@ -23,6 +22,7 @@ from audio_eval.build.presets import Cell
 from audio_eval.build.propose import propose
 from audio_eval.build.semantic import SemanticMaker
 from audio_eval.build.sources import Recording
+from audio_eval.build.splice import cut_points
 from audio_eval.build.units import (
     SourceText,
     TextRejectedError,
@@ -33,6 +33,7 @@ from audio_eval.build.units import (
 )
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.speech import cut_out, join
 
 _TRIES = 6
 _MAX_DONOR_WORDS = 3
@@ -97,7 +98,7 @@ class RecordedMaker:
             source = parse_text(text, target.language)
             change = Change("insertion", (), start, target.phrase(start, stop))
             wav, rate, words = self._audio(recording, target)
-            made = splice.cut_out(wav, rate, [splice.cut_points(wav, rate, words, start, stop)])
+            made = cut_out(wav, rate, [cut_points(wav, rate, words, start, stop)])
         else:
             donor = rng.choice(self._donors(recording))
             foreign = self._parse(donor)
@@ -108,15 +109,15 @@ class RecordedMaker:
             other, other_rate, other_words = self._audio(donor, foreign)
             if other_rate != rate:
                 raise ItemRejectedError("no_donor", f"{donor.id} has another sample rate")
-            first, last = splice.cut_points(other, other_rate, other_words, *span_d)
+            first, last = cut_points(other, other_rate, other_words, *span_d)
             piece = other[first:last]
             if cell.task == "deletion":
                 text = insert(target, start, phrase, after=True, proper=self.words.lexicon.proper)
                 source = parse_text(text, target.language)
                 count = span_d[1] - span_d[0]
                 change = Change("deletion", ((start, start + count),))
-                at = splice.cut_points(wav, rate, words, start, stop)[0]
-                made = splice.join([wav[:at], piece, wav[at:]], rate)
+                at = cut_points(wav, rate, words, start, stop)[0]
+                made = join([wav[:at], piece, wav[at:]], rate)[0]
             else:
                 text = substitute(target, [span], phrase)
                 source = parse_text(text, target.language)
@@ -124,8 +125,8 @@ class RecordedMaker:
                 change = Change(
                     "substitution", ((start, stop_s),), None, target.phrase(start, stop)
                 )
-                first, last = splice.cut_points(wav, rate, words, start, stop)
-                made = splice.join([wav[:first], piece, wav[last:]], rate)
+                first, last = cut_points(wav, rate, words, start, stop)
+                made = join([wav[:first], piece, wav[last:]], rate)[0]
         audio = (lambda: (made, rate), lambda: (wav, rate))
         for result in self.words.word(recording, source, change, cell=cell, rng=rng, audio=audio):
             if isinstance(result, Draft) and _bare(result.edited_text) != _bare(str(target)):

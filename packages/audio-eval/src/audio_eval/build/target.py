@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 
 from audio_eval.build.units import Language
+from mingtok_audio.core.script import HAN
 
 _STRONG = ".?!…。？！"
 _ANY_MARK = ".?!…。？！,;:，；：、"
-HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff〇]")
+_HAN = re.compile(f"[{HAN}]")
 
 
 class UnreadableError(ValueError):
@@ -40,7 +41,7 @@ class Target:
         self.text = " ".join(text.split())
         if language == "zh":
             self.text = self.text.replace(" ", "")
-            self.places = [m.span() for m in HAN.finditer(self.text)]
+            self.places = [m.span() for m in _HAN.finditer(self.text)]
         else:
             pattern = rf"[^\s{re.escape(_ANY_MARK)}](?:\S*[^\s{re.escape(_ANY_MARK)}])?"
             self.places = [m.span() for m in re.finditer(pattern, self.text)]

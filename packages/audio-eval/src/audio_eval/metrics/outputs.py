@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from audio_eval.interfaces import Item, ItemFailedError, MetricUnavailableError, ScoringContext
+from mingtok_audio.core.script import is_cjk
 
 SAMPLE_RATE = 16000
 # A tokenizer pads to whole frames, a codec adds a little at both ends.
@@ -92,7 +93,7 @@ def check_copy_length(reference: float, output: float) -> None:
 
 def _check_speech_length(text: str, seconds: float) -> None:
     letters = [c for c in text if c.isalnum()]
-    han = sum("\u2e80" <= c <= "\u9fff" or c >= "\U00020000" for c in letters)
+    han = sum(map(is_cjk, letters))
     other = len(letters) - han
     least = han / _MOST_HAN + other / _MOST_CHARACTERS
     most = han / _FEWEST_HAN + other / _FEWEST_CHARACTERS + _PAUSE_SECONDS

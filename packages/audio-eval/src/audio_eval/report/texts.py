@@ -6,7 +6,9 @@ import difflib
 import html
 import re
 
-_TOKEN = re.compile(r"[㐀-鿿豈-﫿]|[^\s㐀-鿿豈-﫿]+")
+from mingtok_audio.core.script import HAN
+
+_TOKEN = re.compile(rf"[{HAN}]|[^\s{HAN}]+")
 
 
 def tokens(text: str) -> list[str]:
@@ -57,4 +59,4 @@ def _marked(parts: list[tuple[str, str]]) -> str:
 
 
 def _han(token: str) -> bool:
-    return len(token) == 1 and bool(re.match(r"[㐀-鿿豈-﫿，。！？、；：]", token))
+    return len(token) == 1 and bool(re.match(rf"[{HAN}，。！？、；：]", token))

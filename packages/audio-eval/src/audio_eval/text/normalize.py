@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from audio_eval.text.english import after_whisper, before_whisper
 from audio_eval.text.invisible import without_invisible
 from audio_eval.text.numbers_zh import read_numbers, same_numbers
+from mingtok_audio.core.script import HAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +27,7 @@ if TYPE_CHECKING:
 #: Raise when a rule changes: part of every cache key that depends on text.
 VERSION = "3"
 
-_HAN = (
-    r"\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    r"\U00020000-\U0003134f"
-)
-_ZH_TOKEN = re.compile(rf"[{_HAN}]|[^\s{_HAN}]+")
+_ZH_TOKEN = re.compile(rf"[{HAN}]|[^\s{HAN}]+")
 _ELLIPSIS = re.compile(r"\.{2,}|…")
 #: Languages written without spaces: one character is one token.
 _NO_SPACES = {"ja", "th", "lo", "my", "km"}
@@ -72,7 +69,7 @@ def normalize_chinese(text: str) -> str:
         if char in "'’":
             continue
         out.append(char if kind in "LMN" else " ")
-    return re.sub(rf"(?<=[{_HAN}])\s+(?=[{_HAN}])", "", " ".join("".join(out).split()))
+    return re.sub(rf"(?<=[{HAN}])\s+(?=[{HAN}])", "", " ".join("".join(out).split()))
 
 
 @cache

@@ -9,6 +9,7 @@ Axes: T samples, C channels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import numpy as np
 
 from mingtok_audio.core.audio import resample
 from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.speech import trim
 from uniaudio_edit.backends.judging import ModelJudge
 from uniaudio_edit.errors import MissingPartError
 from uniaudio_edit.interfaces import EditRequest, Word
@@ -35,7 +37,8 @@ _LEFT_SECONDS, _VOICE_SECONDS = 5.0, 8.0  # of the voice prompt: before the plac
 _EXCERPT_SECONDS = 1.5  # on each side, for the judge
 _FOLLOWING = 2  # words that are said after the new ones, where an aligner can cut them off
 _LEVEL_SECONDS = 3.0  # on each side, for the loudness
-_FRAME_SECONDS, _PAD_SECONDS, _QUIET = 0.010, 0.030, 0.05
+_FRAME_SECONDS = 0.010
+_BELOW_DB = -20 * math.log10(0.05)  # under the loudest frame, a voice is silent
 _MAX_GAIN = 10.0
 
 
@@ -101,7 +104,7 @@ def speak(request: EditRequest, op: Operation) -> Spoken:
         if said != op.new and aligner is not None:
             ending = _end_of(aligner, resample(wav, rate, 16000), said, op.new)
             wav = wav if ending is None else wav[: max(1, round(ending * rate))]
-        wav = trim(wav, rate)
+        wav = trim(wav, rate, below_db=_BELOW_DB)
         if len(wav):
             takes.append(
                 _take(
@@ -186,20 +189,6 @@ def _end_of(aligner: Aligner, wav: np.ndarray, said: str, new: str) -> float | N
             after = found[n + 1].start if n + 1 < len(found) else word.end
             return (word.end + max(after, word.end)) / 2
     return None
-
-
-def trim(wav: np.ndarray, rate: int) -> np.ndarray:
-    """(T,) without the silence around it, but for 30 ms; empty where all is silent."""
-    frame = max(1, round(_FRAME_SECONDS * rate))
-    count = len(wav) // frame
-    if count == 0 or not np.isfinite(wav).all():
-        return wav[:0]
-    level = np.sqrt(np.square(wav[: count * frame].reshape(count, frame)).mean(axis=1))
-    if level.max() < 1e-4:
-        return wav[:0]
-    loud = np.flatnonzero(level > _QUIET * level.max())
-    pad = round(_PAD_SECONDS * rate)
-    return wav[max(0, loud[0] * frame - pad) : (loud[-1] + 1) * frame + pad]
 
 
 def _take(  # noqa: PLR0917

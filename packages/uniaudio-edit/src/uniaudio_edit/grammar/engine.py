@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from mingtok_audio.core.errors import PluginError
+from mingtok_audio.core.script import has_han
 from uniaudio_edit.errors import (
     AmbiguousInstructionError,
     InstructionError,
@@ -54,7 +55,7 @@ from uniaudio_edit.grammar.zh import CHINESE
 from uniaudio_edit.interfaces import InstructionParser
 from uniaudio_edit.plan import Operation, Plan
 from uniaudio_edit.plugins import blamed, edit_operations
-from uniaudio_edit.text import Text, TextEdit, apply_edits, has_cjk
+from uniaudio_edit.text import Text, TextEdit, apply_edits
 
 if TYPE_CHECKING:
     from uniaudio_edit.operations.base import EditOperation
@@ -202,7 +203,7 @@ class _Reader:
         """What a clause means, or None where it is not an instruction."""
         found = self._resolve_all(clause)
         if verb and (found is None or found.failure is not None):
-            joined = f"{verb}{clause}" if has_cjk(verb) else f"{verb} {clause}"
+            joined = f"{verb}{clause}" if has_han(verb) else f"{verb} {clause}"
             other = self._resolve_all(joined)
             if other is not None and (found is None or other.failure is None):
                 return other
@@ -210,7 +211,7 @@ class _Reader:
 
     def _readings(self, text: str) -> Iterator[Reading]:
         for language in LANGUAGES:
-            if language is CHINESE and not has_cjk(text):
+            if language is CHINESE and not has_han(text):
                 continue
             bare = _bare(text, language)
             if bare:
@@ -571,7 +572,7 @@ def _parts(text: str) -> list[tuple[int, int]]:
 
 def _verb(clause: str) -> str:
     """The verb that a clause begins with, for the clauses after it that leave it out."""
-    for language in (CHINESE, ENGLISH) if has_cjk(clause) else (ENGLISH,):
+    for language in (CHINESE, ENGLISH) if has_han(clause) else (ENGLISH,):
         text = _bare(clause, language)
         if language.search(language.closed, text):
             continue  # what follows "all but ..." is kept too

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mingtok_audio.core.script import HAN
 from uniaudio_edit.errors import InstructionError
-from uniaudio_edit.text import CJK
 
 MAX_LENGTH = 2000
 _FIRST = 0xE000
@@ -17,7 +17,7 @@ _MAX_QUOTES = 64
 Q = f"[{chr(_FIRST)}-{chr(_FIRST + _MAX_QUOTES - 1)}]"
 _IS_Q = re.compile(Q)
 _PAIRS = {"“": "”", "「": "」", "『": "』", "《": "》", "«": "»", "〈": "〉", "„": "“”", "‹": "›"}
-_LATIN = re.compile(rf"[^\W_{CJK}]")
+_LATIN = re.compile(rf"[^\W_{HAN}]")
 _SPECIAL = re.compile(r"<[/|]?[A-Za-z_|][\w|-]{0,40}>|\[/?(?:MASK|INST|PAD|CLS|SEP|UNK)\]")
 _PRIVATE = re.compile("[\ue000-\uf8ff\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _SHELL = re.compile(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from mingtok_audio.core.script import HAN
 from uniaudio_edit.grammar.numbers import (
     ZH_INTEGER,
     ZH_NUMBER,
@@ -16,7 +17,6 @@ from uniaudio_edit.grammar.numbers import (
 )
 from uniaudio_edit.grammar.quoting import Q
 from uniaudio_edit.grammar.rules import Language, rules
-from uniaudio_edit.text import CJK
 
 WORDS = {
     "Q": Q,
@@ -342,7 +342,7 @@ DEGREES = (("slight", r"{SLIGHT}"), ("strong", r"{STRONG}"))
 
 def _squeeze(text: str) -> str:
     """`text` without the spaces that Chinese does not need; those between Latin words stay."""
-    near = rf"[{CJK}\ue000-\uf8ff，。；、：！？“”]"
+    near = rf"[{HAN}\ue000-\uf8ff，。；、：！？“”]"
     text = re.sub(rf"(?<={near})\s+|\s+(?={near})", "", text.strip())
     return re.sub(r"(?<=\d)\s+(?=[%％])", "", text)
 

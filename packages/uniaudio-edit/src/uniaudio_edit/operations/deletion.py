@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from mingtok_audio.core.speech import join
 from uniaudio_edit.data.cot import mark
-from uniaudio_edit.data.cuts import join
 from uniaudio_edit.data.pair import SAMPLE_RATE, Material, Pair, seconds_of
 from uniaudio_edit.data.spoken import JOIN_SECONDS, Ask, draw_span, matched, worded
 from uniaudio_edit.grammar.rules import Rule

@@ -47,16 +47,6 @@ def limit(wav: np.ndarray, rate: int, ceiling_db: float = CEILING_DB) -> tuple[n
     return wav * np.minimum(gain, 1.0)[:, None], float(np.mean(gain < 0.999))
 
 
-def active_level(wav: np.ndarray) -> float:
-    """RMS of the frames within 40 dB of the loudest: the speech without its pauses."""
-    mono = wav.mean(axis=1)
-    size = 512
-    frames = mono[: len(mono) // size * size].reshape(-1, size) if len(mono) >= size else mono[None]
-    power = np.mean(np.square(frames), axis=1)
-    active = power[power > power.max() * 1e-4]
-    return float(np.sqrt(active.mean())) if len(active) else 0.0
-
-
 def turned_down(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both sides of a training pair turned down alike until neither passes full scale."""
     peak = max(float(np.abs(x).max(initial=0.0)) for x in (source, target))

@@ -15,9 +15,10 @@ import numpy as np
 
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.speech import active_level
 from uniaudio_edit.data.pair import SAMPLE_RATE, Material, Pair
 from uniaudio_edit.operations.base import Sound, SoundOperation
-from uniaudio_edit.operations.levels import active_level, limit, turned_down
+from uniaudio_edit.operations.levels import limit, turned_down
 
 ROOMS: dict[str, tuple[float, str]] = {
     "room": (0.4, r"(?:small )?(?:room|bathroom|shower)|(?:小)?(?:房间|屋子|浴室)"),

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.speech import active_level
 from uniaudio_edit.data.pair import Material, Pair
 from uniaudio_edit.operations.background import MADE_SOUNDS, background
 from uniaudio_edit.operations.base import Sound, SoundOperation
 from uniaudio_edit.operations.labels import SOUNDS, find_label
-from uniaudio_edit.operations.levels import active_level, limit
+from uniaudio_edit.operations.levels import limit
 
 DEFAULT_SNR_DB = 15.0
 _SAYS_SOUND = {

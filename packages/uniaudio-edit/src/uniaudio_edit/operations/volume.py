@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mingtok_audio.core.speech import active_level
 from uniaudio_edit.data.pair import Material, Pair, Style
 from uniaudio_edit.operations.base import Amounts, ScaledOperation, Sound
 from uniaudio_edit.operations.levels import (
     CEILING_DB,
-    active_level,
     limit,
     published_number,
     turned_down,

@@ -1,6 +1,5 @@
 """Audio files in and out, and the resampler."""
 
-from mingtok_audio.core.audio.conditioning import Conditioned, condition
 from mingtok_audio.core.audio.read import (
     AUDIO_SUFFIXES,
     AudioInfo,
@@ -36,11 +35,9 @@ __all__ = [
     "AudioSource",
     "AudioWriter",
     "Channel",
-    "Conditioned",
     "StreamResampler",
     "audio_info",
     "check_sample_rate",
-    "condition",
     "find_audio_files",
     "iter_audio_blocks",
     "load_audio",

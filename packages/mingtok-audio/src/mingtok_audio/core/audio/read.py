@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
+from mingtok_audio.core.audio.channels import ChannelMeter, Mix, choose_channels
 from mingtok_audio.core.audio.check import find_truncation, streamed_sizes
-from mingtok_audio.core.audio.conditioning import ChannelMeter, Mix, choose_channels
 from mingtok_audio.core.audio.resampler import (
     StreamResampler,
     check_sample_rate,
@@ -75,7 +75,7 @@ def load_audio(
 
     Args:
         sample_rate: resample to this rate in Hz; None keeps the file's.
-        channel: "mix" averages the channels that carry sound (see `conditioning`), a number
+        channel: "mix" averages the channels that carry sound (see `channels`), a number
             (from 0) picks one.
         start, end: seconds in the file; an `end` after the file's end means its end.
 
