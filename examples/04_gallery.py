@@ -1,6 +1,6 @@
 """Ten sentences said by the language model: wavs, spectrograms, and what it hears in them itself.
 
-    pip install uniaudio-lm matplotlib
+    pip install packages/mingtok-audio packages/uniaudio-lm matplotlib     # in a clone
     python examples/04_gallery.py [-o out/gallery] [--model nano] [--speaker NAME]
 
 `transcripts.tsv` beside them holds, for every sentence, why the model ended, what was to be said,

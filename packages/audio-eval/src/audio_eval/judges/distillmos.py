@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from audio_eval.interfaces import ComponentInfo, Judge
-from audio_eval.judges.base import need, version
+from audio_eval.judges.base import REQUIREMENTS, need, version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ class DistillMos(Judge):
 
     def check(self) -> None:
         for module in self.modules:
-            need(module, install="-r requirements-judges.txt")
+            need(module, install=REQUIREMENTS)
 
     def identity(self) -> str:
         return f"distillmos/{self.info.version} {version('distillmos')}"

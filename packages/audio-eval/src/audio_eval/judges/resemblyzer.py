@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from audio_eval.interfaces import ComponentInfo, Judge
-from audio_eval.judges.base import need, version
+from audio_eval.judges.base import REQUIREMENTS, need, version
 
 
 class Resemblyzer(Judge):
@@ -32,7 +32,7 @@ class Resemblyzer(Judge):
 
     def check(self) -> None:
         for module in self.modules:
-            need(module, install="-r requirements-judges.txt")
+            need(module, install=REQUIREMENTS)
 
     def identity(self) -> str:
         return f"resemblyzer/{self.info.version} {version('resemblyzer')}"

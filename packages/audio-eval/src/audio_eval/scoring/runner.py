@@ -30,6 +30,7 @@ from audio_eval.scoring.cache import JsonlCache, digest
 from audio_eval.scoring.context import Context
 from audio_eval.scoring.summary import summarize_all
 from mingtok_audio.core.errors import UserError, one_line
+from mingtok_audio.core.extras import install_line
 from mingtok_audio.core.files import atomic_write_text
 from mingtok_audio.core.jobs import Advance, Job, Records, Result, Work, done, failed, run_jobs
 
@@ -216,8 +217,9 @@ def run_metric(metric: Metric, item: Item, context: Context) -> MetricResult:
     except (MetricUnavailableError, JudgeUnavailableError) as error:
         return MetricResult.unavailable(one_line(str(error)))
     except ImportError as error:
-        extra = f" (pip install 'audio-eval[{metric.info.extra}]')" if metric.info.extra else ""
-        return MetricResult.unavailable(one_line(f"{error}{extra}"))
+        extra = metric.info.extra
+        how = f" ({install_line('audio-eval', extra)})" if extra else ""
+        return MetricResult.unavailable(one_line(f"{error}{how}"))
     except Exception as error:
         # A metric's own bug must not end the run of all the others, nor pass unseen.
         logger.debug("%s on %s", metric.info.name, item.id, exc_info=True)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.extras import install_line
 from mingtok_audio.training.settings import TrainerConfig
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def make_accelerator(config: TrainerConfig, unused_parameters: bool = False) -> 
         from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError as error:
         raise UserError(
-            "training needs the package accelerate: pip install 'mingtok-audio[train]'"
+            "training needs the package accelerate: " + install_line("mingtok-audio", "train")
         ) from error
     handlers: list[Any] = []
     if unused_parameters:

@@ -31,8 +31,7 @@ class Record:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError as error:
                 raise UserError(
-                    "trainer.tensorboard needs the package tensorboard: "
-                    "pip install 'mingtok-audio[train]'"
+                    "trainer.tensorboard needs the package tensorboard: pip install tensorboard"
                 ) from error
             self._writer = SummaryWriter(str(folder / "tensorboard"))
 

@@ -282,9 +282,7 @@ def _accelerate() -> None:
     try:
         import accelerate  # noqa: F401
     except ImportError as error:
-        raise UserError(
-            "a device map needs accelerate: pip install 'uniaudio-lm[accelerate]'"
-        ) from error
+        raise UserError("a device map needs accelerate: pip install accelerate") from error
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class Quantizer:
             from torchao.quantization import Int8Tensor, PerRow
         except (ImportError, OSError, RuntimeError) as error:
             raise UserError(
-                "quantised weights need torchao: pip install 'uniaudio-lm[int8]' "
+                "quantised weights need torchao: pip install torchao "
                 f"({type(error).__name__}: {error})"
             ) from error
         self._make, self._rows = Int8Tensor.from_hp, PerRow

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.extras import install_line
 from mingtok_audio.core.files import os_reason
 
 KEYS_VARIABLE = "UNIAUDIO_API_KEYS"
@@ -63,7 +64,7 @@ def serve(choice: ServeChoice) -> None:
         from uniaudio_lm.server.app import ServerSettings, create_app
     except ImportError as error:
         raise UserError(
-            f"the server needs the package {error.name}: pip install 'uniaudio-lm[serve]'"
+            f"the server needs the package {error.name}: {install_line('uniaudio-lm', 'serve')}"
         ) from error
     from mingtok_audio.core.runtime import select_device
     from uniaudio_lm.checkpoint.describe import describe

@@ -1,5 +1,5 @@
 """The grammars of WeTextProcessing as a text normaliser, through the package `wetext` (Apache-2.0,
-about 50 MB; `pip install "uniaudio-lm[wetext]"`)."""
+about 50 MB; `pip install wetext`)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class WeTextNormalizer(TextNormalizer):
             from wetext import Normalizer
         except ImportError as error:
             raise PluginError(
-                "the text normaliser 'wetext' needs its package: pip install 'uniaudio-lm[wetext]'"
+                "the text normaliser 'wetext' needs its package: pip install wetext"
             ) from error
         self._make: Any = Normalizer
         self._grammars: dict[str, Any] = {}

@@ -35,7 +35,7 @@ class MandarinPhonemizer(Phonemizer):
             import pypinyin
         except ImportError as error:
             raise UserError(
-                "the phonemizer 'mandarin' needs pypinyin: pip install 'uniaudio-lm[zh]'"
+                "the phonemizer 'mandarin' needs pypinyin: pip install pypinyin"
             ) from error
         self._pypinyin = pypinyin
         self.tones = tones
