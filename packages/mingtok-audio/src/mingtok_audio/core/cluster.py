@@ -21,6 +21,10 @@ CONNECT_SECONDS = 10.0
 """How long an address may take to answer."""
 _RETRIES = 2  # of a call whose actor died: an input that kills three processes is given up
 _INSTALL = 'pip install "ray>=2.40"'
+# What opens an HTTP/2 connection (RFC 9113, 3.4): the preface and an empty SETTINGS frame. A gRPC
+# server, which Ray's head is, answers with a SETTINGS frame of its own.
+_SETTINGS = 4
+_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0])
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,6 @@ class Cluster:
         if ray.is_initialized():
             return self
         _check_address(self.address)
-        # Ray tries an address that does not answer for a minute or more.
-        for name in ("gcs_rpc_server_connect_timeout_s", "gcs_server_request_timeout_seconds"):
-            os.environ.setdefault(f"RAY_{name}", f"{CONNECT_SECONDS:.0f}")
         try:
             # What workers print must not come between lines of JSON.
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
@@ -180,6 +181,8 @@ def _check_started(ray: Any, ref: Any) -> None:
 
 
 def _import_ray() -> Any:
+    # Read when Ray is imported. What is wrong is said by us, in one line.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
     except ImportError:
@@ -197,7 +200,16 @@ def _check_address(address: str) -> None:
             raise UserError(f"--ray {address}: give HOST:PORT, ray://HOST:PORT or auto")
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS) as stream:
+            stream.settimeout(CONNECT_SECONDS)
+            stream.sendall(_HTTP2_HELLO)
+            answer = stream.recv(9)
+    except TimeoutError:
+        raise UserError(
+            f"--ray {address}: no Ray cluster: no answer in {CONNECT_SECONDS:.0f} seconds"
+        ) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"--ray {address}: no Ray cluster answers there: {reason}") from None
+        raise UserError(f"--ray {address}: no Ray cluster: {reason}") from None
+    if len(answer) < 9 or answer[3] != _SETTINGS:
+        raise UserError(f"--ray {address}: no Ray cluster: something else answers there")

@@ -21,7 +21,6 @@ import json
 import logging
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -32,6 +31,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -385,8 +385,8 @@ def _in_actor(held: tuple[Work, Any], jobs: Sequence[Job]) -> list[Result]:
 
 def _check_pickles(work: Work) -> None:
     try:
-        pickle.dumps(work)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        ForkingPickler.dumps(work)
+    except Exception as error:  # whatever its parts raise that cannot go
         raise UserError(
             f"other processes cannot be given this work ({one_line(str(error))}); use one worker"
         ) from error
