@@ -91,16 +91,17 @@ def guarded(small: UniAudio) -> UniAudio:
 def test_bad_takes_are_made_again_and_the_best_is_kept(
     guarded: UniAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from uniaudio_lm.tasks import tts
+    from uniaudio_lm.model.generation import Generation
 
     seen: list[int] = []
-    inner = tts._run_piece
+    inner = Generation.join
 
-    def watched(model: Any, jobs: Any, members: Any, items: Any, sampling: Any) -> Any:
-        seen.append(len(members))
-        yield from inner(model, jobs, members, items, sampling)
+    def watched(generation: Generation, items: Any) -> Any:
+        if items:
+            seen.append(len(items))
+        return inner(generation, items)
 
-    monkeypatch.setattr(tts, "_run_piece", watched)
+    monkeypatch.setattr(Generation, "join", watched)
     made = guarded.synthesize("Yes.", seed=0)
     assert seen == [1, 1, 1], "all takes ran to the limit"
     assert made.stop_reason == "max_length"

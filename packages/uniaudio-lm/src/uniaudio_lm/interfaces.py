@@ -35,6 +35,12 @@ class BackboneState(ABC):
     def select(self, rows: Tensor) -> BackboneState:
         """The state of some rows (n,) int64, in that order; the old state must not be used on."""
 
+    def joined(self, other: BackboneState) -> BackboneState | None:
+        """These rows and then those of another state, whatever their lengths, padded on the left;
+        neither old state must be used on. None: such states can't be joined, and generations that
+        began apart go through the backbone one after the other."""
+        return None
+
 
 class Backbone(nn.Module, ABC):
     """A causal language model on embeddings.

@@ -32,6 +32,7 @@ def check_backbone(backbone: type, **options: Any) -> list[CheckResult]:
             ("batch equals single", kit.batch),
             ("selected rows", kit.selection),
             ("branching texts", kit.branches),
+            ("joined states", kit.joins),
             ("gradient", kit.gradient),
             ("save and load", kit.save_load),
         ]
@@ -160,6 +161,45 @@ class BackboneKit(Kit):
         found = model(said[:2, 7:], state)
         error = difference(found, model(torch.cat((texts, said[:2, 7:]), dim=1))[:, -1:])
         require(error <= TOLERANCE, f"texts with one beginning go on {error:.2g} differently")
+
+    @torch.no_grad()
+    def joins(self) -> str:
+        """Texts that began apart go on together, leave, and are joined by others."""
+        model = self._model()
+        said = random(5, 14, model.dim)
+        model(said[:2, :6], first := model.new_state(2, 8))
+        valid = torch.ones(2, 3, dtype=torch.bool)
+        valid[0, :1] = False
+        model(said[2:4, :3], second := model.new_state(2, 8), valid=valid)
+        state = first.joined(second)
+        if state is None:
+            return "states of this backbone stay apart"
+        places = [[6, 0], [6, 0], [3, 1], [3, 0], [2, 0]]  # next token, first token of each row
+        rows, worst = [0, 1, 2, 3], 0.0
+
+        def step() -> None:
+            nonlocal worst
+            tokens = torch.stack([said[r, places[r][0]] for r in rows])[:, None]
+            found = model(tokens, state)
+            for at, r in enumerate(rows):
+                end, start = places[r]
+                whole = model(said[r : r + 1, start : end + 1])[:, -1]
+                worst = max(worst, difference(found[at : at + 1, -1], whole))
+                places[r][0] += 1
+
+        step()
+        state = state.select(torch.tensor([2, 3]))  # the long ones leave
+        rows = [2, 3]
+        step()
+        model(said[4:, :2], third := model.new_state(1, 8))
+        state = state.joined(third)
+        require(state is not None, "the state can be joined once only")
+        assert state is not None
+        rows = [2, 3, 4]
+        for _ in range(3):
+            step()
+        require(worst <= TOLERANCE, f"joined texts go on with a difference of {worst:.2g}")
+        return f"largest difference {worst:.1g}"
 
     def gradient(self) -> str:
         model = self._model().train()

@@ -24,18 +24,50 @@ def select_rows(state: TransformerState, rows: Tensor) -> TransformerState:
     return TransformerState(state.position, [_select(layer, rows) for layer in state.layers])
 
 
+def can_join(one: TransformerState, other: TransformerState) -> bool:
+    """Whether two streams can go on as one batch: they stand at the same position, and their layers
+    hold as many frames."""
+    return one.position == other.position and all(
+        _held(a) == _held(b) for a, b in zip(one.layers, other.layers, strict=True)
+    )
+
+
 def join_rows(states: Sequence[TransformerState]) -> TransformerState:
-    """Streams that stand at the same position, as one batch.
+    """Streams that can go on together (`can_join`), as one batch.
 
     Raises:
-        ValueError: they do not.
+        ValueError: they can't.
     """
-    if len({state.position for state in states}) != 1:
+    if not all(can_join(states[0], state) for state in states[1:]):
         raise ValueError("only streams at the same position can go on together")
     if len(states) == 1:
         return states[0]
     layers = [_join(list(column)) for column in zip(*(s.layers for s in states), strict=True)]
     return TransformerState(states[0].position, layers)
+
+
+def join_decoding(one: DecodingState, other: DecodingState) -> DecodingState | None:
+    """Two decoding streams as one batch; None where they can't go on together (yet)."""
+    pairs = [(one.decoder.transformer, other.decoder.transformer)]
+    if (one.semantic is None) != (other.semantic is None):
+        return None
+    if one.semantic is not None and other.semantic is not None:
+        pairs.append((one.semantic, other.semantic))
+    a, b = one.decoder.istft, other.decoder.istft
+    if not all(can_join(*pair) for pair in pairs) or a.skip != b.skip:
+        return None
+    # A stream's first frames lie under fewer windows than all others.
+    if len(a.window) != 1 or len(b.window) != 1 or not torch.equal(a.window, b.window):
+        return None
+    istft = IstftState(torch.cat((a.audio, b.audio)), a.window, a.skip)
+    last = [one.decoder.upsampler.last, other.decoder.upsampler.last]
+    held = [x for x in last if x is not None]
+    if len(held) == 1:
+        return None
+    upsampler = UpsamplerState(torch.cat(held) if held else None)
+    joined = [join_rows(pair) for pair in pairs]
+    semantic = joined[1] if len(joined) > 1 else None
+    return DecodingState(DecoderState(joined[0], istft, upsampler), semantic)
 
 
 def select_decoding(state: DecodingState, rows: Tensor) -> DecodingState:
@@ -56,6 +88,13 @@ def _select(layer: LayerCache, rows: Tensor) -> LayerCache:
         rows = rows.to(layer.key.device)
         out.key, out.value = layer.key[rows], layer.value[rows]
     return out
+
+
+def _held(layer: LayerCache) -> tuple[str, int]:
+    """The kind of a cache, and how many frames it holds."""
+    if isinstance(layer, FullCache):
+        return "full", layer.length
+    return "window", 0 if layer.key is None else layer.key.shape[2]
 
 
 def _join(layers: list[LayerCache]) -> LayerCache:

@@ -8,6 +8,7 @@ L frames, d latent dimensions, p frames of a patch.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,8 @@ from uniaudio_lm.checks import check_text
 from uniaudio_lm.config import Sampling
 from uniaudio_lm.interfaces import Aligner, TextInfo, TextNormalizer
 from uniaudio_lm.model import omni_prompts, prompts
-from uniaudio_lm.model.generation import Item, SeededNoise, generate
-from uniaudio_lm.model.states import select_decoding
+from uniaudio_lm.model.generation import Generation, Item, SeededNoise
+from uniaudio_lm.model.states import join_decoding, select_decoding
 from uniaudio_lm.tasks.guard import Verdict, cut, is_short, judge, limited, overdriven
 from uniaudio_lm.tasks.voice import (
     Recogniser,
@@ -36,6 +37,7 @@ from uniaudio_lm.text.markup import plain_text
 from uniaudio_lm.text.sentences import join_pieces, split_sentences
 
 if TYPE_CHECKING:
+    from mingtok_audio.streaming import DecodingState
     from uniaudio_lm.model.speech_lm import SpeechLM
 
 __all__ = ["Job", "Speech", "SpeechStream", "VoicePrompt", "make_job", "run_jobs"]
@@ -224,88 +226,240 @@ class _Take:
         return self.reason
 
 
-def run_jobs(
-    model: SpeechLM, jobs: Sequence[Job], sampling: Sampling, guard: Guard | None = None
-) -> Iterator[tuple[int, Tensor]]:
-    """Say all jobs together: (job, samples (m,)). A job says the same in any company, to rounding.
+@dataclass
+class _Text:
+    """A job of a `SpeechBatch`, and where it stands.
+
+    Attributes:
+        item: its number in the generation; None while it waits for its turn.
+        takes: of the current piece so far; `chunks`, `patches` and `best` belong to them.
+    """
+
+    key: int
+    job: Job
+    item: int | None = None
+    piece: int = 0
+    takes: int = 0
+    patches: int = 0
+    chunks: list[Tensor] = field(default_factory=list)
+    best: _Take | None = None
+
+
+@dataclass
+class _Sounding:
+    """Texts whose patches go through the decoder together."""
+
+    texts: list[_Text]
+    state: DecodingState
+
+
+class SpeechBatch:
+    """Texts that are said together, a patch of each at a time; they join and leave in between.
+
+    A text says the same in any company, to rounding.
 
     Args:
         guard: gives each piece once it is checked; a bad one is said again with other draws, and
             the best is kept. None: samples come as they are made, and a piece that is much too
             short for its text has the reason "short".
+        rows: texts that are said at once. Others wait, and after each piece a text lets the one go
+            ahead that has waited longest, so that long texts don't hold up short ones.
     """
-    silence = model.silence()
-    for piece in range(max(len(job.texts) for job in jobs)):
-        members = [i for i, job in enumerate(jobs) if piece < len(job.texts)]
-        if guard is None:
-            for j, wav in _stream_piece(model, jobs, members, piece, silence, sampling):
-                jobs[members[j]].overdriven += overdriven(wav)
-                yield members[j], limited(wav)
+
+    def __init__(
+        self,
+        model: SpeechLM,
+        sampling: Sampling,
+        guard: Guard | None = None,
+        rows: int | None = None,
+    ) -> None:
+        self._model, self._guard, self._limit = model, guard, rows
+        self._generation = Generation(model, sampling)
+        self._waiting: deque[_Text] = deque()
+        self._speaking: dict[int, _Text] = {}
+        self._groups: list[_Sounding] = []
+        self._next = 0
+
+    def __len__(self) -> int:
+        """Texts that are not over."""
+        return len(self._waiting) + len(self._speaking)
+
+    def add(self, job: Job) -> int:
+        """Add a text before the next step; the number that `step` names it by."""
+        self._next += 1
+        self._waiting.append(_Text(self._next, job))
+        return self._next
+
+    def remove(self, key: int) -> None:
+        """Forget a text before its end."""
+        self._waiting = deque(text for text in self._waiting if text.key != key)
+        gone = [item for item, text in self._speaking.items() if text.key == key]
+        self._generation.leave(gone)
+        for item in gone:
+            del self._speaking[item]
+
+    @torch.no_grad()
+    def step(self) -> list[tuple[int, Tensor]]:
+        """The next patch of every text that has its turn: (number, samples (m,)). A job whose
+        `stop_reason` is set is over."""
+        self._begin()
+        if not self._speaking:
+            return []
+        step = self._generation.step()
+        texts, sounds = dict(self._speaking), dict[int, list[Tensor]]()
+        ended = {texts[i].key for i in step.finished}
+        made = set(step.items)
+        # A text that ends before it makes a patch still has samples that are held back.
+        over = {texts[i].key for i in step.finished if i not in made}
+        self._flush(over, sounds)
+        if step.patches is not None:
+            self._sound([texts[i] for i in step.items], step.patches, sounds)
+        self._flush(ended - over, sounds)
+        said: list[tuple[int, Tensor]] = []
+        for item, text in texts.items():
+            wav = sounds.get(text.key)
+            if wav:
+                said += self._heard(text, wav[0] if len(wav) == 1 else torch.cat(wav))
+            if item in step.finished:
+                del self._speaking[item]
+                said += self._end_take(text, step.finished[item])
+        return said
+
+    def _begin(self) -> None:
+        """Let texts begin a piece while there is room for them."""
+        items, texts = [], []
+        silence = self._model.silence()
+        start = self._generation.feature_position
+        room = math.inf if self._limit is None else self._limit - len(self._speaking)
+        while self._waiting and len(items) < room:
+            text = self._waiting.popleft()
+            text.patches, text.job.latents, text.chunks = text.job.patches, [], []
+            items.append(_item(self._model, text.job, text.piece, silence, start))
+            texts.append(text)
+            if start is None and items[0].features is not None:
+                start = items[0].features.position
+        for text, item in zip(texts, self._generation.join(items), strict=True):
+            text.item = item
+            self._speaking[item] = text
+
+    def _sound(self, texts: list[_Text], patches: Tensor, sounds: dict[int, list[Tensor]]) -> None:
+        """Decode patches (n, p, d)."""
+        rows = {text.key: row for row, text in enumerate(texts)}
+        for group in self._groups:
+            self._keep(group, [t.key in rows for t in group.texts])
+        self._groups = [group for group in self._groups if group.texts]
+        old = {text.key for group in self._groups for text in group.texts}
+        new = [text for text in texts if text.key not in old]
+        if new:
+            state = self._model.new_speech_state(len(new))
+            if self._groups:  # to be joined with them later
+                like = self._groups[0].state
+                state.decoder.transformer.position = like.decoder.transformer.position
+                if state.semantic is not None and like.semantic is not None:
+                    state.semantic.position = like.semantic.position
+            self._groups.append(_Sounding(new, state))
+        self._join()
+        for group in self._groups:
+            chosen = patches[[rows[text.key] for text in group.texts]]
+            wav = self._model.speech_step(chosen, group.state).float().cpu()
+            for text, samples in zip(group.texts, wav, strict=True):
+                text.job.patches += 1
+                text.job.latents.append(patches[rows[text.key]])
+                sounds.setdefault(text.key, []).append(samples)
+
+    def _join(self) -> None:
+        groups: list[_Sounding] = []
+        for group in self._groups:
+            for other in groups:
+                state = join_decoding(other.state, group.state)
+                if state is not None:
+                    other.texts, other.state = other.texts + group.texts, state
+                    break
+            else:
+                groups.append(group)
+        self._groups = groups
+
+    def _flush(self, keys: set[int], sounds: dict[int, list[Tensor]]) -> None:
+        """Take texts out of the decoder, with the samples that it holds back."""
+        if not keys:
+            return
+        for group in self._groups:
+            going = [text.key in keys for text in group.texts]
+            if any(going):
+                leaving = _Sounding(list(group.texts), group.state)
+                if not all(going):
+                    self._keep(leaving, going)
+                self._keep(group, [not g for g in going])
+                tails = self._model.speech_flush(leaving.state).float().cpu()
+                for text, samples in zip(leaving.texts, tails, strict=True):
+                    sounds.setdefault(text.key, []).append(samples)
+        self._groups = [group for group in self._groups if group.texts]
+
+    @staticmethod
+    def _keep(group: _Sounding, stay: Sequence[bool]) -> None:
+        rows = [row for row, kept in enumerate(stay) if kept]
+        if rows and len(rows) < len(stay):
+            group.state = select_decoding(group.state, torch.tensor(rows))
+        group.texts = [group.texts[row] for row in rows]
+
+    def _heard(self, text: _Text, wav: Tensor) -> list[tuple[int, Tensor]]:
+        """Samples of a take: given at once, or kept until it is judged."""
+        if self._guard is not None:
+            text.chunks.append(wav)
+            return []
+        text.job.overdriven += overdriven(wav)
+        return [(text.key, limited(wav))]
+
+    def _end_take(self, text: _Text, reason: str) -> list[tuple[int, Tensor]]:
+        """A take is over: judge it, and go on with the next one or the next piece."""
+        job, model = text.job, self._model
+        said: list[tuple[int, Tensor]] = []
+        text.item = None
+        if self._guard is None:
+            seconds = len(job.latents) * model.patch_seconds
+            if model.config.attempts > 1 and reason == "stop":
+                short = is_short(job.texts[text.piece], seconds, job.voice.rate)
+                reason = "short" if short else reason
+            job.reasons.append(reason)
         else:
-            takes = _best_takes(model, jobs, members, piece, silence, sampling, guard)
-            for i, take in takes.items():
-                yield i, _accepted(model, jobs[i], take)
-        for i in members:
-            job = jobs[i]
-            if job.voice.latents is None and job.latents:
-                # Without a reference, the first piece gives the voice of all others.
-                said, rate = torch.cat(job.latents), model.tokenizer.frame_rate
-                made = voice_of(said, job.texts[piece], model.config.patch_size, rate)
-                job.voice = replace(made, speaker=job.voice.speaker)
-            job.latents = []
+            if not self._judged(text, reason, self._guard):
+                self._waiting.appendleft(text)
+                return []
+            assert text.best is not None
+            said.append((text.key, _accepted(model, job, text.best)))
+            text.best, text.takes = None, 0
+        if job.voice.latents is None and job.latents:
+            # Without a reference, the first piece gives the voice of all others.
+            latents, rate = torch.cat(job.latents), model.tokenizer.frame_rate
+            made = voice_of(latents, job.texts[text.piece], model.config.patch_size, rate)
+            job.voice = replace(made, speaker=job.voice.speaker)
+        text.chunks = []
+        text.piece += 1
+        if text.piece < len(job.texts):
+            self._waiting.append(text)
+        return said
+
+    def _judged(self, text: _Text, reason: str, guard: Guard) -> bool:
+        """Compare a take with the best so far; False: another one has to be made."""
+        job, rate = text.job, self._model.tokenizer.config.sample_rate
+        wav = torch.cat([torch.zeros(0, dtype=torch.float32), *text.chunks])
+        job.patches = text.patches
+        verdict = judge(job.texts[text.piece], wav, rate, reason, job.voice.rate, guard.aligner)
+        if text.best is None or verdict.badness < text.best.verdict.badness:
+            text.best = _Take(wav, job.latents, reason, verdict)
+        text.takes += 1
+        return not text.best.verdict.problem or text.takes >= guard.attempts
 
 
-def _stream_piece(  # noqa: PLR0917
-    model: SpeechLM,
-    jobs: Sequence[Job],
-    members: Sequence[int],
-    piece: int,
-    silence: Tensor,
-    sampling: Sampling,
+def run_jobs(
+    model: SpeechLM, jobs: Sequence[Job], sampling: Sampling, guard: Guard | None = None
 ) -> Iterator[tuple[int, Tensor]]:
-    """One take of a piece of each member: (place among the members, samples)."""
-    items = [_item(model, jobs[i], piece, silence) for i in members]
-    yield from _run_piece(model, jobs, members, items, sampling)
-    if model.config.attempts == 1:
-        return
-    for i in members:
-        job = jobs[i]
-        seconds = len(job.latents) * model.patch_seconds
-        if job.reasons[-1] == "stop" and is_short(job.texts[piece], seconds, job.voice.rate):
-            job.reasons[-1] = "short"
-
-
-def _best_takes(  # noqa: PLR0917
-    model: SpeechLM,
-    jobs: Sequence[Job],
-    members: Sequence[int],
-    piece: int,
-    silence: Tensor,
-    sampling: Sampling,
-    guard: Guard,
-) -> dict[int, _Take]:
-    """The best take of a piece of each member; those without a fault are made once."""
-    rate = model.tokenizer.config.sample_rate
-    best: dict[int, _Take] = {}
-    todo = list(members)
-    for _ in range(guard.attempts):
-        chunks: dict[int, list[Tensor]] = {i: [torch.zeros(0, dtype=torch.float32)] for i in todo}
-        for i in todo:
-            jobs[i].latents = []
-        before = [jobs[i].patches for i in todo]
-        items = [_item(model, jobs[i], piece, silence) for i in todo]
-        for j, wav in _run_piece(model, jobs, todo, items, sampling):
-            chunks[todo[j]].append(wav)
-        for i, patches in zip(todo, before, strict=True):
-            job, wav = jobs[i], torch.cat(chunks[i])
-            job.patches, reason = patches, job.reasons.pop()
-            verdict = judge(job.texts[piece], wav, rate, reason, job.voice.rate, guard.aligner)
-            if i not in best or verdict.badness < best[i].verdict.badness:
-                best[i] = _Take(wav, job.latents, reason, verdict)
-        todo = [i for i in todo if best[i].verdict.problem]
-        if not todo:
-            break
-    return {i: best[i] for i in members}
+    """Say all jobs together: (job, samples (m,)); see `SpeechBatch`."""
+    batch = SpeechBatch(model, sampling, guard)
+    places = {batch.add(job): i for i, job in enumerate(jobs)}
+    while len(batch):
+        for key, wav in batch.step():
+            yield places[key], wav
 
 
 def _accepted(model: SpeechLM, job: Job, take: _Take) -> Tensor:
@@ -334,9 +488,18 @@ def speak_batch(
     return [speech_of(job, torch.cat(p), rate) for job, p in zip(jobs, parts, strict=True)]
 
 
-def _item(model: SpeechLM, job: Job, piece: int, silence: Tensor | None) -> Item:
+def _item(
+    model: SpeechLM, job: Job, piece: int, silence: Tensor | None, position: int | None = None
+) -> Item:
+    """A piece of a job for the generation.
+
+    Args:
+        position: where its feature stream stands after the voice; None: wherever it ends.
+    """
     voice, text = job.voice, job.texts[piece]
     state = model.new_feature_state()
+    if position is not None:
+        state.position = position - (0 if voice.latents is None else voice.latents.shape[1])
     patches = [] if voice.latents is None else [model.embed_audio(voice.latents, state)[0]]
     if model.config.prompt_format == "uniaudio":
         count = sum(len(part) for part in patches)
@@ -382,51 +545,3 @@ def _omni_prompt(model: SpeechLM, job: Job, text: str, patches: Tensor | None) -
         patches=0 if patches is None else len(patches),
     )  # fmt: skip
     return omni_prompts.embed(model, asked, slots, patches)[1]
-
-
-@torch.no_grad()
-def _run_piece(
-    model: SpeechLM,
-    jobs: Sequence[Job],
-    members: Sequence[int],
-    items: Sequence[Item],
-    sampling: Sampling,
-) -> Iterator[tuple[int, Tensor]]:
-    rows = list(range(len(items)))
-    state = model.new_speech_state(len(items))
-    begun = False
-    for step in generate(model, items, sampling):
-        ended = [j for j in rows if j in step.finished and j not in step.items]
-        tails = model.speech_flush(state) if ended and begun else None
-        for j in ended:
-            jobs[members[j]].reasons.append(step.finished[j])
-            if tails is not None:
-                yield j, tails[rows.index(j)].float().cpu()
-        stay = [j for j in rows if j not in ended]
-        if len(stay) < len(rows):
-            state = select_decoding(state, _rows(rows, stay))
-            rows = stay
-        if not rows:
-            break
-        assert step.patches is not None and step.items == rows
-        wav = model.speech_step(step.patches, state).float().cpu()
-        begun = True
-        ended = [j for j in rows if j in step.finished]
-        tails = model.speech_flush(state) if ended else None
-        for row, j in enumerate(rows):
-            job = jobs[members[j]]
-            job.patches += 1
-            job.latents.append(step.patches[row])
-            if tails is not None and j in step.finished:
-                job.reasons.append(step.finished[j])
-                yield j, torch.cat((wav[row], tails[row].float().cpu()))
-            else:
-                yield j, wav[row]
-        stay = [j for j in rows if j not in ended]
-        if ended and stay:
-            state = select_decoding(state, _rows(rows, stay))
-        rows = stay
-
-
-def _rows(rows: Sequence[int], stay: Sequence[int]) -> Tensor:
-    return torch.tensor([rows.index(j) for j in stay], dtype=torch.int64)

@@ -9,10 +9,12 @@ Axes: B batch, G key/value heads, S slots, E head size.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
@@ -65,3 +67,26 @@ def reserved_cache(config: Any, capacity: int) -> DynamicCache:
         ReservedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache
+
+
+def joined_cache(first: Any, second: Any, longest: int) -> DynamicCache | None:
+    """The rows of two caches in one whose rows end at slot `longest`, zeros before the shorter
+    ones; None where a layer holds something else than all keys and values."""
+    layers = []
+    for one, other in zip(first.layers, second.layers, strict=True):
+        pair = (one, other)
+        if not all(isinstance(p, ReservedLayer) and p.is_initialized for p in pair):
+            return None
+        keys = torch.cat([_padded(p.keys, longest) for p in pair])
+        values = torch.cat([_padded(p.values, longest) for p in pair])
+        made = ReservedLayer(max(one.capacity, other.capacity, longest + 64))
+        made.update(keys, values)
+        layers.append(made)
+    out = copy.copy(first)
+    out.layers = layers
+    return out
+
+
+def _padded(held: Tensor, slots: int) -> Tensor:
+    """(B, G, S, E) with zeros before it, up to `slots`."""
+    return F.pad(held, (0, 0, slots - held.shape[2], 0))

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mingtok_audio.core.errors import ConfigError
 from uniaudio_lm.interfaces import Backbone, BackboneState
@@ -38,6 +39,33 @@ class HfState(BackboneState):
         if self.next_position is not None:
             self.next_position = self.next_position[rows.to(self.next_position.device)]
         return self
+
+    def joined(self, other: BackboneState) -> HfState | None:
+        """See `BackboneState.joined`. Layers with a sliding window can't be joined."""
+        from uniaudio_lm.parts.backbones.hf_cache import joined_cache
+
+        if not isinstance(other, HfState):
+            return None
+        parts, longest = (self, other), max(self.length, other.length)
+        cache = joined_cache(self.cache, other.cache, longest)
+        if cache is None:
+            return None
+        out = HfState(cache)
+        valid, positions = [], []
+        for part in parts:
+            batch, device = part.cache.layers[0].keys.shape[0], part.cache.layers[0].keys.device
+            seen = part.valid
+            if seen is None:
+                seen = torch.ones(batch, part.length, dtype=torch.bool, device=device)
+            valid.append(F.pad(seen, (longest - part.length, 0)))
+            at = part.next_position
+            if at is None:
+                at = torch.full((batch,), part.length, device=device)
+            positions.append(at)
+        seen = torch.cat(valid)
+        out.valid = None if bool(seen.all()) else seen
+        out.next_position = torch.cat(positions)
+        return out
 
 
 class HfCausalLm(Backbone):

@@ -5,6 +5,8 @@ Axes: B batch, G key/value heads, S slots, E head size. Keys are stored rotated.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -74,6 +76,41 @@ class CachedState(BackboneState):
             out.next_position = self.next_position[rows.to(self.next_position.device)]
         return out
 
+    def joined(self, other: BackboneState) -> CachedState | None:
+        """See `BackboneState.joined`. Slots that are padding in every row are left out."""
+        if not isinstance(other, CachedState) or len(other.key) != len(self.key):
+            return None
+        parts = (self, other)
+        longest = max(part._longest() for part in parts)
+        batch = self.batch + other.batch
+        room = max(self.capacity, other.capacity, longest + _MIN_SLOTS)
+        out = CachedState(len(self.key), batch, room)
+        out._length = longest
+        for layer in range(len(self.key)):
+            out.key[layer] = _stacked([p.key[layer] for p in parts], parts, longest, room)
+            out.value[layer] = _stacked([p.value[layer] for p in parts], parts, longest, room)
+        held = self.key[0]
+        device = None if held is None else held.device
+        valid = torch.zeros(batch, longest, dtype=torch.bool, device=device)
+        positions, row = [], 0
+        for part in parts:
+            used, rows = min(part._length, longest), slice(row, row + part.batch)
+            valid[rows, longest - used :] = True if part.valid is None else part.valid[:, -used:]
+            at = part.next_position
+            if at is None:
+                at = torch.full((part.batch,), part._length, device=device)
+            positions.append(at.expand(part.batch))
+            row += part.batch
+        out.valid = None if bool(valid.all()) else valid
+        out.next_position = torch.cat(positions)
+        return out
+
+    def _longest(self) -> int:
+        """Slots from the first token of the longest row on."""
+        if self.valid is None:
+            return self._length
+        return int(self.valid.long().sum(dim=1).max())
+
     def _taken(self, old: Tensor, rows: Tensor, moved: Tensor | None) -> Tensor:
         """Rows of a buffer: in place if only the rows `moved` change, else in a new one."""
         used = slice(self._shared if moved is not None else 0, self._length)
@@ -93,6 +130,23 @@ def grown(old: Tensor | None, new: Tensor, used: int, slots: int) -> Tensor:
     if old is not None:
         out[:, :, :used] = old[:, :, :used]
     return out
+
+
+def _stacked(
+    held: Sequence[Tensor | None], states: Sequence[CachedState], longest: int, slots: int
+) -> Tensor | None:
+    """Buffers (B, G, S, E) of several states below each other, the last `longest` slots of each at
+    the same place; zeros stand before what is shorter."""
+    if any(part is None for part in held):
+        return None
+    parts = []
+    for old, state in zip(held, states, strict=True):
+        assert old is not None
+        used = min(state.length, longest)
+        new = old.new_zeros(old.shape[0], old.shape[1], slots, old.shape[3])
+        new[:, :, longest - used : longest] = old[:, :, state.length - used : state.length]
+        parts.append(new)
+    return torch.cat(parts)
 
 
 def causal_mask(  # noqa: PLR0917
