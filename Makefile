@@ -2,6 +2,8 @@
 #   make demo   set up, then speak, recognise, edit and undo; writes one page to open
 #   make test   set up with the test extras, then run the whole suite
 #   make lint   ruff, pyright and the import contracts
+#   make docs   the documentation as one site in out/site; a broken link or anchor is an error
+#   make release-check   build sdists and wheels, check what is in them, install each alone
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -9,7 +11,7 @@ PACKAGES := mingtok-audio uniaudio-lm uniaudio-edit audio-eval
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 EDITABLE := $(foreach p,$(PACKAGES),-e packages/$(p))
 
-.PHONY: demo test test-slow lint wheels clean
+.PHONY: demo test test-slow lint docs release-check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py out/demo
@@ -26,8 +28,11 @@ lint: $(VENV)/.test
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
-wheels: $(VENV)/.test
-	$(BIN)/python tests/smoke_wheels.py
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+release-check: $(VENV)/.test
+	$(BIN)/python tests/release_check.py
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
