@@ -21,8 +21,8 @@ from uniaudio_lm.config import RecognitionConfig, UniAudioConfig
 from uniaudio_lm.model.generation import Item
 from uniaudio_lm.parts.word_models.bigram import BigramModel
 from uniaudio_lm.recognition.beam import Listening, beam_search
-from uniaudio_lm.recognition.hints import Hints
 from uniaudio_lm.recognition.words import KnownWords
+from uniaudio_lm.text.hints import Hints
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "unified"
 

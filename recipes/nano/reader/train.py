@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from network import key_mask
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from whisper import WINDOW, Stem, read_weights, reader_from_whisper, small_tokenizer
+
+from uniaudio_lm.parts.recognizers.network import key_mask
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Settings:
     windows: str
     whisper: str
     start: str = ""
-    pieces: int = 12_000
+    pieces: int = 6_000
     rate_front: float = 1e-3
     rate_encoder: float = 0.0
     rate_decoder: float = 0.0
@@ -53,6 +54,8 @@ class Settings:
     average: float = 0.998
     labels: str = ""
     floor: float = 0.03
+    feature_share: float = 0.0
+    feature_weight: float = 3.0
     real_share: float = 0.6
     seed: int = 0
 
@@ -73,9 +76,10 @@ class Windows:
             has_targets = (self.folder / f"tgt{number}.npy").exists()
             if number in self.shards or (self.targets and not has_targets):
                 continue
-            names = ("lat", "tgt", "mel") if self.targets else ("lat",)
             self.shards[number] = {
-                name: np.load(self.folder / f"{name}{number}.npy", mmap_mode="r") for name in names
+                name: np.load(self.folder / f"{name}{number}.npy", mmap_mode="r")
+                for name in ("lat", "tgt", "mel")
+                if (self.folder / f"{name}{number}.npy").exists()
             }
             self.shards[number]["used"] = np.load(self.folder / f"used{number}.npy")
             for window, begin, end, text, source, name in json.loads(path.read_text()):
@@ -101,7 +105,10 @@ class Trainer:
         self.windows = Windows(Path(settings.windows), settings.stage != "text", labels)
         self.stem = Stem(read_weights(whisper / "model.bin")).eval()
         if settings.start:
-            self.reader.load_state_dict(torch.load(settings.start)["reader"])
+            state = torch.load(settings.start)["reader"]
+            if len(state["pieces.weight"]) != settings.pieces + 3:  # another vocabulary
+                state["pieces.weight"] = self.reader.pieces.weight.data
+            self.reader.load_state_dict(state)
         else:
             self._start_front()
         groups = []
@@ -134,7 +141,9 @@ class Trainer:
     # --- stages `stem` and `features` ---
     def _window_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         while True:
-            names = [(s, w) for s in self.windows.shards for w in range(50) if (s, w) != (0, 0)]
+            wanted = "mel" if self.settings.stage == "stem" else "tgt"
+            shards = [s for s, arrays in self.windows.shards.items() if wanted in arrays]
+            names = [(s, w) for s in shards for w in range(50) if (s, w) != (0, 0)]
             for group in self.random.permutation(len(names))[: len(names) // 2 * 2].reshape(-1, 2):
                 pairs = [names[i] for i in group]
 
@@ -162,7 +171,7 @@ class Trainer:
                 full = torch.full((len(latents),), WINDOW)
                 guess = self.reader.front(normal, full, None, past)
             else:
-                guess = self.reader.encode(latents)
+                guess = self.reader.encode(latents, None, self._drawn_chunk())
         error = (guess.float() - target).square()
         weight = torch.where(torch.arange(WINDOW) < used[:, None] + 25, 1.0, 0.1)[..., None]
         per_channel = (error * weight).sum((0, 1)) / weight.sum()
@@ -225,14 +234,7 @@ class Trainer:
             marked = [config.start, config.no_times, *pieces, config.end]
             texts[i, : len(marked)] = torch.tensor(marked)
         latents = self._masked(self._jittered(latents), lengths)
-        draw = self.random.random()
-        chunk: int | None = None
-        if draw > settings.whole:
-            chunk = (
-                1
-                if draw > 1 - settings.causal
-                else int(self.random.integers(settings.chunks[0], settings.chunks[1] + 1))
-            )
+        chunk = self._drawn_chunk()
         with torch.autocast("cpu", torch.bfloat16):
             encoded = self.reader.encode(latents, lengths, chunk)
             memory = self.reader.memory(encoded)
@@ -248,6 +250,15 @@ class Trainer:
         )
         self.heard += float(lengths.sum()) / 3000
         return loss, float(loss)
+
+    def _drawn_chunk(self) -> int | None:
+        """Kind of attention of a batch: whole segment, causal, or a chunk between the limits."""
+        settings, draw = self.settings, self.random.random()
+        if draw <= settings.whole:
+            return None
+        if draw > 1 - settings.causal:
+            return 1
+        return int(self.random.integers(settings.chunks[0], settings.chunks[1] + 1))
 
     def _jittered(self, latents: Tensor) -> Tensor:
         return latents + self.settings.jitter * self.reader.front.std * torch.randn_like(latents)
@@ -269,15 +280,19 @@ class Trainer:
 
     def run(self) -> None:
         settings = self.settings
-        batches = self._text_batches() if settings.stage == "text" else self._window_batches()
+        windows = self._window_batches()
+        texts = self._text_batches() if settings.stage == "text" else None
         last, recent, saved = time.process_time(), [], self.minutes
         self.reader.train()
         while self.minutes < settings.minutes:
             self._rates(self.minutes / settings.minutes)
-            batch = next(batches)
-            loss, shown = (
-                self._text_loss(batch) if settings.stage == "text" else self._fit_loss(*batch)
-            )
+            if texts is None:
+                loss, shown = self._fit_loss(*next(windows))
+            elif self.random.random() < settings.feature_share:
+                loss = settings.feature_weight * self._fit_loss(*next(windows))[0]
+                shown = recent[-1] if recent else 0.0
+            else:
+                loss, shown = self._text_loss(next(texts))
             self.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.parameters, 1.0)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from network import Reader, ReaderConfig
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from uniaudio_lm.parts.recognizers.network import Reader, ReaderConfig
 
 SAMPLE_RATE, HOP, WINDOW = 16_000, 320, 1500
 _KINDS = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
@@ -105,7 +107,7 @@ class Stem(nn.Module):
         return F.gelu(self.second(F.gelu(self.first(mel)))).transpose(1, 2)
 
 
-def _put(module: nn.Module, weights: dict[str, Tensor], name: str) -> None:
+def _put(module: Any, weights: dict[str, Tensor], name: str) -> None:
     norm = isinstance(module, nn.LayerNorm)
     weight = weights[name + ("/gamma" if norm else "/weight")]
     bias = weights.get(name + ("/beta" if norm else "/bias"))

@@ -127,6 +127,13 @@ def asr(
     aligner: Annotated[
         str | None, typer.Option(help="Gives words their times: a folder, hf://org/name, or none.")
     ] = None,
+    recognizer: Annotated[
+        str | None,
+        typer.Option(
+            help="What recognises: model (its own), lm (the language model), "
+            "whisper:FOLDER_OR_NAME, or a folder or hf://org/name."
+        ),
+    ] = None,
     compressor: _Compressor = None,
     workers: _Workers = 1,
     batch_size: Annotated[int, typer.Option(help="Recordings that are read together.")] = 4,
@@ -144,8 +151,8 @@ def asr(
     from uniaudio_lm.commands.models import ModelChoice
 
     choice = ModelChoice(
-        model, device, dtype, compressor=compressor, aligner=aligner, device_map=device_map,
-        max_memory=max_memory, quantize=quantize, threads=threads,
+        model, device, dtype, compressor=compressor, aligner=aligner, recognizer=recognizer,
+        device_map=device_map, max_memory=max_memory, quantize=quantize, threads=threads,
     )  # fmt: skip
     run_asr(
         inputs, output, choice, language=language, hotwords=hotwords, beams=beams,

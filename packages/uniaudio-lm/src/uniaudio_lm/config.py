@@ -113,6 +113,8 @@ class RecognitionConfig:
     Attributes:
         languages: codes of the languages that it was trained on ("en"); None: not known, every
             hint is passed on in the words of the caller.
+        recognizer: a part that recognises in the language model's place (`recognizer` slot); None:
+            the language model does it, as the paper has it.
         segments: recordings are brought to one level, and their speech is recognised in segments
             cut at pauses. None: as published, whole recordings of up to 30 s, longer ones cut at
             their quietest places.
@@ -126,6 +128,7 @@ class RecognitionConfig:
     """
 
     languages: list[str] | None = None
+    recognizer: PartConfig | None = None
     segments: SegmentConfig | None = None
     beams: int = 1
     hotword_boost: float = 0.0

@@ -27,10 +27,11 @@ from uniaudio_lm.config import (
     UniAudioConfig,
     check_task,
 )
-from uniaudio_lm.interfaces import Aligner, TextNormalizer, WordModel
+from uniaudio_lm.interfaces import Aligner, Recognizer, TextNormalizer, WordModel
 from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.parts.aligners.loading import load_aligner, shipped_aligner
 from uniaudio_lm.parts.normalizers import new_normalizer
+from uniaudio_lm.parts.recognizers.loading import check_recognizer, load_recognizer
 from uniaudio_lm.recognition.words import load_word_model
 from uniaudio_lm.speaker_file import Speaker, speakers_of
 from uniaudio_lm.tasks import ask as ask_task
@@ -55,6 +56,7 @@ class UniAudio:
         model: the network.
         normalizer: writes a text as it is spoken; None leaves texts as they are.
         aligner: gives recognised words their times; None: words have no times. It is not saved.
+        recognizer: recognises in the language model's place; see `use_recognizer`.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class UniAudio:
         *,
         normalizer: TextNormalizer | None = None,
         aligner: Aligner | None = None,
+        recognizer: Recognizer | str | Path = "model",
     ) -> None:
         self.model = model
         self.aligner = aligner
+        self._recognizer: Recognizer | str | Path | None = recognizer
         self.normalizer = normalizer or new_normalizer(model.config.text_normalizer)
         self._words: WordModel | None = None
         self._shipped: Aligner | Literal[False] | None = None
@@ -172,6 +176,31 @@ class UniAudio:
             self._words = load_word_model(part, self.folder)
         return self._words
 
+    @property
+    def recognizer(self) -> Recognizer | None:
+        """What recognises speech, read when it is first needed; None: the language model.
+
+        Raises:
+            UserError: (`HubError`, `ConfigError`, `FormatError`, `PluginError`) it cannot be read.
+        """
+        if isinstance(self._recognizer, str | Path):
+            found = load_recognizer(self._recognizer, self.config, self.folder, self.tokenizer)
+            self._recognizer = found if found is None else found.to(self.device)
+        return self._recognizer
+
+    def use_recognizer(self, recognizer: Recognizer | str | Path | None) -> Self:
+        """Take a recogniser: an object, "model" (what the config names), "lm" or None (the language
+        model), "reader", "whisper:FOLDER_OR_NAME", or a component's folder or repository. It is not
+        saved with the model.
+
+        Raises:
+            UserError: there is no such recogniser.
+        """
+        if isinstance(recognizer, str | Path):
+            check_recognizer(str(recognizer), self.folder)
+        self._recognizer = recognizer
+        return self
+
     def check_task(self, task: Task) -> None:
         """Refuse what the model was not trained for, where its config states that (`UserError`)."""
         check_task(task, self.config, self.model_id)
@@ -222,10 +251,12 @@ class UniAudio:
         Args:
             language: what the answer is made to begin with, in the words that the model was
                 trained with; None leaves it to the model.
-            hotwords: words to expect. They are added to the prompt in the published wording; each
-                matched token adds the config's `hotword_boost` nats.
+            hotwords: words to expect. Each matched token adds nats to a hypothesis (the config's
+                `hotword_boost`); the language model has them in its prompt too, in the published
+                wording.
             beams: hypotheses of the beam search; None: the config's number.
-            word_weight: weight of the word model; None: the config's.
+            word_weight: weight of the word model, where the language model recognises; None: the
+                config's.
 
         Returns:
             a `Transcript`; its words have times where the model has an `aligner`.
@@ -264,11 +295,19 @@ class UniAudio:
         sample_rates: Sequence[int],
         options: asr.RecognitionOptions,
     ) -> list[Transcript]:
-        self._check_listens()
-        options = options.completed(self.config.recognition, self.model_id)
-        words = self.words if options.word_weight else None
+        recognizer, words = self.recognizer, None
+        if recognizer is None:
+            self._check_listens()
+            options = options.completed(self.config.recognition, self.model_id)
+            words = self.words if options.word_weight else None
         return asr.transcribe_batch(
-            self.model, wavs, sample_rates, options, words=words, aligner=self.aligner
+            self.model,
+            wavs,
+            sample_rates,
+            options,
+            words=words,
+            aligner=self.aligner,
+            recognizer=recognizer,
         )
 
     def log_likelihood(

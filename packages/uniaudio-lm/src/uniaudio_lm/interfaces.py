@@ -295,6 +295,69 @@ class Aligner(nn.Module, ABC):
         take it, or refuse it with a `ConfigError`; others need not care."""
 
 
+@dataclass(frozen=True)
+class Recognized:
+    """What a segment says.
+
+    Attributes:
+        text: of the segment; "" where nobody speaks.
+        truncated: a limit of the recogniser ended the text.
+        language: as the recogniser names it; "" where it does not.
+    """
+
+    text: str
+    truncated: bool = False
+    language: str = ""
+
+
+class Recognizer(nn.Module, ABC):
+    """Text from segments of speech, in the place of the language model's own recognition.
+
+    Recordings are cut into segments at pauses before, and brought to one level; see
+    `uniaudio_lm.speech_activity`. A constructor has defaults for everything; `load` then reads
+    what its folder holds besides the weights.
+
+    Attributes:
+        sample_rate: that it reads, in Hz.
+        longest: seconds of a segment, at most.
+        pause: seconds without speech at which a segment ends.
+        beams: hypotheses of its search where the caller names no number.
+        languages: codes of the languages that it knows; None: not known.
+        files: names of further files in its folder.
+    """
+
+    sample_rate: int = 16_000
+    longest: float = 28.0
+    pause: float = 1.0
+    beams: int = 1
+    languages: tuple[str, ...] | None = None
+    files: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def recognize(
+        self,
+        parts: Sequence[np.ndarray],
+        *,
+        language: str | None = None,
+        hotwords: Sequence[str] = (),
+        beams: int | None = None,
+    ) -> list[Recognized]:
+        """What segments (T,) at `sample_rate` say; each the same as alone, and the same each time.
+
+        Args:
+            language: a code of `languages`; None leaves it to the recogniser.
+            hotwords: words to expect.
+            beams: hypotheses of the search; None: `self.beams`.
+        """
+
+    def load(self, folder: Path) -> None:
+        """Read `files` from a folder. Raises `FormatError` where they cannot be read."""
+
+    def use_tokenizer(self, tokenizer: MingTok) -> None:
+        """Told by a model that has a tokenizer loaded. Recognisers that read its latents take it,
+        or refuse it with a `ConfigError`; others need not care."""
+
+
 class Phonemizer(ABC):
     """Words to phonemes, for models that read those.
 

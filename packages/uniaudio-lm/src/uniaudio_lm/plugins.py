@@ -38,6 +38,12 @@ SLOTS = {
         "written text to spoken words",
     ),
     "aligner": SlotDef(f"{_INTERFACES}:Aligner", 1, f"{_KITS}:check_aligner", "words with times"),
+    "recognizer": SlotDef(
+        f"{_INTERFACES}:Recognizer",
+        1,
+        f"{_KITS}:check_recognizer",
+        "segments of speech to text, in the language model's place",
+    ),
     "phonemizer": SlotDef(
         f"{_INTERFACES}:Phonemizer", 1, f"{_KITS}:check_phonemizer", "words to phonemes"
     ),
@@ -113,6 +119,18 @@ _BUILTINS = (
         "ctc",
         "parts.aligners.ctc:CtcAligner",
         "phonemes from the tokenizer's frames, placed by a Viterbi search",
+    ),
+    (
+        "recognizer",
+        "reader",
+        "parts.recognizers.reader:ReaderRecognizer",
+        "an encoder-decoder that reads the tokenizer's latents: the nano's",
+    ),
+    (
+        "recognizer",
+        "whisper",
+        "parts.recognizers.whisper:WhisperRecognizer",
+        "a Whisper model by faster-whisper (extra: whisper); whisper:FOLDER_OR_ID names it",
     ),
     (
         "phonemizer",

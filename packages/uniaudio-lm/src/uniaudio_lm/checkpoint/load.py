@@ -101,14 +101,19 @@ def load_model(
 
 
 def _fetch_rest(config: UniAudioConfig, name_or_path: str | Path, files: Sequence[str]) -> None:
-    """Which files a word model and a speech decoder have is known once the config is: fetch them
-    from a hub too."""
+    """Which files a word model, a speech decoder and a recogniser have is known once the config is:
+    fetch them from a hub too."""
     wanted: list[str] = []
     if config.recognition.word_model is not None:
         wanted += get_host().resolve("word_model", config.recognition.word_model.name).files
     if config.speech_decoder is not None:
         folder = f"{PARTS_FOLDER}/speech_decoder/{config.speech_decoder.name}"
         wanted += [f"{folder}/{name}" for name in (CONFIG_NAME, WEIGHTS_NAME)]
+    if config.recognition.recognizer is not None:
+        name = config.recognition.recognizer.name
+        own = getattr(get_host().resolve("recognizer", name), "files", ())
+        folder = f"{PARTS_FOLDER}/recognizer/{name}"
+        wanted += [f"{folder}/{file}" for file in (CONFIG_NAME, WEIGHTS_NAME, *own)]
     if wanted:
         files = (*files, *(f"{name}?" for name in wanted))
         resolve(name_or_path, kind="model", builtin=shipped_weights, files=files)

@@ -23,6 +23,7 @@ from uniaudio_lm.commands.batch import RECORD_NAME, finish, is_folder, make_fold
 from uniaudio_lm.commands.models import ModelChoice
 from uniaudio_lm.config import known_language
 from uniaudio_lm.parts.aligners.loading import fitting_aligner
+from uniaudio_lm.parts.recognizers.loading import check_recognizer
 from uniaudio_lm.text.length import is_cjk
 
 if TYPE_CHECKING:
@@ -135,8 +136,18 @@ def run(
     words = tuple(word for word in (w.strip() for w in hotwords.split(",")) if word)
     check_hints(language, words)
     check_search(beams, word_weight)
-    config = choice.about().config
-    if config is not None and language is not None:
+    about = choice.about()
+    config = about.config
+    chosen = choice.recognizer or "model"
+    check_recognizer(chosen, about.folder)
+    by_lm = chosen == "lm"
+    if chosen == "model":
+        by_lm = config is None or config.recognition.recognizer is None
+    if word_weight is not None and not by_lm:
+        raise UserError(
+            "--word-weight is for the language model's own recognition: add --recognizer lm"
+        )
+    if config is not None and language is not None and (by_lm or chosen == "model"):
         known_language(language, config.recognition.languages, choice.model)
     work = Recognition(
         choice, language, words, beams, word_weight, format, timed=as_json or format != "text"

@@ -48,6 +48,7 @@ class ModelChoice:
     compressor: str | None = None
     normalizer: str | None = None
     aligner: str | None = None
+    recognizer: str | None = None
     device_map: str | None = None
     max_memory: str | None = None
     quantize: str | None = None
@@ -88,6 +89,8 @@ class ModelChoice:
             made.use_text_normalizer(self.normalizer)
         if self.aligner is not None:
             made.use_aligner(None if self.aligner == "none" else self.aligner)
+        if self.recognizer is not None:
+            made.use_recognizer(self.recognizer)
         return made
 
     def identity(self) -> dict[str, Any]:
@@ -95,7 +98,8 @@ class ModelChoice:
         that they stand for (to hash the weights of a large model would take minutes)."""
         about = self.about()
         folders = [about.folder]
-        folders += [Path(p) for p in (self.head, self.stop, self.compressor, self.aligner) if p]
+        named = (self.head, self.stop, self.compressor, self.aligner, self.recognizer)
+        folders += [Path(p) for p in named if p]
         files = sorted(f for folder in folders if folder.is_dir() for f in _files(folder))
         stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
         placed = ("device", "device_map", "max_memory", "threads")

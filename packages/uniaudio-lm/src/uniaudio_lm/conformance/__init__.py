@@ -8,6 +8,7 @@ from uniaudio_lm.conformance.aligners import check_aligner
 from uniaudio_lm.conformance.backbones import check_backbone
 from uniaudio_lm.conformance.heads import check_generation_head
 from uniaudio_lm.conformance.phonemizers import check_phonemizer
+from uniaudio_lm.conformance.recognizers import check_recognizer
 from uniaudio_lm.conformance.speech_decoders import check_speech_decoder
 from uniaudio_lm.conformance.stops import check_stop_detector
 from uniaudio_lm.conformance.text_normalizers import check_text_normalizer
@@ -18,6 +19,7 @@ __all__ = [
     "check_backbone",
     "check_generation_head",
     "check_phonemizer",
+    "check_recognizer",
     "check_speech_decoder",
     "check_stop_detector",
     "check_text_normalizer",

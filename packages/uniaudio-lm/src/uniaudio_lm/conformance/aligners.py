@@ -17,7 +17,7 @@ from uniaudio_lm.conformance.common import Kit, run, save_and_load, shaken, smal
 from uniaudio_lm.interfaces import Aligner, Word
 from uniaudio_lm.text.words import split_words
 
-_IN_DIM = 8
+IN_DIM = 8
 _TEXTS = [
     ("the cat sat on the mat", "en"),
     ("It's 50% of $3.20, isn't it?", "en"),
@@ -36,7 +36,7 @@ def check_aligner(aligner: type, **options: Any) -> list[CheckResult]:
     is built for it.
     """
     takes = "in_dim" in inspect.signature(aligner).parameters
-    kit = AlignerKit(aligner, small(aligner, options, {"in_dim": _IN_DIM} if takes else {}))
+    kit = AlignerKit(aligner, small(aligner, options, {"in_dim": IN_DIM} if takes else {}))
     return run(
         [
             ("words and times", kit.words),
@@ -54,7 +54,7 @@ def tiny_tokenizer() -> MingTok:
     """One windowed layer of width 16, 8 latents a frame, random weights."""
     part = TransformerConfig(dim=16, num_layers=1, num_heads=2, mlp_dim=16, window=4)
     torch.manual_seed(0)
-    return MingTok(MingTokConfig(encoder=part, decoder=part, latent_dim=_IN_DIM, n_fft=640)).eval()
+    return MingTok(MingTokConfig(encoder=part, decoder=part, latent_dim=IN_DIM, n_fft=640)).eval()
 
 
 def check_words(words: list[Word], text: str, seconds: float) -> None:

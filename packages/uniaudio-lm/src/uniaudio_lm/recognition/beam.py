@@ -20,8 +20,8 @@ from uniaudio_lm.config import MAX_BEAMS
 from uniaudio_lm.model.attention import AttentionProbe
 from uniaudio_lm.model.generation import Item
 from uniaudio_lm.recognition.coverage import Heard
-from uniaudio_lm.recognition.hints import NOWHERE, HintPlace, Hints
 from uniaudio_lm.recognition.words import BEGINNING, KnownWords, WordPlace
+from uniaudio_lm.text.hints import NOWHERE, HintPlace, Hints
 
 if TYPE_CHECKING:
     from uniaudio_lm.interfaces import BackboneState

@@ -26,16 +26,16 @@ from uniaudio_lm.model.attention import AttentionProbe
 from uniaudio_lm.model.generation import Item, generate
 from uniaudio_lm.recognition.beam import Listening, beam_search
 from uniaudio_lm.recognition.coverage import speech_patches
-from uniaudio_lm.recognition.hints import Hints
 from uniaudio_lm.recognition.words import KnownWords
 from uniaudio_lm.samples import as_samples
 from uniaudio_lm.speech_activity import SILENT, Segment, at_level, centred, segments
+from uniaudio_lm.text.hints import Hints
 from uniaudio_lm.text.length import guess_language, is_cjk, is_spoken, syllables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from uniaudio_lm.interfaces import Aligner, Word, WordModel
+    from uniaudio_lm.interfaces import Aligner, Recognizer, Word, WordModel
     from uniaudio_lm.model.speech_lm import SpeechLM
 
 SEGMENT_SECONDS = 30.0
@@ -127,30 +127,43 @@ def transcribe_batch(
     *,
     words: WordModel | None = None,
     aligner: Aligner | None = None,
+    recognizer: Recognizer | None = None,
 ) -> list[Transcript]:
     """Text of recordings (T,); each the same as alone. See `UniAudio.transcribe`.
 
     Args:
         words: scores the words of hypotheses; None does without.
         aligner: gives words their times; None: they have none.
+        recognizer: recognises in the language model's place.
     """
-    options = options.completed(model.config.recognition, model.model_id)
+    if recognizer is None:
+        options = options.completed(model.config.recognition, model.model_id)
+        rate = model.tokenizer.config.sample_rate
+    else:
+        options = _for_recognizer(options, recognizer)
+        rate = recognizer.sample_rate
     if len(wavs) != len(sample_rates):
         raise UserError(f"{len(wavs)} recordings were given with {len(sample_rates)} sample rates")
-    rate = model.tokenizer.config.sample_rate
     arrays = [prepare_wav(wav, r, rate) for wav, r in zip(wavs, sample_rates, strict=True)]
-    spans = [split(model, array, rate) for array in arrays]
+    if recognizer is None:
+        spans = [split(model, array, rate) for array in arrays]
+    else:
+        spans = [segments(a, rate, recognizer.longest, recognizer.pause) for a in arrays]
     parts = [
-        conditioned(model, array[s.first : s.last], rate)
+        at_level(part, rate) if recognizer is not None else conditioned(model, part, rate)
         for array, found in zip(arrays, spans, strict=True)
-        for s in found
+        for part in (array[s.first : s.last] for s in found)
     ]
     # Silence is not recognised: models make words up for it.
     sounding = [i for i, part in enumerate(parts) if np.abs(part).max(initial=0.0) >= SILENT]
     answers: list[tuple[str, bool]] = [("", False)] * len(parts)
     for first in range(0, len(sounding), _BATCH):
         chosen = sounding[first : first + _BATCH]
-        found = _recognize(model, [parts[i] for i in chosen], options, words)
+        chosen_parts = [parts[i] for i in chosen]
+        if recognizer is None:
+            found = _recognize(model, chosen_parts, options, words)
+        else:
+            found = _by_recognizer(recognizer, chosen_parts, options)
         for i, answer in zip(chosen, found, strict=True):
             answers[i] = answer
     transcripts, at = [], 0
@@ -163,6 +176,34 @@ def transcribe_batch(
             transcript = replace(transcript, words=timed)
         transcripts.append(transcript)
     return transcripts
+
+
+def _for_recognizer(options: RecognitionOptions, recognizer: Recognizer) -> RecognitionOptions:
+    """The options, as far as they mean something to a recogniser.
+
+    Raises:
+        UserError: a language that it does not know, or a weight for the word model.
+    """
+    if options.word_weight is not None:
+        raise UserError(
+            "the word model belongs to the language model's own recognition: give no word weight, "
+            "or choose that (--recognizer lm)"
+        )
+    language = options.language
+    if language is not None:
+        known = None if recognizer.languages is None else list(recognizer.languages)
+        language = known_language(language, known, "recogniser")
+    return replace(options, language=language, hotwords=tuple(check_hints(None, options.hotwords)))
+
+
+def _by_recognizer(
+    recognizer: Recognizer, parts: Sequence[np.ndarray], options: RecognitionOptions
+) -> list[tuple[str, bool]]:
+    """Answers in the form of `_recognize`."""
+    found = recognizer.recognize(
+        parts, language=options.language, hotwords=options.hotwords, beams=options.beams
+    )
+    return [(f"{r.language}\t{r.text}" if r.language else r.text, r.truncated) for r in found]
 
 
 def prepare_wav(wav: ArrayLike | Tensor, sample_rate: int, rate: int) -> np.ndarray:

@@ -15,6 +15,7 @@ Axes: B clips, T frames, D width, H heads, U text pieces, V vocabulary.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -256,7 +257,7 @@ class Reader(nn.Module):
 
     def memory(self, encoded: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Each decoder layer's keys and values of the encoder's output."""
-        return [layer.memory(encoded) for layer in self.decoder]
+        return [cast(DecoderLayer, layer).memory(encoded) for layer in self.decoder]
 
     def decode(
         self,
