@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from audio_eval.build import BuildOptions, Cell, build, dsp
 from audio_eval.build.layouts import is_dns, read_dns, write_recognition
 from audio_eval.build.sources import guess_language, read_recordings
+from audio_eval.cli import app
 from audio_eval.scoring.manifest import parse_parameters, read_manifest
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.errors import UserError
@@ -184,6 +186,14 @@ def test_dns_folders_are_read_in_place(tmp_path):
     assert [item.reference.name for item in items] == ["clean_fileid_1.wav", "clean_fileid_2.wav"]
     assert [item.parameters["snr_db"] for item in items] == [5, 10]
     assert {item.task for item in items} == {"denoise"}
+    listed = CliRunner().invoke(app, ["list-dns", str(tmp_path), "-o", str(tmp_path / "list")])
+    assert json.loads(listed.stdout)["items"] == 2
+    assert read_manifest(tmp_path / "list" / "items.jsonl") == items
+    refused = CliRunner().invoke(
+        app, ["build", str(tmp_path), "-o", str(tmp_path / "set"), "--items", "1"]
+    )
+    assert "audio-eval list-dns reads it" in str(refused.exception)
+    assert not (tmp_path / "set").exists()
     (tmp_path / "synthetic/no_reverb/clean/clean_fileid_2.wav").unlink()
     with pytest.raises(UserError, match="no partner 'fileid_2'"):
         read_dns(tmp_path)
@@ -205,6 +215,10 @@ def test_corpus_folders_of_dialects(tmp_path):
     [item] = read_manifest(manifests["Shanghai"])
     assert (item.task, item.text, item.reference.name) == ("asr", "我们去吃饭", "u1.wav")
     assert (tmp_path / "out" / "Hunan" / "text").read_text("utf-8") == "Hunan-u1 今天天气很好\n"
+    again = ["list-dialects", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    assert "is not empty" in str(CliRunner().invoke(app, again).exception)
+    done = CliRunner().invoke(app, [*again, "--force"])
+    assert json.loads(done.stdout)["recognition"] == {k: str(v) for k, v in manifests.items()}
 
 
 def test_librispeech_folders(tmp_path):

@@ -103,8 +103,7 @@ class Item:
         instruction: of an edit, as given to the system.
         language: ``en``, ``zh``, ...; "" where unknown.
         task: ``reconstruction`` ``tts`` ``asr`` ``context_asr`` ``deletion`` ``insertion``
-            ``substitution`` ``speed`` ``pitch`` ``volume`` ``denoise`` ``add_sound`` ``emotion``
-            ``dialect``.
+            ``substitution``, or an acoustic task of ``edit_tasks``.
         mode: wording of an edit, ``basic`` or ``full`` ("" elsewhere).
         parameters: task values by name: ``speed`` (factor), ``semitones``, ``volume`` (factor),
             ``label`` (emotion, dialect), ``entities`` (list of str), ``prompt_text``,

@@ -49,7 +49,7 @@ class BuildOptions:
         noises: recordings of noise by name; empty uses synthetic noise.
         min_units, max_seconds: shorter texts and longer recordings are turned away.
         sample_rate: of the files written, Hz; None keeps each recording's own.
-        dns: also write denoise items as DNS Challenge folders.
+        dns: also write items of noise removal as DNS Challenge folders.
     """
 
     manifest: Path

@@ -1,4 +1,4 @@
-"""The commands `build` and `baselines`; `audio_eval.cli` mounts them with `register`."""
+"""The commands `build`, `list-dialects`, `list-dns` and `baselines`, for `audio_eval.cli`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Add `build` and `baselines` to an app."""
+    """Add the commands to an app."""
     app.command("build")(build_command)
+    app.command("list-dialects")(list_dialects_command)
+    app.command("list-dns")(list_dns_command)
     app.command("baselines")(baselines_command)
 
 
@@ -19,7 +21,7 @@ def build_command(
         Path,
         typer.Argument(
             help="Recordings with transcripts: JSONL, Freeform meta, seed-tts list, a LibriSpeech "
-            "or Kaldi folder; a DNS Challenge folder is read in place."
+            "or Kaldi folder."
         ),
     ],
     *,
@@ -82,11 +84,7 @@ def build_command(
     min_units: Annotated[int, typer.Option(help="Words or characters at least.", min=2)] = 4,
     max_seconds: Annotated[float, typer.Option(help="Seconds of a recording at most.")] = 30.0,
     dns: Annotated[
-        bool, typer.Option("--dns", help="Write denoise items as DNS Challenge folders too.")
-    ] = False,
-    recognition: Annotated[
-        bool,
-        typer.Option("--recognition", help="Write recognition lists by dialect instead of edits."),
+        bool, typer.Option("--dns", help="Write noise removal as DNS Challenge folders too.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a set built before.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -106,9 +104,8 @@ def build_command(
     _one_of("--acoustic-wording", acoustic_wording, ("basic", "full"))
     _one_of("--language", language, ("en", "zh", None))
     _one_of("--instruction-language", instruction_language, ("en", "zh", None))
-    if recognition or is_dns(manifest):
-        emit_json(_lists(manifest, out, language or "", recognition, force))
-        return
+    if is_dns(manifest):
+        raise UserError(f"{manifest}: is a DNS Challenge folder: audio-eval list-dns reads it")
     chosen = [
         name for name, v in (("--preset", preset), ("--items", items), ("--count", count)) if v
     ]
@@ -161,6 +158,55 @@ def build_command(
         lacking = ", ".join(f"{cell} lacks {n}" for cell, n in report.missing.items())
         typer.echo(f"not enough usable recordings: {lacking}", err=True)
         raise typer.Exit(1)
+
+
+def list_dialects_command(
+    manifest: Annotated[
+        Path, typer.Argument(help="Recordings with transcripts, as for audio-eval build.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder: one folder per dialect in it.")],
+    language: Annotated[str, typer.Option(help="Language of unlabelled recordings.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder with files.")] = False,
+) -> None:
+    """List recordings for recognition, one list per dialect; the recordings stay where they are."""
+    from audio_eval.build import layouts
+    from audio_eval.build.sources import read_recordings
+    from mingtok_audio.core.cli import emit_json
+
+    recordings = read_recordings(manifest, language)
+    _ready(out, force)
+    written = layouts.write_recognition(recordings, out)
+    emit_json({"recognition": {name: str(path) for name, path in written.items()}})
+
+
+def list_dns_command(
+    folder: Annotated[
+        Path, typer.Argument(help="DNS Challenge folder: noisy/ and, if there is one, clean/.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for items.jsonl.")],
+    language: Annotated[str, typer.Option(help="Language of the recordings.")] = "en",
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder with files.")] = False,
+) -> None:
+    """List the pairs of a DNS Challenge folder for scoring; the recordings stay where they are."""
+    from audio_eval.build import layouts
+    from audio_eval.edit_tasks import NOISE_REMOVAL
+    from audio_eval.scoring.manifest import write_manifest
+    from mingtok_audio.core.cli import emit_json
+
+    items = layouts.read_dns(folder, language)
+    _ready(out, force)
+    write_manifest(out / "items.jsonl", items)
+    emit_json({NOISE_REMOVAL: str(out / "items.jsonl"), "items": len(items)})
+
+
+def _ready(out: Path, force: bool) -> None:
+    from mingtok_audio.core.errors import UserError
+
+    if out.exists() and any(out.iterdir()) and not force:
+        raise UserError(f"{out}: is not empty; give another folder, or --force to write into it")
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def baselines_command(
@@ -245,26 +291,6 @@ def _counts(
     wordings: Any = ["basic", "full"] if wording == "both" else [wording]
     spoken: Any = languages
     return presets.balanced(items, spoken, wordings, task or presets.SEMANTIC)
-
-
-def _lists(
-    manifest: Path, out: Path, language: str, recognition: bool, force: bool
-) -> dict[str, Any]:
-    """Lists over recordings that stay where they are: DNS pairs, or recognition by dialect."""
-    from audio_eval.build import layouts
-    from audio_eval.build.sources import read_recordings
-    from audio_eval.scoring.manifest import write_manifest
-    from mingtok_audio.core.errors import UserError
-
-    if out.exists() and any(out.iterdir()) and not force:
-        raise UserError(f"{out}: is not empty; give another folder, or --force to write into it")
-    out.mkdir(parents=True, exist_ok=True)
-    if recognition:
-        written = layouts.write_recognition(read_recordings(manifest, language), out)
-        return {"recognition": {name: str(path) for name, path in written.items()}}
-    items = layouts.read_dns(manifest, language or "en")
-    write_manifest(out / "items.jsonl", items)
-    return {"denoise": str(out / "items.jsonl"), "items": len(items)}
 
 
 def _progress(what: str) -> Any:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from audio_eval.build.acoustic import BASIC
 from audio_eval.build.sources import Recording
+from audio_eval.edit_tasks import ACOUSTIC, NOISE_REMOVAL
 from audio_eval.interfaces import Item
 from audio_eval.scoring.manifest import write_manifest
 from mingtok_audio.core.audio import find_audio_files
@@ -29,7 +29,7 @@ def is_dns(folder: Path) -> bool:
 
 
 def read_dns(folder: Path, language: str = "en") -> list[Item]:
-    """Denoising items of a DNS Challenge folder, read in place.
+    """Items of noise removal from a DNS Challenge folder, read in place.
 
     `source` is the noisy recording, `reference` the clean one where there is a `clean` folder.
 
@@ -55,9 +55,9 @@ def read_dns(folder: Path, language: str = "en") -> list[Item]:
                     id=file.relative_to(folder).with_suffix("").as_posix().replace("/", "-"),
                     source=file,
                     reference=reference,
-                    instruction=BASIC["denoise"],
+                    instruction=ACOUSTIC[NOISE_REMOVAL].basic,
                     language=language,
-                    task="denoise",
+                    task=NOISE_REMOVAL,
                     parameters={"snr_db": int(snr[1])} if snr else {},
                 )
             )

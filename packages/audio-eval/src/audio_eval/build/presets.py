@@ -9,10 +9,10 @@ from typing import cast, get_args
 from audio_eval.build.edits import Kind
 from audio_eval.build.units import Language, Task
 from audio_eval.build.wording import Wording
+from audio_eval.edit_tasks import ACOUSTIC
 from mingtok_audio.core.errors import UserError
 
 SEMANTIC: tuple[Task, ...] = get_args(Task)
-ACOUSTIC = ("speed", "pitch", "volume", "emotion", "dialect", "denoise", "add_sound")
 
 
 @dataclass(frozen=True, order=True)
@@ -100,7 +100,7 @@ def balanced(
             if task in SEMANTIC
             else [Cell(language, task)]
         )
-        if not (task == "dialect" and language != "zh")
+        if task in SEMANTIC or language in (ACOUSTIC[task].languages or (language,))
     ]
     if items < 1 or not cells:
         raise UserError("nothing to build: give at least one item, task, language and wording")

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from audio_eval.build.acoustic import DIALECTS
 from audio_eval.build.items import Draft
 from audio_eval.build.layouts import dns_names
 from audio_eval.build.presets import SEMANTIC, Cell
+from audio_eval.edit_tasks import ACOUSTIC, NOISE_REMOVAL
 from audio_eval.interfaces import Item
 from audio_eval.scoring.manifest import FREEFORM_COLUMNS, write_manifest
 from mingtok_audio.core.audio import load_audio, resample, save_audio
@@ -71,7 +71,7 @@ class SetWriter:
         self._items.append(item)
         self._cells.append(cell)
         self.written[str(cell)] += 1
-        if self._dns and cell.task == "denoise" and target is not None:
+        if self._dns and cell.task == NOISE_REMOVAL and target is not None:
             self._write_dns(source, target, draft.parameters)
 
     def finish(self) -> list[str]:
@@ -112,14 +112,14 @@ class SetWriter:
         rows = [
             {"uid": i.id, "lang": i.parameters["label"], "text": i.text}
             for i in self._items
-            if i.task == "dialect" and i.parameters.get("label") in DIALECTS
+            if i.task == "dialect" and i.parameters.get("label") in ACOUSTIC["dialect"].labels
         ]
         if rows:
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             atomic_write_text(self._folder / "meta" / "dialect" / "dialect.jsonl", text)
 
     def _write_dns(self, noisy: Path, clean: Path, parameters: Mapping[str, Any]) -> None:
-        number = sum(1 for item in self._items if item.task == "denoise") - 1
+        number = sum(1 for item in self._items if item.task == NOISE_REMOVAL) - 1
         names = dns_names(number, parameters["snr_db"], str(parameters["noise"]))
         for kind, name, path in zip(("noisy", "clean"), names, (noisy, clean), strict=True):
             (self._folder / "dns" / kind).mkdir(parents=True, exist_ok=True)

@@ -5,51 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: Names of tasks as they appear in file names and columns, to the names used here.
-TASK_NAMES = {
-    "del": "deletion",
-    "deletion": "deletion",
-    "delete": "deletion",
-    "ins": "insertion",
-    "insertion": "insertion",
-    "insert": "insertion",
-    "sub": "substitution",
-    "substitution": "substitution",
-    "substitute": "substitution",
-    "speed": "speed",
-    "time_stretch": "speed",
-    "stretch": "speed",
-    "pitch": "pitch",
-    "pitch_shift": "pitch",
-    "vol": "volume",
-    "volume": "volume",
-    "denoise": "denoise",
-    "denoising": "denoise",
-    "add_sound": "add_sound",
-    "emotion": "emotion",
-    "dialect": "dialect",
-}
-SEMANTIC_TASKS = ("deletion", "insertion", "substitution")
-ACOUSTIC_TASKS = ("speed", "pitch", "volume", "denoise", "add_sound", "emotion", "dialect")
+from audio_eval.edit_tasks import ACOUSTIC, SEMANTIC, TASK_NAMES
+
+SEMANTIC_TASKS = tuple(SEMANTIC)
+ACOUSTIC_TASKS = tuple(ACOUSTIC)
 #: ``open`` is the published scripts' word for the full wording.
 MODE_NAMES = {"basic": "basic", "full": "full", "open": "full"}
-
-_NUMBER = r"([-+]?\d+(?:\.\d+)?)"
-#: Task parameter in an instruction; the first number after the words wins.
-_PARAMETER_PATTERNS: dict[str, tuple[str, ...]] = {
-    "speed": (
-        rf"speed\D*?{_NUMBER}",
-        rf"(?:语速|速度)\D*?{_NUMBER}",
-        rf"{_NUMBER}\s*(?:x|times|倍)",
-    ),
-    "semitones": (
-        rf"pitch\D*?{_NUMBER}",
-        rf"(?:音高|音调)\D*?{_NUMBER}",
-        rf"{_NUMBER}\s*(?:steps?|semitones?|个?半音)",
-    ),
-    "volume": (rf"volume\D*?{_NUMBER}", rf"音量\D*?{_NUMBER}", rf"{_NUMBER}\s*(?:times|倍)"),
-}
-_TASK_PARAMETER = {"speed": "speed", "pitch": "semitones", "volume": "volume"}
 
 
 def infer_names(path: Path, folders: int = 2) -> dict[str, str]:
@@ -86,10 +47,11 @@ def parse_parameters(task: str, instruction: str) -> dict[str, float]:
 
     Words of direction count: "lower the pitch by 3 steps" gives -3 semitones.
     """
-    name = _TASK_PARAMETER.get(task)
-    if name is None or not instruction:
+    row = ACOUSTIC.get(task)
+    if row is None or not instruction:
         return {}
-    for pattern in _PARAMETER_PATTERNS[name]:
+    name = row.parameter
+    for pattern in row.patterns:
         found = re.search(pattern, instruction, flags=re.IGNORECASE)
         if found:
             value = float(found.group(1))
