@@ -58,7 +58,7 @@ def test_one_batch_is_learned_by_heart(data: Path, tmp_path: Path) -> None:
         data, "data.understanding.max_tokens=400", "data.generation.max_tokens=400",
         "data.ratio=[1,1]", "data.latents.draw=mean", "loss.draws=8", "optim.lr=0.01",
         "optim.schedule=cosine", "trainer.max_steps=160", "model.generation_head.options.width=96",
-        "loss.cond_dropout=0.0",
+        "loss.cond_dropout=0.0", "trainer.seed=1",
     )  # fmt: skip
     trainer = trained(config, tmp_path / "run", 160)
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
@@ -215,7 +215,7 @@ def test_bad_manifests_are_named_in_a_line(
         (["data.generation.train=[]"], r"generation\.train names no manifest"),
         (["learn=[backbones]"], "'backbones' is no part"),
         (["learn=[generation_head]"], "no step of understanding reaches"),
-        (["init=x"], "either `model`"),
+        (["init=x"], "text language model as `init`, and not both"),
         (["data.generation.max_token=5"], "did you mean 'max_tokens'"),
         (["data.generation.max_tokens=3"], "no item fits into a batch of 3 tokens"),
         (["lora.targets=[nothing]"], "no linear layer's name matches"),

@@ -42,6 +42,7 @@ from uniaudio_lm.checkpoint.place import Memory, Placement
 from uniaudio_lm.checkpoint.published import Place, model_place, published_config
 from uniaudio_lm.checkpoint.quantise import Quantizer
 from uniaudio_lm.checkpoint.read import TOKENIZER_FOLDER, backbone_pin, read_tensors, tensor_headers
+from uniaudio_lm.checkpoint.text_llm import is_text_llm
 from uniaudio_lm.config import PartConfig, UniAudioConfig, parse_config
 from uniaudio_lm.model.layout import Columns
 from uniaudio_lm.model.speech_lm import SpeechLM
@@ -198,6 +199,11 @@ def read_source(
         )
     if data.get("model_type") == "mingtok" or "enc_kwargs" in data:
         raise ConfigError(f"{path}: this is a speech tokenizer, not a language model")
+    if is_text_llm(data):
+        raise ConfigError(
+            f"{path}: this is a text language model ({data['model_type']}), which neither hears "
+            "nor speaks: train a speech model from it (`init` beside `model` in a training config)"
+        )
     config = parse_config(data, where=str(path))
     folder = source.path / TOKENIZER_FOLDER
     if not folder.is_dir():

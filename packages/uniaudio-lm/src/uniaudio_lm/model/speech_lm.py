@@ -50,6 +50,7 @@ class SpeechLM(nn.Module):
         config: of the parts.
         tokenizer: config of the speech tokenizer.
         text: the text tokenizer; needed wherever prompts are made.
+        backbone: one that is there already; None builds the config's.
 
     Attributes:
         model_id: name of the model, for reports.
@@ -57,7 +58,12 @@ class SpeechLM(nn.Module):
     """
 
     def __init__(
-        self, config: UniAudioConfig, tokenizer: MingTokConfig, text: TextTokenizer | None = None
+        self,
+        config: UniAudioConfig,
+        tokenizer: MingTokConfig,
+        text: TextTokenizer | None = None,
+        *,
+        backbone: Backbone | None = None,
     ) -> None:
         super().__init__()
         latents = config.latent_dims or tokenizer.latent_dim
@@ -80,7 +86,9 @@ class SpeechLM(nn.Module):
         self.folder: Path | None = None
         self.text = text
         self.tokenizer = MingTok(tokenizer)
-        self.backbone = cast(Backbone, build_part(get_host(), "backbone", config.backbone))
+        if backbone is None:
+            backbone = cast(Backbone, build_part(get_host(), "backbone", config.backbone))
+        self.backbone = backbone
         dim = self.backbone.dim
         self.compressor = _new_compressor(config, width, dim)
         self.adapter = self._new_adapter()

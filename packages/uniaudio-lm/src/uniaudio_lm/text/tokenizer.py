@@ -58,6 +58,30 @@ class TextTokenizer:
         """Ids, special tokens included."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
+    @property
+    def next_id(self) -> int:
+        """The id behind the highest one: how many rows embeddings need. A vocabulary may have
+        gaps, so this can be more than `vocab_size`."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    def extended(
+        self, specials: Sequence[str], phrases: Sequence[str] = ()
+    ) -> tuple[TextTokenizer, list[int]]:
+        """A copy with one token for each of `specials`, which texts never hold, and of `phrases`,
+        which they may; and the ids of those that were not there before, in order."""
+        from tokenizers import AddedToken, Tokenizer
+
+        made = Tokenizer.from_str(self._tokenizer.to_str())
+        made.no_padding()
+        made.no_truncation()
+        before = self.next_id
+        for tokens, special in ((specials, True), (phrases, False)):
+            for token in tokens:
+                if made.token_to_id(token) is None:
+                    made.add_tokens([AddedToken(token, normalized=False, special=special)])
+        extended = TextTokenizer(made)
+        return extended, list(range(before, extended.next_id))
+
     def encode(self, text: str) -> list[int]:
         """The ids of a text; special tokens in it are taken as letters.
 

@@ -1,9 +1,10 @@
-"""Where a run starts: a fresh model around a trained tokenizer, or trained weights."""
+"""Where a run starts: a fresh model around a trained tokenizer (and around a text language model),
+or trained weights."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,20 @@ import numpy as np
 import torch
 from torch import nn
 
+from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import ConfigError, UserError
+from mingtok_audio.core.models.hub import CONFIG_NAME, resolve
 from mingtok_audio.training.initial import start_from, with_semantic
 from mingtok_audio.training.manifests import Source
 from uniaudio_lm.checkpoint.load import load_model
 from uniaudio_lm.checkpoint.save import save_model
+from uniaudio_lm.checkpoint.text_llm import TextLlm, read_text_llm
 from uniaudio_lm.config import PartConfig, UniAudioConfig
 from uniaudio_lm.model import prompts
 from uniaudio_lm.model.speech_lm import PART_SLOTS, SpeechLM
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.text.phonemes import written
-from uniaudio_lm.text.tokenizer import TextTokenizer
+from uniaudio_lm.text.tokenizer import TOKENIZER_NAME, TextTokenizer
 from uniaudio_lm.training.settings import FreshModel, JointConfig
 from uniaudio_lm.training.store import LatentStore, store_of
 from uniaudio_lm.training.utterances import Utterance, read_utterances
@@ -39,7 +43,9 @@ SPECIALS = (
     "<answer>",
     "</answer>",
     prompts.GENERATE_AUDIO,
+    "[MASK]",
 )
+"""Tokens of the prompts, and the mark of an edited region (paper, section 6.1): one token each."""
 # Said in every prompt: one token each.
 PHRASES = (
     prompts.RECOGNIZE,
@@ -50,6 +56,7 @@ PHRASES = (
 )
 ATTEMPTS = 3
 """Takes of a piece of speech that a fresh model's config asks for."""
+_PIECES = 500  # of a learned text tokenizer
 _MEASURED = 400  # recordings whose latents give mean and deviation
 
 
@@ -67,13 +74,51 @@ def start_model(config: JointConfig) -> SpeechLM:
             if slot not in PART_SLOTS:
                 raise ConfigError(f"parts.{slot}: no such slot: {', '.join(PART_SLOTS)}")
         parts: dict[str, Any] = {k: v for k, v in config.parts.items() if isinstance(v, str)}
+        llm = None
+        if "backbone" in parts and _names_text_llm(parts["backbone"]):
+            llm = read_text_llm(parts.pop("backbone")).extended(SPECIALS)
         model = load_model(config.init, parts=parts)
+        if llm is not None:
+            model = with_text_llm(model, llm, config.trainer.seed)
         for slot, part in config.parts.items():
             if isinstance(part, PartConfig):
                 model = with_part(model, slot, part)
     if config.head_init is not None:
         take_head(model, config.head_init)
     return model.train()
+
+
+def _names_text_llm(part: str) -> bool:
+    """Whether a backbone is a text language model rather than a plugin or a component."""
+    names = get_host().names("backbone")
+    if part in names:
+        return False
+    found = resolve(part, kind="backbone", files=(f"{TOKENIZER_NAME}?",), known=names)
+    config = found.path / CONFIG_NAME
+    data = load_json(config) if config.is_file() else None
+    return isinstance(data, Mapping) and "slot" not in data
+
+
+def with_text_llm(model: SpeechLM, llm: TextLlm, seed: int) -> SpeechLM:
+    """The model with a text language model as backbone, and its text tokenizer.
+
+    Raises:
+        ConfigError: it has another width than the other parts.
+    """
+    backbone = llm.load(seed)
+    if backbone.dim != model.dim:
+        raise ConfigError(
+            f"parts.backbone: its width is {backbone.dim}, the model's {model.dim}: give it as "
+            "`init` with a `model` around it"
+        )
+    recognition = replace(model.config.recognition, coverage=None)  # other attention heads
+    config = replace(model.config, backbone=llm.backbone, recognition=recognition)
+    made = SpeechLM(config, model.tokenizer.config, llm.text, backbone=backbone)
+    for name, child in model.named_children():
+        if name != "backbone":
+            setattr(made, name, child)
+    made.model_id, made.folder = model.model_id, model.folder
+    return made
 
 
 def with_part(model: SpeechLM, slot: str, part: PartConfig) -> SpeechLM:
@@ -114,7 +159,10 @@ def take_head(model: SpeechLM, folder: str) -> None:
 
 
 def fresh_model(plan: FreshModel, config: JointConfig) -> SpeechLM:
-    """Random weights around the tokenizer; its text tokenizer and units come from the data."""
+    """Random weights around the tokenizer; its text tokenizer and units come from the data, or the
+    backbone and the text tokenizer from a text language model."""
+    pretrained = plan.backbone if isinstance(plan.backbone, str) else config.init
+    llm = None if pretrained is None else read_text_llm(pretrained)
     tokenizer = with_semantic(start_from(plan.tokenizer, None), plan.semantic, None, None).eval()
     if plan.audio_input == "unified" and tokenizer.semantic is None:
         raise ConfigError(
@@ -131,17 +179,26 @@ def fresh_model(plan: FreshModel, config: JointConfig) -> SpeechLM:
     elif plan.phonemizer is not None:
         made = get_host().create("phonemizer", plan.phonemizer.name, **plan.phonemizer.options)
         symbols = list(made.symbols)
-    if plan.text_tokenizer is not None:
+    if llm is not None:
+        llm = llm.extended(SPECIALS, [written([symbol]) for symbol in symbols])
+        text = llm.text
+    elif plan.text_tokenizer is not None:
         text = TextTokenizer.from_file(plan.text_tokenizer)
     else:
-        text = learn_tokenizer((item.text for item in items), plan.text_pieces, symbols)
+        pieces = _PIECES if plan.text_pieces is None else plan.text_pieces
+        text = learn_tokenizer((item.text for item in items), pieces, symbols)
     torch.manual_seed(config.trainer.seed)
     mean, std = (None, None)
     if plan.normalize_latents:
         store = store_of(data.latents.only("generation"), tokenizer, plan.latent_dims)
         mean, std = (values[: plan.latent_dims] for values in measure(store, items))
+    if llm is not None:
+        part = llm.backbone
+    else:
+        assert isinstance(plan.backbone, PartConfig)
+        part = with_vocabulary(plan.backbone, text.vocab_size)
     made_config = UniAudioConfig(
-        backbone=with_vocabulary(plan.backbone, text.vocab_size),
+        backbone=part,
         generation_head=plan.generation_head,
         stop_detector=plan.stop_detector,
         compressor=plan.compressor,
@@ -155,10 +212,12 @@ def fresh_model(plan: FreshModel, config: JointConfig) -> SpeechLM:
         attempts=ATTEMPTS,
         name=plan.name,
     )
-    model = SpeechLM(made_config, tokenizer.config, text)
+    backbone = None if llm is None else llm.load(config.trainer.seed)
+    model = SpeechLM(made_config, tokenizer.config, text, backbone=backbone)
     model.tokenizer.load_state_dict(tokenizer.state_dict())
     model.tokenizer.model_id = tokenizer.model_id
-    init_backbone(model.backbone)
+    if llm is None:
+        init_backbone(model.backbone)
     return model
 
 

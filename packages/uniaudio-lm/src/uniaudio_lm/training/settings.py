@@ -209,10 +209,13 @@ class LoraConfig:
 
 @dataclass(frozen=True)
 class FreshModel:
-    """A model with random weights around a trained tokenizer."""
+    """A model around a trained tokenizer: of random weights, or of a text language model and parts
+    of random weights."""
 
-    backbone: PartConfig
-    """Its vocabulary size follows from the text tokenizer."""
+    backbone: PartConfig | str | None = None
+    """A part of random weights, whose vocabulary size follows from the text tokenizer; the folder
+    or Hub id of a text language model (`uniaudio_lm.checkpoint.text_llm`); or None where `init`
+    names one."""
     generation_head: PartConfig = field(default_factory=lambda: PartConfig("mlp"))
     stop_detector: PartConfig = field(
         default_factory=lambda: PartConfig("guarded", {"stop_after_patch": False})
@@ -225,9 +228,10 @@ class FreshModel:
     """Give the tokenizer a fresh semantic module (for trials; a trained one is better)."""
     audio_input: Literal["unified", "latent"] = "unified"
     text_tokenizer: str | None = None
-    """A `tokenizer.json`; None learns one from the training texts."""
-    text_pieces: int = 500
-    """Pieces that are learned, beside bytes, phonemes and special tokens."""
+    """A `tokenizer.json`; None learns one from the training texts, or takes that of the text
+    language model."""
+    text_pieces: int | None = None
+    """Pieces that are learned, beside bytes, phonemes and special tokens; None: 500."""
     latent_dims: int | None = None
     """See `UniAudioConfig`."""
     normalize_latents: bool = True
@@ -240,6 +244,8 @@ class FreshModel:
     def __post_init__(self) -> None:
         if self.latent_dims is not None and self.latent_dims < 1:
             raise ValueError("latent_dims must be at least 1")
+        if self.text_pieces is not None and self.text_pieces < 0:
+            raise ValueError("text_pieces cannot be negative")
 
 
 @dataclass(frozen=True)
@@ -260,12 +266,14 @@ class JointConfig:
 
     data: JointData
     init: str | None = None
-    """Trained weights to start from: a folder (any layout) or a Hub id."""
+    """Trained weights to start from: a speech language model's folder (any layout) or Hub id; with
+    `model`, a text language model's."""
     model: FreshModel | None = None
-    """A fresh model; None with `init`."""
+    """A fresh model; None with an `init` that is a speech language model."""
     parts: dict[str, str | PartConfig] = field(default_factory=dict)
     """Parts of `init` to replace by slot: a plugin's name, or name and options (random weights
-    then), or the folder of a trained component."""
+    then), or the folder of a trained component; as backbone also that of a text language model,
+    which brings its text tokenizer."""
     head_init: str | None = None
     """A model folder whose generation head is taken over (table 5: from a single-task run)."""
     learn: list[str] = field(default_factory=lambda: list(PARTS))
@@ -283,12 +291,17 @@ class JointConfig:
     stage: Literal["joint"] = "joint"
 
     def __post_init__(self) -> None:
-        if (self.init is None) == (self.model is None):
-            raise ValueError("give either `model` (a fresh model) or `init` (trained weights)")
+        if self.init is None and self.model is None:
+            raise ValueError(
+                "give `model` (a fresh model), `init` (trained weights), or both (parts around a "
+                "text language model)"
+            )
+        if self.model is not None:
+            self._check_fresh(self.model)
         unknown = [name for name in self.learn if name not in PARTS]
         if unknown:
             raise ValueError(f"learn: {unknown[0]!r} is no part: {', '.join(PARTS)}")
-        if self.parts and self.init is None:
+        if self.parts and self.model is not None:
             raise ValueError("parts replaces parts of `init`; a fresh model names its own")
         if self.data.audio == "phonemes" and self.loss.flow:
             raise ValueError("data.audio: phonemes has no latents to generate: set loss.flow to 0")
@@ -296,6 +309,19 @@ class JointConfig:
             raise ValueError("loss.symbols needs the embeddings that `symbols` names")
         if self.loss.frames and not self.semantic:
             raise ValueError("loss.frames teaches the semantic module: set semantic: true")
+
+    def _check_fresh(self, model: FreshModel) -> None:
+        if (model.backbone is None) == (self.init is None):
+            raise ValueError(
+                "model.backbone: give the backbone there, or a text language model as `init`, and "
+                "not both"
+            )
+        pretrained = self.init is not None or isinstance(model.backbone, str)
+        if pretrained and (model.text_tokenizer is not None or model.text_pieces is not None):
+            raise ValueError(
+                "model.text_tokenizer and model.text_pieces: a text language model brings its own "
+                "tokenizer"
+            )
 
 
 def _check_data(max_tokens: int, longest: float) -> None:
