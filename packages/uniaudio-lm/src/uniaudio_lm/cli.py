@@ -365,6 +365,7 @@ def serve(
     model: _Model = "nano",
     workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
     queue: Annotated[int, typer.Option(help="Requests that may wait before 429.")] = 64,
+    batch: Annotated[int, typer.Option(help="Texts that a model says at once.")] = 16,
     api_keys: Annotated[
         str | None,
         typer.Option(help="A file with one API key a line; UNIAUDIO_API_KEYS holds others."),
@@ -379,7 +380,9 @@ def serve(
     from uniaudio_lm.commands.serve import ServeChoice
     from uniaudio_lm.commands.serve import serve as run_server
 
-    run_server(ServeChoice(host, port, model, workers, queue, api_keys, max_seconds, device, dtype))
+    run_server(
+        ServeChoice(host, port, model, workers, queue, batch, api_keys, max_seconds, device, dtype)
+    )
 
 
 def _hosts() -> list[PluginHost]:

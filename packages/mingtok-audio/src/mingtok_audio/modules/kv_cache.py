@@ -18,6 +18,11 @@ class WindowCache:
         self.key: Tensor | None = None
         self.value: Tensor | None = None
 
+    @property
+    def held(self) -> int:
+        """Frames in it."""
+        return 0 if self.key is None else self.key.shape[2]
+
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add keys and values (B, G, n, E); return all that this chunk may attend to."""
         if self.key is not None and self.value is not None:
@@ -41,6 +46,11 @@ class FullCache:
         self.length = 0
         self.key: Tensor | None = None
         self.value: Tensor | None = None
+
+    @property
+    def held(self) -> int:
+        """Frames in it."""
+        return self.length
 
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add keys and values (B, G, n, E); return everything since the stream began."""

@@ -24,10 +24,15 @@ _BLOCK = 64
 
 @dataclass
 class TransformerState:
-    """Where a stream stands: frames seen so far, and one cache per layer."""
+    """Where a stream stands: frames seen so far, and one cache per layer.
+
+    `padding` (B,) counts the first frames of the caches that an item does not have: streams that
+    began at different times go on as one batch. None: every item has all of them.
+    """
 
     position: int = 0
     layers: list[LayerCache] = field(default_factory=list)
+    padding: Tensor | None = None
 
 
 def rotary_table(start: int, length: int, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
@@ -57,13 +62,19 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor, layout: str) -> Tensor:
     return out.to(x.dtype)
 
 
-def causal_attention(q: Tensor, k: Tensor, v: Tensor, window: int | None) -> Tensor:
+def causal_attention(
+    q: Tensor, k: Tensor, v: Tensor, window: int | None, padding: Tensor | None = None
+) -> Tensor:
     """Attention of queries (B, N, n, E) over keys (B, G, P + n, E): P past frames, then the chunk.
 
-    Query i sees keys up to itself; with a window, only the last `window` of them.
-    Returns (B, N, n, E).
+    Query i sees keys up to itself; with a window, only the last `window` of them; and none of the
+    first `padding` (B,). Returns (B, N, n, E).
     """
     n, past = q.shape[2], k.shape[2] - q.shape[2]
+    if padding is not None:
+        there = torch.arange(past + n, device=q.device) >= padding[:, None]
+        mask = _mask(past, n, window, q.device) & there[:, None, None, :]
+        return _grouped_sdpa(q, k, v, mask)
     if window is not None and n > 2 * max(_BLOCK, window):
         return _blockwise_attention(q, k, v, window, past)
     if past == 0 and n > 1 and (window is None or n <= window):
@@ -144,7 +155,14 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.dim, width, bias=config.qkv_bias)
         self.out = nn.Linear(config.dim, config.dim, bias=config.linear_bias)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: LayerCache | None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        cache: LayerCache | None,
+        padding: Tensor | None = None,
+    ) -> Tensor:
         b, n, _ = x.shape
         heads = self.qkv(x).view(b, n, -1, self.head_dim).transpose(1, 2)  # (B, N + 2G, n, E)
         rotated = self.heads + self.kv_heads
@@ -153,7 +171,7 @@ class Attention(nn.Module):
         v = heads[:, rotated:]
         if cache is not None:
             k, v = cache.append(k, v)
-        out = causal_attention(q, k, v, self.window)
+        out = causal_attention(q, k, v, self.window, padding)
         return self.out(out.transpose(1, 2).reshape(b, n, -1))
 
 
@@ -190,8 +208,15 @@ class Block(nn.Module):
         self.mlp_norm = _norm(config)
         self.mlp = FeedForward(config)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: LayerCache | None) -> Tensor:
-        x = x + self.attn(self.attn_norm(x), cos, sin, cache)
+    def forward(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        cache: LayerCache | None,
+        padding: Tensor | None = None,
+    ) -> Tensor:
+        x = x + self.attn(self.attn_norm(x), cos, sin, cache, padding)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -228,8 +253,14 @@ class Transformer(nn.Module):
         start = 0 if state is None else state.position
         cos, sin = rotary_table(start, x.shape[1], self.config.head_dim, self.config.rope_base)
         cos, sin = cos.to(x.device), sin.to(x.device)
+        padding = None if state is None else state.padding
+        held = state.layers[0].held if state is not None and padding is not None else 0
         for i, block in enumerate(self.blocks):
-            x = block(x, cos, sin, None if state is None else state.layers[i])
+            x = block(x, cos, sin, None if state is None else state.layers[i], padding)
         if state is not None:
             state.position += x.shape[1]
+            if padding is not None:
+                left = held + x.shape[1] - state.layers[0].held  # frames out of the window
+                padding = (padding - left).clamp_min(0)
+                state.padding = padding if bool(padding.any()) else None
         return self.norm(x)

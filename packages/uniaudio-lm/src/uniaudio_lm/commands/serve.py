@@ -25,6 +25,7 @@ class ServeChoice:
     model: str
     workers: int
     queue: int
+    batch: int
     api_keys: str | None
     max_seconds: float
     device: str
@@ -72,6 +73,8 @@ def serve(choice: ServeChoice) -> None:
 
     if not 0 <= choice.port <= 65535:
         raise UserError(f"--port must be 0 to 65535, not {choice.port}")
+    if choice.batch < 1:
+        raise UserError(f"--batch must be at least 1, not {choice.batch}")
     if choice.max_seconds <= 0:
         raise UserError(f"--max-seconds must be positive, not {choice.max_seconds:g}")
     keys = read_keys(choice.api_keys, os.environ.get(KEYS_VARIABLE, ""))
@@ -81,7 +84,9 @@ def serve(choice: ServeChoice) -> None:
     settings = ServerSettings(
         host=choice.host,
         port=choice.port,
-        model=ModelSettings(choice.model, device, "float32" if dtype is None else dtype),
+        model=ModelSettings(
+            choice.model, device, "float32" if dtype is None else dtype, batch=choice.batch
+        ),
         workers=choice.workers,
         waiting=choice.queue,
         keys=keys,
@@ -110,6 +115,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(1024)  # who connects once the address is told waits until it is served
     except OSError as error:
         raise UserError(f"cannot listen on {host}, port {port}: {os_reason(error)}") from error
     return listener

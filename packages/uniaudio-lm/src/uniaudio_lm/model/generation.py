@@ -189,8 +189,8 @@ class Generation:
 
     An item gives the same whatever others are there, to rounding: each has its own noise, its own
     positions in the language model, and its own stop state. A step is one pass of the backbone, one
-    of the generation head and one of the tokenizer's modules for all of them (feature streams that
-    began apart join once their windows are full, see `feature_position`).
+    of the generation head and one of the tokenizer's modules for all of them (of the latter, where
+    their attention has windows; see `feature_position`).
     """
 
     def __init__(self, model: SpeechLM, sampling: Sampling) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mingtok_audio.models.decoder import DecoderState
 from mingtok_audio.modules.istft import IstftState
@@ -21,15 +22,25 @@ from mingtok_audio.streaming import DecodingState
 
 def select_rows(state: TransformerState, rows: Tensor) -> TransformerState:
     """Some rows of a state, as a new one."""
-    return TransformerState(state.position, [_select(layer, rows) for layer in state.layers])
+    padding = state.padding
+    if padding is not None:
+        padding = padding[rows.to(padding.device)]
+        padding = padding if bool(padding.any()) else None
+    return TransformerState(
+        state.position, [_select(layer, rows) for layer in state.layers], padding
+    )
 
 
 def can_join(one: TransformerState, other: TransformerState) -> bool:
     """Whether two streams can go on as one batch: they stand at the same position, and their layers
-    hold as many frames."""
-    return one.position == other.position and all(
-        _held(a) == _held(b) for a, b in zip(one.layers, other.layers, strict=True)
-    )
+    hold as many frames, or all have the same window."""
+    if one.position != other.position:
+        return False
+    if [_held(a) for a in one.layers] == [_held(b) for b in other.layers]:
+        return True
+    both = [*one.layers, *other.layers]
+    sizes = {x.size if isinstance(x, WindowCache) else None for x in both}
+    return len(sizes) == 1 and None not in sizes
 
 
 def join_rows(states: Sequence[TransformerState]) -> TransformerState:
@@ -43,7 +54,18 @@ def join_rows(states: Sequence[TransformerState]) -> TransformerState:
     if len(states) == 1:
         return states[0]
     layers = [_join(list(column)) for column in zip(*(s.layers for s in states), strict=True)]
-    return TransformerState(states[0].position, layers)
+    key = layers[0].key if layers else None
+    if key is None:
+        return TransformerState(states[0].position, layers)
+    longest = max(s.layers[0].held for s in states)
+    parts = []
+    for state in states:
+        held = state.layers[0]
+        batch = 1 if held.key is None else held.key.shape[0]
+        before = torch.zeros(batch, dtype=torch.int64, device=key.device)
+        parts.append((before if state.padding is None else state.padding) + longest - held.held)
+    padding = torch.cat(parts)
+    return TransformerState(states[0].position, layers, padding if bool(padding.any()) else None)
 
 
 def join_decoding(one: DecodingState, other: DecodingState) -> DecodingState | None:
@@ -90,24 +112,29 @@ def _select(layer: LayerCache, rows: Tensor) -> LayerCache:
     return out
 
 
-def _held(layer: LayerCache) -> tuple[str, int]:
+def _held(layer: LayerCache) -> tuple[type, int]:
     """The kind of a cache, and how many frames it holds."""
-    if isinstance(layer, FullCache):
-        return "full", layer.length
-    return "window", 0 if layer.key is None else layer.key.shape[2]
+    return type(layer), layer.held
 
 
 def _join(layers: list[LayerCache]) -> LayerCache:
+    """One cache of all rows; zeros stand before what is shorter."""
     out = _empty_like(layers[0])
+    longest = max(layer.held for layer in layers)
+    like = next((layer.key for layer in layers if layer.key is not None), None)
+    if like is None:
+        return out
     keys, values = [], []
     for layer in layers:
-        if layer.key is None or layer.value is None:
+        if layer.key is None or layer.value is None:  # a stream that has not begun
+            empty = like.new_zeros(1, like.shape[1], longest, like.shape[3])
+            keys.append(empty)
+            values.append(empty)
             continue
-        end = layer.length if isinstance(layer, FullCache) else layer.key.shape[2]
-        keys.append(layer.key[:, :, :end])
-        values.append(layer.value[:, :, :end])
-    if keys:
-        out.key, out.value = torch.cat(keys), torch.cat(values)
+        pad = (0, 0, longest - layer.held, 0)
+        keys.append(F.pad(layer.key[:, :, : layer.held], pad))
+        values.append(F.pad(layer.value[:, :, : layer.held], pad))
+    out.key, out.value = torch.cat(keys), torch.cat(values)
     return out
 
 

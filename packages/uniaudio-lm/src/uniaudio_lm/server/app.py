@@ -43,7 +43,7 @@ class ServerSettings:
     port: int = 8000
     model: ModelSettings = field(default_factory=ModelSettings)
     workers: int = 1
-    active: int = 4
+    active: int = 32
     waiting: int = 64
     deadline: float = 600.0
     keys: tuple[str, ...] = ()

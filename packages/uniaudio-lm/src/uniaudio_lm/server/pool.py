@@ -1,7 +1,7 @@
 """Worker processes and the requests that they run: a bounded queue, turns, deadlines, replacement.
 
 Every request belongs to one worker from its start to its end. A worker runs up to `active` requests
-in turns; others wait here, up to `waiting`, then `BusyError`. A worker that dies fails its own
+together; others wait here, up to `waiting`, then `BusyError`. A worker that dies fails its own
 requests and is replaced.
 """
 
@@ -50,7 +50,7 @@ class WorkerPool:
     Args:
         settings: the model that each worker loads.
         workers: processes.
-        active: requests that one worker runs in turns.
+        active: requests that one worker has at once.
         waiting: requests that wait for a worker at most.
         deadline: seconds that one request may take in all.
     """
@@ -59,7 +59,7 @@ class WorkerPool:
         self,
         settings: ModelSettings,
         workers: int = 1,
-        active: int = 4,
+        active: int = 32,
         waiting: int = 64,
         deadline: float = 600.0,
     ) -> None:
@@ -73,6 +73,7 @@ class WorkerPool:
         self._queued = 0
         self._free = asyncio.Condition()
         self._deaths = 0
+        self._seconds = 1.0  # that a request takes, lately
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -111,7 +112,7 @@ class WorkerPool:
         events: asyncio.Queue = asyncio.Queue()
         worker.requests[request] = events
         self.counts.started += 1
-        over = False
+        over, begun = False, time.monotonic()
         try:
             try:
                 worker.connection.send(("run", request, task, params))
@@ -130,6 +131,7 @@ class WorkerPool:
                 over = True
                 if kind == "done":
                     self.counts.finished += 1
+                    self._seconds += 0.1 * (time.monotonic() - begun - self._seconds)
                     return
                 raise ApiError(second, 400 if first == "user" else 500)
         except ApiError:
@@ -144,12 +146,16 @@ class WorkerPool:
             async with self._free:
                 self._free.notify_all()
 
+    def _wait_seconds(self) -> int:
+        """When a place in the queue will be free, as things go."""
+        return max(1, round(self._seconds * self._queued / (self.size * self.active)))
+
     async def _take(self, end: float) -> _Worker:
         """The ready worker with the fewest requests, when there is one with a place."""
         async with self._free:
             if self._queued >= self.waiting:
                 self.counts.refused += 1
-                raise BusyError(max(1, round(self._queued / max(1, self.size * self.active))))
+                raise BusyError(self._wait_seconds())
             self._queued += 1
             try:
                 while True:
@@ -212,7 +218,7 @@ class WorkerPool:
             except RuntimeError:
                 return  # the loop is closed
         try:
-            asyncio.run_coroutine_threadsafe(self._died(worker), loop)
+            loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._died(worker)))
         except RuntimeError:
             return
 

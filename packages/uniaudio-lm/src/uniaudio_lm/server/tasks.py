@@ -30,28 +30,30 @@ def speech(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
         wav, rate = read_upload(params["reference"], "ref_audio", params["max_seconds"])
         voice = VoicePrompt(wav, rate, params["reference_text"] or "")
         yield {"checked": True}
-    stream = engine.lm.synthesize_stream(
-        params["text"], voice, seed=params["seed"], language=params["language"]
-    )
-    rate, speed = stream.sample_rate, params["speed"]
+    job = engine.lm.job(params["text"], voice, seed=params["seed"], language=params["language"])
+    rate, speed = engine.lm.tokenizer.config.sample_rate, params["speed"]
     yield {"sample_rate": rate}
     total, held = 0, []
-    for wav in stream:
-        array = np.asarray(wav, dtype=np.float32)
-        if speed == 1.0:
-            total += len(array)
-            yield {"wav": array}
-        else:
-            held.append(array)
+    with engine.say(job) as ticket:
+        while True:
+            over = ticket.over
+            wav = ticket.take()
+            if wav is not None and speed == 1.0:
+                total += len(wav)
+                yield {"wav": wav}
+            elif wav is not None:
+                held.append(wav)
+            if over:
+                break
             yield {}
     if held:
-        array = stretch(np.concatenate(held)[:, None], rate, speed, 0.0)[:, 0].astype(np.float32)
-        total = len(array)
-        yield {"wav": array}
+        wav = stretch(np.concatenate(held)[:, None], rate, speed, 0.0)[:, 0].astype(np.float32)
+        total = len(wav)
+        yield {"wav": wav}
     yield {
         "end": {
-            "stop_reason": stream.stop_reason,
-            "patches": stream.patches,
+            "stop_reason": job.stop_reason,
+            "patches": job.patches,
             "seconds": round(total / rate, 3),
         }
     }

@@ -2,7 +2,8 @@
 
 A task is a generator function `(engine, params) -> events`; it is named "module:function", so that
 other packages bring their own. Between two events of one request the others have their turn, and a
-cancelled request ends there: speech gives an event a patch.
+cancelled request ends there. All texts are said together: between two rounds of turns every one of
+them gets a patch (`Engine.say`). An empty event is a turn of which the server is not told.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import importlib
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mingtok_audio.core.jobs import end_with_parent
+
+if TYPE_CHECKING:
+    from uniaudio_lm.tasks.tts import Job, SpeechBatch
 
 Event = dict[str, Any]
 Task = Callable[[Any, dict[str, Any]], Iterator[Event]]
@@ -24,12 +31,48 @@ Task = Callable[[Any, dict[str, Any]], Iterator[Event]]
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Which model a worker loads. `threads`: of torch, for each worker."""
+    """Which model a worker loads.
+
+    Attributes:
+        threads: of torch, for each worker.
+        batch: texts that are said at once; others wait, and long texts let them go ahead after each
+            piece.
+    """
 
     model: str = "nano"
     device: str = "cpu"
     dtype: str | None = "float32"
     threads: int = 1
+    batch: int = 16
+
+
+class Ticket:
+    """A text among those that an engine says."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.error: Exception | None = None
+        self._wavs: list[np.ndarray] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether all samples are there."""
+        return self.error is not None or bool(self.job.stop_reason)
+
+    def add(self, wav: np.ndarray) -> None:
+        """Samples (m,) that were said."""
+        self._wavs.append(wav)
+
+    def take(self) -> np.ndarray | None:
+        """The samples (m,) since the last call, if there are any.
+
+        Raises:
+            Exception: the text could not be said.
+        """
+        if self.error is not None:
+            raise self.error
+        wavs, self._wavs = self._wavs, []
+        return np.concatenate(wavs) if wavs else None
 
 
 class Engine:
@@ -47,6 +90,42 @@ class Engine:
         )
         self.lm.use_aligner(fitting_aligner(self.lm.tokenizer))
         self._made: dict[str, Any] = {}
+        self._tickets: dict[int, Ticket] = {}
+        self._batch = self._new_batch()
+
+    def _new_batch(self) -> SpeechBatch:
+        from uniaudio_lm.tasks.tts import SpeechBatch
+
+        return SpeechBatch(self.lm.model, self.lm.sampling(), rows=self.settings.batch)
+
+    @contextmanager
+    def say(self, job: Job) -> Iterator[Ticket]:
+        """Say a text with all others, as long as the context is open."""
+        key, ticket = self._batch.add(job), Ticket(job)
+        batch = self._batch
+        self._tickets[key] = ticket
+        try:
+            yield ticket
+        finally:
+            batch.remove(key)
+            self._tickets.pop(key, None)
+
+    def step(self) -> None:
+        """Say the next patch of all texts."""
+        if not len(self._batch):
+            return
+        try:
+            for key, wav in self._batch.step():
+                self._tickets[key].add(wav.numpy())
+        except Exception as error:  # nobody knows what state the batch is in
+            for ticket in self._tickets.values():
+                ticket.error = error
+            self._batch = self._new_batch()
+            self._tickets = {}
+            return
+        for key, failure in self._batch.failed.items():
+            self._tickets[key].error = failure
+        self._batch.failed.clear()
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` gave when `name` was first asked for."""
@@ -81,16 +160,19 @@ def serve(connection: Connection, settings: ModelSettings) -> None:
             if kind == "stop":
                 return
             if kind == "cancel":
-                running.pop(rest[0], None)
+                _close(running.pop(rest[0], None))
                 continue
             request, task, params = rest
             try:
                 running[request] = iter(find_task(task)(engine, params))
             except Exception as error:
                 _report(connection, request, error)
+        engine.step()
         for request, events in list(running.items()):
             try:
-                connection.send(("event", request, next(events), None))
+                event = next(events)
+                if event:
+                    connection.send(("event", request, event, None))
             except StopIteration:
                 del running[request]
                 connection.send(("done", request, None, None))
@@ -102,6 +184,15 @@ def serve(connection: Connection, settings: ModelSettings) -> None:
             except Exception as error:
                 del running[request]
                 _report(connection, request, error)
+
+
+def _close(events: Iterator[Event] | None) -> None:
+    """End a task at the place where it stands."""
+    if isinstance(events, Generator):
+        try:
+            events.close()
+        except Exception:
+            traceback.print_exc()
 
 
 def _report(connection: Connection, request: int, error: Exception) -> None:

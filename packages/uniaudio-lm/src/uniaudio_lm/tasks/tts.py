@@ -279,6 +279,8 @@ class SpeechBatch:
         self._speaking: dict[int, _Text] = {}
         self._groups: list[_Sounding] = []
         self._next = 0
+        self.failed: dict[int, Exception] = {}
+        """Texts that could not be begun; they are over, and the others go on."""
 
     def __len__(self) -> int:
         """Texts that are not over."""
@@ -334,7 +336,11 @@ class SpeechBatch:
         while self._waiting and len(items) < room:
             text = self._waiting.popleft()
             text.patches, text.job.latents, text.chunks = text.job.patches, [], []
-            items.append(_item(self._model, text.job, text.piece, silence, start))
+            try:
+                items.append(_item(self._model, text.job, text.piece, silence, start))
+            except Exception as error:
+                self.failed[text.key] = error
+                continue
             texts.append(text)
             if start is None and items[0].features is not None:
                 start = items[0].features.position
@@ -460,6 +466,8 @@ def run_jobs(
     while len(batch):
         for key, wav in batch.step():
             yield places[key], wav
+        for error in batch.failed.values():
+            raise error
 
 
 def _accepted(model: SpeechLM, job: Job, take: _Take) -> Tensor:
