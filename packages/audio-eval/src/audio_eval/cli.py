@@ -11,6 +11,7 @@ from audio_eval.build.cli import register as register_build
 from audio_eval.report.cli import register as register_reports
 from mingtok_audio.core.cli import EXIT_FAILED_ITEMS, emit_json, make_app, make_group, run
 from mingtok_audio.core.cli.doctor import add_doctor
+from mingtok_audio.core.cli.options import Ray, Workers
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.plugins.app import plugins_app
 
@@ -60,10 +61,8 @@ def score(
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Cache folder shared between runs.")
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, help="Processes that share the items; default 1."),
-    ] = None,
+    workers: Workers = None,
+    ray: Ray = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap intervals.")] = 0,
     baselines: Annotated[
         str | None, typer.Option("--baselines", help="Comma-separated, 'none' for none.")
@@ -90,6 +89,7 @@ def score(
         resume=resume,
         cache=cache,
         workers=workers,
+        ray=ray,
         seed=seed,
         baselines=None if baselines is None else name_list(baselines, none="none"),
         show_progress=True,

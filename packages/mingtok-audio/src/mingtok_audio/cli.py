@@ -12,6 +12,7 @@ import typer
 
 from mingtok_audio.core.cli import emit_json, make_app, run
 from mingtok_audio.core.cli.doctor import add_doctor, doctor_report
+from mingtok_audio.core.cli.options import Ray, Workers
 from mingtok_audio.core.cli.train import add_train
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.plugins.app import plugins_app
@@ -53,7 +54,6 @@ _Seed = Annotated[int | None, typer.Option(help="Seed of --sample (default 0).")
 _ChannelOption = Annotated[
     str, typer.Option("--channel", help="mix, or the number of one channel, from 0.")
 ]
-_Workers = Annotated[int, typer.Option(help="Processes that share the files of a folder.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 _Force = Annotated[
     bool, typer.Option("--force", help="Make results of a folder again that are there already.")
@@ -98,7 +98,8 @@ def encode(
         str, typer.Option(help="float32 (exact), float16 or int8 (smaller).")
     ] = "float32",
     channel: _ChannelOption = "mix",
-    workers: _Workers = 1,
+    workers: Workers = None,
+    ray: Ray = None,
     force: _Force = False,
     as_json: _Json = False,
 ) -> None:
@@ -116,7 +117,7 @@ def encode(
         storage=parse_storage(storage),
         channel=_channel(channel),
     )
-    run_files(inputs, output, settings, workers, Report(as_json, force))
+    run_files(inputs, output, settings, workers=workers, ray=ray, report=Report(as_json, force))
 
 
 @app.command()
@@ -132,7 +133,8 @@ def decode(
     dtype: _Dtype = "auto",
     start: Annotated[float | None, typer.Option(help="Begin here, in seconds.")] = None,
     end: Annotated[float | None, typer.Option(help="Stop here, in seconds.")] = None,
-    workers: _Workers = 1,
+    workers: Workers = None,
+    ray: Ray = None,
     force: _Force = False,
     as_json: _Json = False,
 ) -> None:
@@ -148,7 +150,7 @@ def decode(
     settings = Settings(
         command="decode", model=model, device=device, dtype=dtype, start=start, end=end
     )
-    run_files(inputs, output, settings, workers, Report(as_json, force))
+    run_files(inputs, output, settings, workers=workers, ray=ray, report=Report(as_json, force))
 
 
 @app.command()
@@ -165,7 +167,8 @@ def reconstruct(
     sample: _Sample = False,
     seed: _Seed = None,
     channel: _ChannelOption = "mix",
-    workers: _Workers = 1,
+    workers: Workers = None,
+    ray: Ray = None,
     force: _Force = False,
     as_json: _Json = False,
 ) -> None:
@@ -181,7 +184,7 @@ def reconstruct(
         seed=_sampling_seed(sample, seed),
         channel=_channel(channel),
     )
-    run_files(inputs, output, settings, workers, Report(as_json, force))
+    run_files(inputs, output, settings, workers=workers, ray=ray, report=Report(as_json, force))
 
 
 @app.command()

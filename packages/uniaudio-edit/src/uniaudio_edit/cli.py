@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from mingtok_audio.core.cli import make_app, run
+from mingtok_audio.core.cli.options import Ray, Workers
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.plugins.app import plugins_app
 
@@ -108,7 +109,8 @@ def edit(
     ] = None,
     apply: Annotated[str | None, typer.Option(hidden=True)] = None,
     undo: Annotated[str | None, typer.Option(hidden=True)] = None,
-    workers: Annotated[int, typer.Option(help="Processes that share the files of a folder.")] = 1,
+    workers: Workers = None,
+    ray: Ray = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace files that are there, make results again.")
     ] = False,
@@ -147,6 +149,7 @@ def edit(
             receipt=receipt,
             dry_run=dry_run,
             workers=workers,
+            ray=ray,
             as_json=as_json,
             settings=with_options(settings, sound=sound, snr_db=snr, candidates=candidates),
         ),

@@ -29,14 +29,15 @@ class Options:
     words: str | None = None
     receipt: str | None = None
     dry_run: bool = False
-    workers: int = 1
+    workers: int | None = None
+    ray: str | None = None
     as_json: bool = False
     settings: Settings = field(default_factory=Settings)
 
 
 def run(given: list[str], options: Options) -> None:
     """The whole command. Raises `UserError`, or `typer.Exit` where not everything was done."""
-    if options.workers < 1:
+    if options.workers is not None and options.workers < 1:
         raise UserError(f"--workers must be at least 1, not {options.workers}")
     if not given:
         raise UserError(
@@ -52,7 +53,9 @@ def run(given: list[str], options: Options) -> None:
     results: list[Result] = []
     work = EditWork(options.settings)
     force = options.settings.force
-    for result in run_jobs(work, jobs, workers=options.workers, force=force, bar=bar):
+    for result in run_jobs(
+        work, jobs, workers=options.workers, ray=options.ray, force=force, bar=bar
+    ):
         results.append(result)
         if result["status"] == "failed":
             if not many and "candidates" in result:

@@ -12,6 +12,7 @@ import typer
 
 from mingtok_audio.core.cli import emit_json, make_app, run
 from mingtok_audio.core.cli.doctor import add_doctor, doctor_report
+from mingtok_audio.core.cli.options import Ray, Workers
 from mingtok_audio.core.cli.train import add_train
 from mingtok_audio.core.plugins import PluginHost
 from mingtok_audio.core.plugins.app import plugins_app
@@ -40,7 +41,6 @@ _Threads = Annotated[
     int | None,
     typer.Option(help="CPU threads; by default one for a small model, else one for each core."),
 ]
-_Workers = Annotated[int, typer.Option(help="Processes for several inputs, a model each.")]
 _Compressor = Annotated[
     str | None,
     typer.Option(
@@ -135,7 +135,8 @@ def asr(
         ),
     ] = None,
     compressor: _Compressor = None,
-    workers: _Workers = 1,
+    workers: Workers = None,
+    ray: Ray = None,
     batch_size: Annotated[int, typer.Option(help="Recordings that are read together.")] = 4,
     force: _Force = False,
     device: _Device = "auto",
@@ -157,7 +158,7 @@ def asr(
     run_asr(
         inputs, output, choice, language=language, hotwords=hotwords, beams=beams,
         word_weight=word_weight, format=format,
-        as_json=as_json, workers=workers, batch=batch_size, force=force,
+        as_json=as_json, workers=workers, ray=ray, batch=batch_size, force=force,
     )  # fmt: skip
 
 
@@ -176,7 +177,8 @@ def ask(
     ] = None,
     max_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 512,
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
-    workers: _Workers = 1,
+    workers: Workers = None,
+    ray: Ray = None,
     force: _Force = False,
     device: _Device = "auto",
     dtype: _Dtype = "auto",
@@ -201,7 +203,7 @@ def ask(
     )
     run_ask(
         given, output, choice, follow_ups=then or (), max_tokens=max_tokens, format=format,
-        as_json=as_json, workers=workers, force=force,
+        as_json=as_json, workers=workers, ray=ray, force=force,
     )  # fmt: skip
 
 
@@ -276,7 +278,8 @@ def tts(
     lines: Annotated[
         bool, typer.Option("--lines", help="Each line of the file is a text of its own.")
     ] = False,
-    workers: _Workers = 1,
+    workers: Workers = None,
+    ray: Ray = None,
     batch_size: Annotated[int, typer.Option(help="Texts that are spoken together.")] = 8,
     force: _Force = False,
     device: _Device = "auto",
@@ -305,7 +308,7 @@ def tts(
     )  # fmt: skip
     run_tts(
         texts, output, work, stream=stream, lines=lines, as_json=as_json, workers=workers,
-        batch=batch_size, force=force,
+        ray=ray, batch=batch_size, force=force,
     )  # fmt: skip
 
 

@@ -53,6 +53,11 @@ class Transcoding(Work):
     def __getstate__(self) -> dict[str, Any]:
         return {"settings": self.settings, "_model": None}  # each process loads its own
 
+    @property
+    def device(self) -> str:
+        """See `Work.device`."""
+        return self.settings.device
+
     def load(self) -> MingTok:
         """The tokenizer."""
         if self._model is None:
@@ -108,17 +113,21 @@ def run_files(
     inputs: Sequence[str],
     output: str | None,
     settings: Settings,
-    workers: int = 1,
+    *,
+    workers: int | None = None,
     report: Report | None = None,
+    ray: str | None = None,
 ) -> None:
     """The whole command. Raises `UserError` or `typer.Exit` where not everything was done."""
     report = report or Report()
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise UserError(f"--workers must be at least 1, not {workers}")
     with ExitStack() as stack:
         jobs, many = make_plan(inputs, output, settings, stack)
         if report.as_json and any(job.shown == STDOUT for job in jobs):
             raise UserError("--json and -o - both want standard output; write to a file")
+        if ray is not None and any(job.shown == STDOUT for job in jobs):
+            raise UserError("-o - is for this machine, not for --ray; write to a file")
         work = Transcoding(settings)
         work.load()  # a model that cannot be loaded is said once
         said = set[str]()
@@ -127,6 +136,7 @@ def run_files(
             work,
             jobs,
             workers=workers,
+            ray=ray,
             force=report.force,
             bar=settings.command,
             seconds=_long_seconds(jobs, settings),

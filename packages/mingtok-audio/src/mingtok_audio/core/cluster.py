@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from mingtok_audio.core.errors import UserError, one_line
+from mingtok_audio.core.extras import install_line
 
 CONNECT_SECONDS = 10.0
 """How long an address may take to answer."""
 _RETRIES = 2  # of a call whose actor died: an input that kills three processes is given up
-_INSTALL = 'pip install "ray>=2.40"'
 # What opens an HTTP/2 connection (RFC 9113, 3.4): the preface and an empty SETTINGS frame. A gRPC
 # server, which Ray's head is, answers with a SETTINGS frame of its own.
 _SETTINGS = 4
@@ -49,11 +49,16 @@ class Cluster:
         self.address = address
         self._ours = False
 
+    def check(self) -> None:
+        """Refuse what cannot work, in a bounded time, without connecting. Raises `UserError`."""
+        if not _import_ray().is_initialized():
+            _check_address(self.address)
+
     def __enter__(self) -> Cluster:
+        self.check()
         ray = _import_ray()
         if ray.is_initialized():
             return self
-        _check_address(self.address)
         try:
             # What workers print must not come between lines of JSON.
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
@@ -102,8 +107,7 @@ class Cluster:
             "max_task_retries": _RETRIES,
         }
         remote = ray.remote(**options)(_Actor)
-        shared = ray.put((Path.cwd(), start, function))
-        made = [remote.remote(shared) for _ in range(actors)]
+        made = [remote.remote(Path.cwd(), start, function) for _ in range(actors)]
         starting = {actor.ready.remote(): actor for actor in made}
         pool = ActorPool([])
         missing = set(range(len(items)))
@@ -141,8 +145,10 @@ class Cluster:
 class _Actor:
     """What runs in a worker process of the cluster."""
 
-    def __init__(self, shared: tuple[Path, Callable[[], Any], Callable[[Any, Any], Any]]) -> None:
-        folder, start, self._function = shared
+    def __init__(
+        self, folder: Path, start: Callable[[], Any], function: Callable[[Any, Any], Any]
+    ) -> None:
+        self._function = function
         self._error: UserError | None = None
         self._state: Any = None
         try:
@@ -181,12 +187,11 @@ def _check_started(ray: Any, ref: Any) -> None:
 
 
 def _import_ray() -> Any:
-    # Read when Ray is imported. What is wrong is said by us, in one line.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
     except ImportError:
-        raise UserError(f"--ray needs Ray, which is not installed: {_INSTALL}") from None
+        how = install_line("mingtok-audio", "ray")
+        raise UserError(f"--ray needs the package ray: {how}") from None
     return ray
 
 

@@ -224,6 +224,8 @@ def run_jobs(
     """
     if (workers is not None and workers < 1) or batch < 1:
         raise UserError("--workers and --batch-size must be at least 1")
+    if ray is not None:
+        Cluster(ray).check()
     folders = {path.parent for job in jobs for path in work.targets(job)}
     sweep(folders)
     records = None if work.record_name is None else Records(work.record_name)

@@ -30,6 +30,11 @@ class Questions(Work):
     max_tokens: int
     format: str
 
+    @property
+    def device(self) -> str:
+        """See `Work.device`."""
+        return self.choice.device
+
     def load(self) -> UniAudio:
         """See `Work.load`."""
         return self.choice.load()
@@ -83,7 +88,8 @@ def run(
     max_tokens: int,
     format: str,
     as_json: bool,
-    workers: int,
+    workers: int | None,
+    ray: str | None,
     force: bool,
 ) -> None:
     """Ask about each input; see the command's help.
@@ -104,4 +110,4 @@ def run(
     if config is not None:
         check_task("questions", config, choice.model)
     work = Questions(choice, prompts, max_tokens, format)
-    answer(work, inputs, output, format, as_json, workers=workers, batch=1, force=force)
+    answer(work, inputs, output, format, as_json, workers=workers, ray=ray, batch=1, force=force)

@@ -48,6 +48,11 @@ class Recognition(Work):
     timed: bool
     """Whether word times are shown at all: plain text has none."""
 
+    @property
+    def device(self) -> str:
+        """See `Work.device`."""
+        return self.choice.device
+
     def load(self) -> UniAudio:
         """See `Work.load`."""
         model = self.choice.load()
@@ -121,7 +126,8 @@ def run(
     word_weight: float | None,
     format: str,
     as_json: bool,
-    workers: int,
+    workers: int | None,
+    ray: str | None,
     batch: int,
     force: bool,
 ) -> None:
@@ -152,7 +158,9 @@ def run(
     work = Recognition(
         choice, language, words, beams, word_weight, format, timed=as_json or format != "text"
     )
-    answer(work, inputs, output, format, as_json, workers=workers, batch=batch, force=force)
+    answer(
+        work, inputs, output, format, as_json, workers=workers, ray=ray, batch=batch, force=force
+    )
 
 
 def answer(
@@ -162,7 +170,8 @@ def answer(
     format: str,
     as_json: bool,
     *,
-    workers: int,
+    workers: int | None,
+    ray: str | None,
     batch: int,
     force: bool,
 ) -> None:
@@ -182,7 +191,7 @@ def answer(
         results: list[Result] = []
         direct = output is None and not as_json and format != "json"
         for result in run_jobs(
-            work, jobs, workers=workers, batch=batch, force=force, bar="recordings"
+            work, jobs, workers=workers, ray=ray, batch=batch, force=force, bar="recordings"
         ):
             results.append(result)
             _warn(result)

@@ -49,6 +49,11 @@ class Speaking(Work):
     instruct: tuple[str, ...] = ()
     """`key=value` words: how to speak."""
 
+    @property
+    def device(self) -> str:
+        """See `Work.device`."""
+        return self.choice.device
+
     def load(self) -> UniAudio:
         """See `Work.load`."""
         return self.choice.load()
@@ -219,7 +224,8 @@ def run(
     stream: bool,
     lines: bool,
     as_json: bool,
-    workers: int,
+    workers: int | None,
+    ray: str | None,
     batch: int,
     force: bool,
 ) -> None:
@@ -236,10 +242,12 @@ def run(
     texts, several = read_texts(given, lines)
     work.check()
     if several or (output != "-" and is_folder(output, several=False)):
-        _run_several(texts, output, work, stream, as_json, workers, batch, force)
+        _run_several(texts, output, work, stream, as_json, workers, ray, batch, force)
         return
     if output == "-" and as_json:
         raise UserError("--json and -o - both want standard output; write to a file")
+    if ray is not None:
+        raise UserError("--ray is for several texts and an output folder")
     _run_one(texts[0], output, work, stream, as_json)
 
 
@@ -288,7 +296,8 @@ def _run_several(  # noqa: PLR0917
     work: Speaking,
     stream: bool,
     as_json: bool,
-    workers: int,
+    workers: int | None,
+    ray: str | None,
     batch: int,
     force: bool,
 ) -> None:
@@ -304,7 +313,9 @@ def _run_several(  # noqa: PLR0917
         raise UserError(f"the output {folder} must be a folder, and is a file")
     jobs = [Job(t.name, text=t.text, output=folder / f"{t.stem}.wav") for t in texts]
     results = []
-    for result in run_jobs(work, jobs, workers=workers, batch=batch, force=force, bar="texts"):
+    for result in run_jobs(
+        work, jobs, workers=workers, ray=ray, batch=batch, force=force, bar="texts"
+    ):
         results.append(result)
         if result["status"] == "failed":
             continue
