@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_tokenizer import tiny_config
 
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.config import to_dict
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.models.mingtok import MingTok
+from mingtok_audio.modules.posterior import Posterior
 from mingtok_audio.plugins import load_compressor
 from mingtok_audio.training.discriminators import (
     DiscriminatorConfig,
@@ -22,6 +26,7 @@ from mingtok_audio.training.discriminators import (
     discriminator_loss,
     feature_matching_loss,
 )
+from mingtok_audio.training.losses import MultiScaleMelLoss
 from mingtok_audio.training.run import train
 from mingtok_audio.training.stages import load_config, make_task, shipped_config
 from mingtok_audio.training.teachers import FeatureCache, load_teacher, teacher_features
@@ -499,3 +504,65 @@ def test_a_changed_architecture_is_refused_in_words(corpus: Path, tmp_path: Path
     with pytest.raises(UserError, match="does not fit this configuration") as refused:
         train(other, tmp_path / "run", resume=True)
     assert "\n" not in str(refused.value)
+
+
+def test_the_papers_model_has_1_35_billion_parameters() -> None:
+    acoustic, distilled = (load_config(shipped_config(name)) for name in ("stage1", "stage2"))
+    assert acoustic.model.encoder.num_layers == acoustic.model.decoder.num_layers == 24
+    whole = replace(acoustic.model, semantic=distilled.semantic, decoder_input="unified")
+    with torch.device("meta"):
+        count = sum(parameter.numel() for parameter in MingTok(whole).parameters())
+        latent = replace(whole, decoder_input="latent")
+        published = sum(parameter.numel() for parameter in MingTok(latent).parameters())
+    assert count == 1_349_038_466 + 1280 * 896 + 896  # the projection from features to decoder
+    assert published == 1_349_038_466
+    assert round(count / 1e9, 2) == round(published / 1e9, 2) == 1.35
+    for config in (acoustic.model.encoder, acoustic.model.decoder, distilled.semantic):
+        assert config.window == 32
+    assert acoustic.model.hop_length == 320 and acoustic.model.sample_rate == 16000
+
+
+def test_the_weights_of_table_1() -> None:
+    acoustic, distilled, unified = (load_config(shipped_config(f"stage{i}")) for i in (1, 2, 3))
+    loss = acoustic.loss
+    assert (loss.mel, loss.adversarial, loss.feature_matching, loss.kl) == (15, 1, 1, 1e-4)
+    assert (loss.spectral, loss.waveform) == (0, 0)
+    assert loss.mel_reduction == "sum" and loss.mel_n_ffts == tuple(2**i for i in range(5, 12))
+    assert loss.mel_bands == tuple(5 * 2**i for i in range(7))
+    assert acoustic.train_encoder and acoustic.train_decoder
+    assert not distilled.teacher.layer_normalise and distilled.teacher.target_delay == 0
+    loss = unified.loss
+    assert (loss.align, loss.mel, loss.adversarial, loss.feature_matching) == (2, 1, 0, 0)
+    assert (loss.ctc, loss.mel_reduction) == (0, "sum")
+    assert unified.train_semantic and not unified.train_acoustic
+    assert unified.decoder_input == "unified"
+
+
+@given(
+    mean=st.floats(-3, 3), std=st.floats(0.05, 4), dims=st.integers(1, 64), frames=st.integers(1, 5)
+)
+def test_the_kl_loss_is_the_published_closed_form(
+    mean: float, std: float, dims: int, frames: int
+) -> None:
+    posterior = Posterior(torch.full((2, frames, dims), mean), torch.full((2, frames, dims), std))
+    exact = torch.distributions.kl_divergence(
+        torch.distributions.Normal(mean, std), torch.distributions.Normal(0.0, 1.0)
+    )
+    assert float(posterior.kl_loss()) == pytest.approx(2 * dims * float(exact), rel=1e-4, abs=1e-4)
+
+
+def test_a_sum_of_mel_scales_is_their_number_of_means() -> None:
+    torch.manual_seed(0)
+    wavs = 0.1 * torch.randn(2, 1, 8000)
+    scales = ((64, 256, 1024), (8, 20, 60))
+    mean = MultiScaleMelLoss(16000, *scales)(*wavs)
+    total = MultiScaleMelLoss(16000, *scales, reduction="sum")(*wavs)
+    assert float(total) == pytest.approx(3 * float(mean), rel=1e-6)
+
+
+def test_augmentation_that_a_stage_cannot_use_is_refused() -> None:
+    for settings in ("data.augmentation={}", "data.augmentation={mix_probability: 1}"):
+        with pytest.raises(ConfigError, match=r"data\.augmentation"):
+            load_config(shipped_config("debug-distillation"), [settings])
+    with pytest.raises(ConfigError, match="augmentation"):
+        load_config(shipped_config("debug-unified"), ["data.augmentation={}"])

@@ -403,3 +403,17 @@ def test_an_instruction_that_is_not_understood_says_what_is_possible() -> None:
 def test_a_close_match_is_offered() -> None:
     with pytest.raises(InstructionError, match="is 'jumps over' meant"):
         parse("delete 'jumbs over'")
+
+
+@pytest.mark.parametrize(
+    ("instruction", "confidence"),
+    [
+        ("delete 'two'", 1.0),
+        ("set the speed to 1.5", 1.0),
+        ("make it a bit faster", 0.5),
+        ("delete 'two' and make it a bit faster", 0.6667),
+    ],
+)
+def test_confidence_is_the_share_that_was_said(instruction: str, confidence: float) -> None:
+    plan = parse(instruction, "one two three")
+    assert plan.confidence == confidence, plan.assumptions

@@ -80,7 +80,9 @@ class Plan:
         original_text, edited_text: of the recording, before and after.
         operations: in the order of the text, sounds last.
         assumptions: what was decided without being said ("a bit" is 10 %).
-        confidence: 1.0 where every reading but one was ruled out, less for model parsers.
+        confidence: of a grammar's reading, the share of it that the instruction said: operations
+            among operations and assumptions (1.0: nothing was assumed). A model parser says how
+            much of the recording's text it kept.
     """
 
     instruction: str

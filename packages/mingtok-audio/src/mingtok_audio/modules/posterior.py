@@ -43,6 +43,12 @@ class Posterior:
         var = self.std**2
         return 0.5 * (self.mean**2 + var - 1 - var.log())
 
+    def kl_loss(self) -> Tensor:
+        """The loss of equation 1 as the published distribution class has it -> scalar: summed over
+        the latent dimensions, averaged over items and frames, and without the factor 1/2 (twice
+        the divergence in nats)."""
+        return 2 * self.kl().sum(dim=-1).mean()
+
 
 def frame_noise(shape: torch.Size, generator: torch.Generator | None) -> Tensor:
     """Unit Gaussian noise (B, L, D), item by item and frame by frame, on the CPU.

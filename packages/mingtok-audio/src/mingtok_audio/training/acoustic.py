@@ -63,6 +63,8 @@ class LossWeights:
     waveform: float = 0.0
     mel_n_ffts: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
     mel_bands: tuple[int, ...] = (10, 20, 40, 60, 80, 120)
+    mel_reduction: Literal["mean", "sum"] = "mean"
+    """Over the scales; the paper's weight of 15 belongs to a sum (`stage1` says why)."""
     spectral_n_ffts: tuple[int, ...] = (256, 512, 1024)
     spectral_phase: float = 1.0
     """Of the spectral loss's complex term beside the magnitude's."""
@@ -138,7 +140,10 @@ class AcousticTask:
             seed=config.trainer.seed,
             augmentation=config.data.augmentation,
         )
-        self.mel = MultiScaleMelLoss(rate, config.loss.mel_n_ffts, config.loss.mel_bands)
+        loss = config.loss
+        self.mel = MultiScaleMelLoss(
+            rate, loss.mel_n_ffts, loss.mel_bands, reduction=loss.mel_reduction
+        )
         self.spectral = CompressedSpectralLoss(
             config.loss.spectral_n_ffts, config.loss.spectral_power, config.loss.spectral_phase
         )
@@ -188,7 +193,7 @@ class AcousticTask:
             with torch.set_grad_enabled(self.config.train_encoder and torch.is_grad_enabled()):
                 posterior = self._model.posterior_of(target)
             latents = posterior.sample(generator)
-            parts["kl"] = posterior.kl().mean()
+            parts["kl"] = posterior.kl_loss()
             total = weights.kl * parts["kl"]
             if self.description is not None and self.config.train_encoder:
                 parts["described"] = self.description.loss(posterior.mean, target)

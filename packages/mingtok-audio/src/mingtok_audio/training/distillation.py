@@ -63,6 +63,13 @@ class DistillationConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     stage: str = "distillation"
 
+    def __post_init__(self) -> None:
+        if self.data.augmentation is not None:
+            raise ValueError(
+                "data.augmentation: the teacher's features are kept for recordings as they are, "
+                "so this stage changes none; leave it out"
+            )
+
 
 class Student(nn.Module):
     """The tokenizer with the projection to the teacher's width (nothing where widths agree)."""

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from mingtok_audio.core.errors import ConfigError
 
 
 def mel_filter_bank(
@@ -33,7 +36,11 @@ def stft(wav: Tensor, n_fft: int, hop_length: int, window: Tensor) -> Tensor:
 
 
 class MultiScaleMelLoss(nn.Module):
-    """Mean L1 distance of log-mel spectrograms over several window lengths."""
+    """L1 distance of log-mel spectrograms, mean or sum over several window lengths.
+
+    The filters have a peak of 1. Filters of equal area would shift both logarithms of a band alike,
+    so the distance is the same, but for where the floor lies.
+    """
 
     def __init__(
         self,
@@ -41,9 +48,15 @@ class MultiScaleMelLoss(nn.Module):
         n_ffts: Sequence[int] = (64, 128, 256, 512, 1024, 2048),
         num_mels: Sequence[int] = (10, 20, 40, 60, 80, 120),
         floor: float = 1e-5,
+        reduction: Literal["mean", "sum"] = "mean",
     ) -> None:
         super().__init__()
-        self.n_ffts, self.floor = tuple(n_ffts), floor
+        if len(n_ffts) != len(num_mels) or not n_ffts:
+            raise ConfigError(
+                f"a mel loss needs as many numbers of bands as window lengths: {len(num_mels)} and "
+                f"{len(n_ffts)}"
+            )
+        self.n_ffts, self.floor, self.reduction = tuple(n_ffts), floor, reduction
         for n_fft, mels in zip(n_ffts, num_mels, strict=True):
             bank = mel_filter_bank(mels, n_fft, sample_rate)
             self.register_buffer(f"bank_{n_fft}", bank, persistent=False)
@@ -63,7 +76,8 @@ class MultiScaleMelLoss(nn.Module):
             with torch.no_grad():
                 expected = self.log_mel(target, n_fft)
             losses.append(F.l1_loss(self.log_mel(output, n_fft), expected))
-        return torch.stack(losses).mean()
+        total = torch.stack(losses)
+        return total.sum() if self.reduction == "sum" else total.mean()
 
 
 class CompressedSpectralLoss(nn.Module):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +70,10 @@ class UnifiedLoss:
     feature_matching: float = 0.0
     reconstruct_seconds: float = 1.28
     """Length of the piece of each recording that the decoder makes."""
+    mel_n_ffts: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
+    mel_bands: tuple[int, ...] = (10, 20, 40, 60, 80, 120)
+    mel_reduction: Literal["mean", "sum"] = "mean"
+    """Of the mel loss, as in `acoustic.LossWeights`."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,9 @@ class UnifiedTask:
         tokenizer.semantic.requires_grad_(config.train_semantic)
         if tokenizer.feature_proj is not None:
             tokenizer.feature_proj.requires_grad_(True)
-        self.mel = MultiScaleMelLoss(rate)
+        self.mel = MultiScaleMelLoss(
+            rate, weights.mel_n_ffts, weights.mel_bands, reduction=weights.mel_reduction
+        )
         self.batches = Prefetcher(self.sampler.batch, config.data.workers)
         self.adversary: Discriminators | None = None
         if weights.adversarial or weights.feature_matching:

@@ -149,6 +149,7 @@ class GrammarParser(InstructionParser):
             edited_text=_edited(operations, text),
             operations=operations,
             assumptions=notes,
+            confidence=round(len(operations) / (len(operations) + len(notes)), 4),
         )
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.training.data import Augmentation
 from mingtok_audio.training.prefetch import Prefetcher
 from uniaudio_lm.model.attention import AttentionProbe
 from uniaudio_lm.model.speech_lm import SpeechLM
@@ -70,7 +71,9 @@ class JointTask:
         lm = start_model(config)
         loss, data = config.loss, config.data
         set_head(lm, cond_dropout=loss.cond_dropout, time_distribution=loss.time_distribution)
-        augmentation = data.understanding.augmentation if data.understanding.variants else None
+        augmentation = None
+        if data.understanding.variants:
+            augmentation = data.understanding.augmentation or Augmentation()
         plans = {task: data.latents.only(task) for task in ("understanding", "generation")}
         made = {
             plan: store_of(plan, lm.tokenizer, lm.config.latent_dims, augmentation)

@@ -28,7 +28,8 @@ class Understanding:
     variants: int = 0
     """Augmented copies of each recording, made once and cached; one of them or the recording
     itself is drawn each time."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augmentation | None = None
+    """Of the variants; None takes the defaults."""
     hotwords: float = 0.0
     """Share of the items whose prompt lists words: some that are said, some that are not."""
 
@@ -36,6 +37,8 @@ class Understanding:
         _check_data(self.max_tokens, self.longest)
         if self.variants < 0 or not 0 <= self.hotwords <= 1:
             raise ValueError("variants cannot be negative, hotwords is in [0, 1]")
+        if self.augmentation is not None and not self.variants:
+            raise ValueError("augmentation needs variants: how many copies of each recording")
 
 
 @dataclass(frozen=True)
