@@ -34,6 +34,7 @@ from uniaudio_lm.parts.speaker_features import kaldi_fbank, resample_sinc
 from uniaudio_lm.parts.stop.linear import LinearStop
 
 _TIMES = re.compile(r"(timesteps|epss)(\d+)")
+_STEPS = range(1, 33)
 
 
 def folded_temperature(sigma: float, temperature: float) -> float:
@@ -74,17 +75,19 @@ def omni_head_outputs(folder: Path, io: Tensors, options: argparse.Namespace) ->
     config = load_json(folder / "config.json")
     weights = dict(load_tensors(folder))
     out: Tensors = {}
-    for key in io:
-        if match := _TIMES.fullmatch(key):
-            sway = -1.0 if match[1] == "timesteps" else 0.0
-            out[key] = solver_times(int(match[2]), sway)
+    tables = [key for key in io if _TIMES.fullmatch(key)]
+    for key in tables or [f"{kind}{n}" for kind in ("timesteps", "epss") for n in _STEPS]:
+        match = _TIMES.fullmatch(key)
+        assert match is not None
+        sway = -1.0 if match[1] == "timesteps" else 0.0
+        out[key] = solver_times(int(match[2]), sway)
     for name, run in config["runs"].items():
         if f"{name}.init_noise_bct" in io:
             out |= _solver_run(_load_head(config, weights, run["patch_size"]), io, name, run)
     head = _load_head(config, weights, config["ditar_config"]["patch_size"])
     noise = io.get("cfg2_t0.init_noise_bct")
     for name, scale in {"plain_cond_only": 0.0, "plain_cfg1": 1.0, "plain_cfg2": 2.0}.items():
-        if f"{name}.out" in io and noise is not None:
+        if noise is not None and "latent_history" in io:
             first = noise.transpose(1, 2)  # (B, d, p) -> (B, p, d)
             out[f"{name}.out"] = head.sample(
                 io["z"][:, 0], io["latent_history"], cfg_scale=scale, init_noise=first
@@ -116,7 +119,7 @@ def omni_head_outputs(folder: Path, io: Tensors, options: argparse.Namespace) ->
         out["stop.p"] = out["stop.logits"].softmax(dim=-1)[..., 1]
     if "spk.x" in io:
         out["spk.out"] = _linear(weights, "spk_head", io["spk.x"])
-    return {key: value for key, value in out.items() if key in io}
+    return out
 
 
 def _linear(weights: Tensors, name: str, x: Tensor) -> Tensor:
@@ -166,7 +169,7 @@ def omni_speaker_outputs(folder: Path, io: Tensors, options: argparse.Namespace)
             f"{run}.fbank": bank,
             f"{run}.features": bank - bank.mean(dim=0),
         }
-    return {key: value for key, value in out.items() if key in io}
+    return out
 
 
 # --- the whole model -----------------------------------------------------------------------------
@@ -188,7 +191,7 @@ def omni_outputs(folder: Path, io: Tensors, options: argparse.Namespace) -> Tens
         else:
             continue
         out |= {f"{name}.{key}": tensor for key, tensor in found.items()}
-    return {key: value for key, value in out.items() if key in io}
+    return out
 
 
 def _rewrite(model: SpeechLM, run: Mapping[str, Any]) -> Tensors:
@@ -244,7 +247,7 @@ def _speech(model: SpeechLM, stop: LinearStop, run: Mapping[str, Any], inputs: T
         embeds[0],
         "audio",
         history=None if latents is None else latents[0],
-        noise=RecordedNoise(recorded, inputs["step_noise"][:, :, 0]),
+        noise=RecordedNoise(recorded, _step_noise(inputs, limit, recorded)),
         info=TextInfo(max_patches=limit),
         max_steps=limit,
     )
@@ -258,6 +261,13 @@ def _speech(model: SpeechLM, stop: LinearStop, run: Mapping[str, Any], inputs: T
         "llm_prompt_embeds": embeds,
         "prompt_hidden": hidden,
     }
+
+
+def _step_noise(inputs: Tensors, steps: int, first: Tensor) -> Tensor:
+    """(P, steps of the solver, p, d); zeros where a run at temperature 0 has none recorded."""
+    if "step_noise" in inputs:
+        return inputs["step_noise"][:, :, 0]
+    return first.new_zeros(steps, 10, *first.shape[1:])
 
 
 def _generated(
