@@ -61,7 +61,8 @@ class Parts:
     """What an editor has.
 
     Attributes:
-        model: a uniaudio-lm model, or its name or folder.
+        model: a uniaudio-lm model, or its name or folder. Where it only speaks, the shipped one
+            recognises.
         transcriber: what recognises speech; None asks the model.
         aligner: what finds word times: an aligner, or its name; "" takes one that is there.
         judge: what chooses among takes; None makes one from the model.
@@ -75,6 +76,7 @@ class Parts:
     device: str = "auto"
     _loaded: Any = field(default=None, repr=False)
     _aligner: Any = field(default=None, repr=False)
+    _listener: Any = field(default=None, repr=False)
 
     def lm(self, purpose: str) -> UniAudio:
         """The model; `purpose` is what it is needed for, in words.
@@ -93,6 +95,27 @@ class Parts:
             except UserError as error:
                 raise MissingPartError(f"{purpose} (--model): {error}") from error
         return self._loaded
+
+    def listener(self, purpose: str) -> UniAudio:
+        """What recognises speech: the model, or the shipped one where the model only speaks.
+
+        Raises:
+            MissingPartError: neither is there.
+        """
+        model = self.lm(purpose)
+        if model.listens:
+            return model
+        if self._listener is None:
+            from uniaudio_lm import UniAudio
+
+            try:
+                self._listener = UniAudio.from_pretrained(DEFAULT_MODEL, device=self.device)
+            except UserError as error:
+                raise MissingPartError(
+                    f"{purpose}: {model.model_id} only speaks, and the shipped model, which would "
+                    f"listen in its place, is missing: {error}"
+                ) from error
+        return self._listener
 
     def editing_lm(self, purpose: str) -> UniAudio:
         """The model, for what only a model trained on edits can do.
@@ -167,7 +190,7 @@ class Parts:
         """
         if self.transcriber is not None:
             return str(self.transcriber(wav, sample_rate))
-        model = self.lm(
+        model = self.listener(
             "what the recording says is not known, so no words can be edited; give it with --text, "
             "or a model that recognises speech"
         )

@@ -281,6 +281,12 @@ class UniAudio:
         options = asr.RecognitionOptions(language, tuple(hotwords), beams, word_weight)
         return self._transcribe(wavs, sample_rates, options)
 
+    @property
+    def listens(self) -> bool:
+        """Whether the model recognises speech; Ming-omni-tts and Ming-3.0-tts speak only."""
+        tasks = self.config.tasks
+        return self.config.prompt_format == "uniaudio" and (tasks is None or "recognition" in tasks)
+
     def _check_listens(self) -> None:
         """Refuse a task that reads a recording where the model was trained to speak only."""
         if self.config.prompt_format != "uniaudio":

@@ -29,12 +29,34 @@ class ModelJudge:
 
     Args:
         model: whose features tell voices apart.
-        transcriber: (T,) samples and their rate to text; None asks the model.
+        transcriber: (T,) samples and their rate to text; None asks the listener.
+        listener: recognises speech; None is the model, or nobody where it only speaks: then, and
+            for words in a language that the listener does not know, takes are not understood.
     """
 
-    def __init__(self, model: UniAudio, transcriber: Transcriber | None = None) -> None:
+    def __init__(
+        self,
+        model: UniAudio,
+        transcriber: Transcriber | None = None,
+        listener: UniAudio | None = None,
+    ) -> None:
         self._model = model
         self._transcriber = transcriber
+        self._listener = model if listener is None and model.listens else listener
+
+    def understands(self, text: str) -> bool:
+        """Whether anybody here could tell if a text is what a take says."""
+        if self._transcriber is not None:
+            return True
+        if self._listener is None:
+            return False
+        languages = self._listener.config.recognition.languages
+        return languages is None or Text(text).language in languages
+
+    @property
+    def most(self) -> float:
+        """The best score that a take can have where it is understood."""
+        return 1.0 + _SIMILARITY
 
     def __call__(self, take: Take) -> float:
         """More is better."""
@@ -47,10 +69,12 @@ class ModelJudge:
         excerpt, rate = take.excerpt.astype(np.float32), take.sample_rate
         if self._transcriber is not None:
             heard = str(self._transcriber(excerpt, rate))
+        elif self._listener is None or not self.understands(take.excerpt_text):
+            return 0.0
         elif len(excerpt) <= _LONGEST * rate:
-            return float(np.exp(self._model.log_likelihood(excerpt, rate, take.excerpt_text)))
+            return float(np.exp(self._listener.log_likelihood(excerpt, rate, take.excerpt_text)))
         else:
-            heard = self._model.transcribe(excerpt, rate).text
+            heard = self._listener.transcribe(excerpt, rate).text
         return 1.0 - min(1.0, error_rate(heard, take.excerpt_text))
 
     def _similarity(self, take: Take) -> float:

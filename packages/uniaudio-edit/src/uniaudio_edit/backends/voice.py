@@ -121,18 +121,36 @@ def speak(request: EditRequest, op: Operation) -> Spoken:
         raise UserError(
             f"the model made no sound for '{op.new}' in {count} takes; try another seed"
         )
-    judge = request.parts.judge or ModelJudge(model, request.parts.transcriber)
+    judge = request.parts.judge or _own_judge(request.parts, model)
     scores = [float(judge(take)) for take in takes]
     best = max(range(len(takes)), key=lambda n: scores[n] if np.isfinite(scores[n]) else -np.inf)
-    judged = f"judged {scores[best]:.2f}, of at most 1.5"
+    judged = f"judged {scores[best]:.2f}"
+    if isinstance(judge, ModelJudge):
+        judged += f", of at most {judge.most:g}"
     note = f"'{op.new}': take {best + 1} of {len(takes)} kept ({judged})"
     doubts = []
+    if isinstance(judge, ModelJudge) and not judge.understands(takes[best].excerpt_text):
+        doubts.append(
+            f"'{op.new}': nothing here recognises its language, so the take was chosen by voice "
+            "and length alone; listen to it"
+        )
     if takes[best].stop_reason != "stop":
         doubts.append(
             f"'{op.new}': the model did not end by itself ({takes[best].stop_reason}); listen to it"
         )
     made = _levelled(request, op.text_span, takes[best].wav)
     return Spoken(made, note, doubts)
+
+
+def _own_judge(parts: Parts, model: UniAudio) -> ModelJudge:
+    """A judge that listens with the model, or with the shipped one where the model only speaks."""
+    listener = None
+    if parts.transcriber is None:
+        try:
+            listener = parts.listener("takes are judged by what they say")
+        except MissingPartError:
+            listener = None
+    return ModelJudge(model, parts.transcriber, listener)
 
 
 def _voice(
