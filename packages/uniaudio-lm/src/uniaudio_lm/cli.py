@@ -37,6 +37,13 @@ _MaxMemory = Annotated[
     str | None, typer.Option(help="Most memory that a computed map uses: 0=20GB,cpu=60GB.")
 ]
 _Quantize = Annotated[str | None, typer.Option(help="int8 keeps the language model in 8 bits.")]
+_EncoderLayers = Annotated[
+    str,
+    typer.Option(
+        metavar="all|published",
+        help="Layers of the tokenizer's encoder that run (Ming-omni-tts; see doctor --model).",
+    ),
+]
 _Threads = Annotated[
     int | None,
     typer.Option(help="CPU threads; by default one for a small model, else one for each core."),
@@ -46,6 +53,24 @@ _Compressor = Annotated[
     typer.Option(
         help="Another compressor: one that comes with the model (nano: pooling), a folder or "
         "hf://org/name."
+    ),
+]
+_Steps = Annotated[int | None, typer.Option(help="Solver steps of a patch, from 1.")]
+_Guidance = Annotated[
+    float | None, typer.Option("--cfg", help="Guidance scale; 0 switches it off.")
+]
+_Temperature = Annotated[
+    float | None, typer.Option(help="Of the noise between solver steps; 0 adds none.")
+]
+_Seed = Annotated[int, typer.Option(help="Random seed.")]
+_SoundOutput = Annotated[
+    str,
+    typer.Option("--output", "-o", help="A wav, flac, ogg or mp3 file, or - for standard output."),
+]
+_OmniModel = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help='Ming-omni-tts: a folder, "org/name" or "hf://org/name@revision".'
     ),
 ]
 _Force = Annotated[bool, typer.Option("--force", help="Overwrite existing results.")]
@@ -287,6 +312,7 @@ def tts(
     device_map: _DeviceMap = None,
     max_memory: _MaxMemory = None,
     quantize: _Quantize = None,
+    encoder_layers: _EncoderLayers = "all",
     threads: _Threads = None,
     as_json: _Json = False,
 ) -> None:
@@ -298,7 +324,7 @@ def tts(
 
     choice = ModelChoice(
         model, device, dtype, head, stop, compressor, normalizer, device_map=device_map,
-        max_memory=max_memory, quantize=quantize, threads=threads,
+        max_memory=max_memory, quantize=quantize, encoder_layers=encoder_layers, threads=threads,
     )  # fmt: skip
     changes = SamplingChanges(
         num_steps=steps, cfg_scale=cfg, temperature=temperature, noise_scale=noise_scale
@@ -310,6 +336,105 @@ def tts(
         texts, output, work, stream=stream, lines=lines, as_json=as_json, workers=workers,
         ray=ray, batch=batch_size, force=force,
     )  # fmt: skip
+
+
+@app.command()
+def dialogue(
+    script: Annotated[
+        str, typer.Argument(help="Lines 'NAME: words', or @FILE with them; two names or more.")
+    ],
+    *,
+    output: _SoundOutput,
+    model: _OmniModel,
+    voice: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="A recording of that speaker; repeatable."),
+    ] = None,
+    voice_text: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=TEXT", help="What is said in it, or @FILE; repeatable."),
+    ] = None,
+    steps: _Steps = None,
+    cfg: _Guidance = None,
+    temperature: _Temperature = None,
+    seed: _Seed = 0,
+    device: _Device = "auto",
+    dtype: _Dtype = "auto",
+    quantize: _Quantize = None,
+    encoder_layers: _EncoderLayers = "all",
+    threads: _Threads = None,
+    as_json: _Json = False,
+) -> None:
+    """Let two voices speak in turn."""
+    from uniaudio_lm.commands.described import run_dialogue
+    from uniaudio_lm.commands.models import ModelChoice
+    from uniaudio_lm.config import SamplingChanges
+
+    choice = ModelChoice(
+        model, device, dtype, quantize=quantize, encoder_layers=encoder_layers, threads=threads
+    )
+    changes = SamplingChanges(num_steps=steps, cfg_scale=cfg, temperature=temperature)
+    run_dialogue(script, output, choice, voice or (), voice_text or (), changes, seed, as_json)
+
+
+@app.command()
+def sound(
+    description: Annotated[str, typer.Argument(help="What is to be heard, or @FILE.")],
+    *,
+    output: _SoundOutput,
+    model: _OmniModel,
+    seconds: Annotated[
+        float | None, typer.Option(help="Its most; by default the model decides.")
+    ] = None,
+    steps: _Steps = None,
+    cfg: _Guidance = None,
+    temperature: _Temperature = None,
+    seed: _Seed = 0,
+    device: _Device = "auto",
+    dtype: _Dtype = "auto",
+    quantize: _Quantize = None,
+    threads: _Threads = None,
+    as_json: _Json = False,
+) -> None:
+    """Make a sound from its description."""
+    from uniaudio_lm.commands.described import run_sound
+    from uniaudio_lm.commands.models import ModelChoice
+    from uniaudio_lm.config import SamplingChanges
+
+    choice = ModelChoice(model, device, dtype, quantize=quantize, threads=threads)
+    changes = SamplingChanges(num_steps=steps, cfg_scale=cfg, temperature=temperature)
+    run_sound(description, output, choice, seconds, changes, seed, as_json)
+
+
+@app.command()
+def music(
+    *,
+    output: _SoundOutput,
+    model: _OmniModel,
+    genre: Annotated[str, typer.Option(help="Such as 电子舞曲 (electronic dance music).")],
+    mood: Annotated[str, typer.Option(help="Such as 自信 / 坚定 (confident).")],
+    instrument: Annotated[str, typer.Option(help="Such as 架子鼓 (drum kit).")],
+    theme: Annotated[str, typer.Option(help="Such as 节日 (festival).")],
+    seconds: Annotated[float, typer.Option(help="Its length.")] = 30.0,
+    steps: _Steps = None,
+    cfg: _Guidance = None,
+    temperature: _Temperature = None,
+    seed: _Seed = 0,
+    device: _Device = "auto",
+    dtype: _Dtype = "auto",
+    quantize: _Quantize = None,
+    threads: _Threads = None,
+    as_json: _Json = False,
+) -> None:
+    """Make music from a few words about it."""
+    from uniaudio_lm.commands.described import run_music
+    from uniaudio_lm.commands.models import ModelChoice
+    from uniaudio_lm.config import SamplingChanges
+
+    choice = ModelChoice(model, device, dtype, quantize=quantize, threads=threads)
+    changes = SamplingChanges(num_steps=steps, cfg_scale=cfg, temperature=temperature)
+    words = {"genre": genre, "mood": mood, "instrument": instrument, "theme": theme}
+    run_music(output, choice, words, seconds, changes, seed, as_json)
 
 
 voices = typer.Typer(
@@ -347,6 +472,7 @@ def add_speaker(
         typer.Option("--output", "-o", help="A .safetensors file; by default the model's own."),
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="One of the same name.")] = False,
+    encoder_layers: _EncoderLayers = "all",
     device: _Device = "auto",
     dtype: _Dtype = "auto",
 ) -> None:
@@ -355,8 +481,9 @@ def add_speaker(
     from uniaudio_lm.commands.voices import add_voice
 
     add_voice(
-        name, recording, choice=ModelChoice(model, device, dtype), text=text, language=language,
-        description=description, output=output, replace=replace,
+        name, recording,
+        choice=ModelChoice(model, device, dtype, encoder_layers=encoder_layers), text=text,
+        language=language, description=description, output=output, replace=replace,
     )  # fmt: skip
 
 
@@ -416,7 +543,21 @@ add_doctor(app, _doctor)
 _commands = mount_commands(
     app,
     {
-        *("asr", "ask", "convert", "train", "tts", "serve", "voices", "info", "plugins", "doctor"),
+        *(
+            "asr",
+            "ask",
+            "convert",
+            "dialogue",
+            "music",
+            "sound",
+            "train",
+            "tts",
+            "serve",
+            "voices",
+            "info",
+            "plugins",
+            "doctor",
+        ),
     },
 )
 

@@ -35,7 +35,7 @@ from uniaudio_lm.parts.recognizers.loading import check_recognizer, load_recogni
 from uniaudio_lm.recognition.words import load_word_model
 from uniaudio_lm.speaker_file import Speaker, speakers_of
 from uniaudio_lm.tasks import ask as ask_task
-from uniaudio_lm.tasks import asr, tts
+from uniaudio_lm.tasks import asr, described, tts
 from uniaudio_lm.tasks import edit as edit_task
 from uniaudio_lm.tasks.likelihood import text_log_probs
 from uniaudio_lm.tasks.voice import Voice, VoicePrompt, prepare_voice
@@ -502,6 +502,77 @@ class UniAudio:
             for text, voice, seed in zip(texts, voices, seeds, strict=True)
         ]
         return tts.speak_batch(self.model, jobs, chosen, self.guard())
+
+    def dialogue(
+        self,
+        turns: Sequence[tuple[str, str]],
+        voices: Mapping[str, VoicePrompt] | None = None,
+        *,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        **changes: Unpack[SamplingChanges],
+    ) -> Speech:
+        """Let two voices or more speak in turn (Ming-omni-tts, Ming-3.0-tts).
+
+        Args:
+            turns: (name, text), in order.
+            voices: a recording for each name; with what it says for all of them, or for none. None
+                leaves the voices to the model and the seed.
+            seed, sampling, changes: as for `synthesize_stream`.
+
+        Raises:
+            UserError: a model that speaks with one voice, fewer than two names, a name without
+                a voice, or a voice that cannot be used.
+        """
+        job = described.dialogue_job(
+            self.model, turns, voices or {}, seed, normalizer=self.normalizer
+        )
+        return tts.speak_batch(self.model, [job], self.sampling(sampling, **changes))[0]
+
+    def sound(
+        self,
+        description: str,
+        *,
+        seconds: float | None = None,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        **changes: Unpack[SamplingChanges],
+    ) -> Speech:
+        """Make a sound from its description (Ming-omni-tts).
+
+        Args:
+            seconds: its most; None leaves the end to the model.
+            sampling: by default that of the published example: guidance 4.5 and noise between the
+                solver's steps.
+
+        Raises:
+            UserError: a model that was not trained on sounds, an empty description, or a length
+                that cannot be.
+        """
+        chosen = self.sampling(sampling or described.SOUND_SAMPLING, **changes)
+        job = described.sound_job(self.model, description, seconds, seed)
+        return tts.speak_batch(self.model, [job], chosen)[0]
+
+    def music(
+        self,
+        *,
+        genre: str,
+        mood: str,
+        instrument: str,
+        theme: str,
+        seconds: float = 30.0,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        **changes: Unpack[SamplingChanges],
+    ) -> Speech:
+        """Make music of about `seconds`, and no more, from five words about it (Ming-omni-tts).
+
+        Raises:
+            UserError: as `sound`.
+        """
+        chosen = self.sampling(sampling, **changes)
+        job = described.music_job(self.model, genre, mood, instrument, theme, seconds, seed)
+        return tts.speak_batch(self.model, [job], chosen)[0]
 
     # --- speech to speech ------------------------------------------------------------------------
 

@@ -4,7 +4,9 @@ A model folder may hold `speakers.safetensors`: one tensor (L, d) float32 of lat
 speaker, under its name, and in the metadata
 
     format = "uniaudio-speakers", format_version = "1", tokenizer_sha256 (where it is pinned),
-    speakers = {"name": {"text", "language", "description"}, ...} as JSON
+    speakers = {"name": {"text", "language", "description", "embedding"}, ...} as JSON
+
+`embedding` is the list of numbers of the voice's speaker embedding, for models that take one.
 
 The same file stands alone too: `--speaker FILE.safetensors` takes the only voice in it.
 """
@@ -12,6 +14,7 @@ The same file stands alone too: `--speaker FILE.safetensors` takes the only voic
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +45,7 @@ class Speaker:
     text: str
     language: str = ""
     description: str = ""
+    embedding: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,16 @@ def _speaker(file: Path, name: str, info: TensorInfo, details: Any) -> Speaker:
         raise FormatError(
             f"{file}: speaker {name!r} is {info.dtype} {list(info.shape)}, not (L, d)"
         )
-    return Speaker(name, info.shape[0], info.shape[1], **fields)
+    return Speaker(name, info.shape[0], info.shape[1], **fields, embedding=_numbers(file, details))
+
+
+def _numbers(file: Path, details: Mapping[str, Any]) -> tuple[float, ...]:
+    given = details.get("embedding", [])
+    if not isinstance(given, list) or not all(
+        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in given
+    ):
+        raise FormatError(f"{file}: the embedding of a speaker is a list of finite numbers")
+    return tuple(float(v) for v in given)
 
 
 def speakers_of(folder: str | Path | None) -> SpeakerFile | None:
@@ -154,6 +167,7 @@ def write_speakers(
     tokenizer that they belong to, where it is known."""
     details = {
         n: {"text": s.text, "language": s.language, "description": s.description}
+        | ({"embedding": list(s.embedding)} if s.embedding else {})
         for n, s in speakers.items()
     }
     about = {

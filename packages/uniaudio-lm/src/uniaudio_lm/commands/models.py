@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mingtok_audio.core.config import load_json
+from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.models.hub import CONFIG_NAME, resolve
 from uniaudio_lm.config import UniAudioConfig, parse_config
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.weights import MODEL_FILES, shipped_weights
 
 if TYPE_CHECKING:
+    from mingtok_audio.models.reference import EncoderLayers
     from uniaudio_lm.engine import UniAudio
 
 
@@ -52,6 +54,7 @@ class ModelChoice:
     device_map: str | None = None
     max_memory: str | None = None
     quantize: str | None = None
+    encoder_layers: str = "all"
     threads: int | None = None
     """Of the CPU; None: one for a small model, which more only slow down, else torch's number."""
 
@@ -70,6 +73,7 @@ class ModelChoice:
         from uniaudio_lm.checkpoint.place import parse_memory
         from uniaudio_lm.engine import UniAudio
 
+        layers = encoder_layers_of(self.encoder_layers)
         memory = None if self.max_memory is None else parse_memory(self.max_memory)
         made = UniAudio.from_pretrained(
             self.model,
@@ -81,6 +85,7 @@ class ModelChoice:
             device_map=self.device_map,
             max_memory=memory,
             quantize=self.quantize,
+            encoder_layers=layers,
         )
         size = sum(parameter.numel() for parameter in made.model.parameters())
         small = size < _SMALL and made.device.type == "cpu"
@@ -105,6 +110,14 @@ class ModelChoice:
         placed = ("device", "device_map", "max_memory", "threads")
         chosen = {k: v for k, v in asdict(self).items() if k not in placed}
         return {**chosen, "files": stats, "revision": about.revision}
+
+
+def encoder_layers_of(given: str) -> EncoderLayers:
+    """`--encoder-layers` as loading takes it. Raises `UserError` for another word."""
+    for known in ("all", "published"):
+        if given == known:
+            return known
+    raise UserError(f"--encoder-layers is all or published, not {given!r}")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -121,6 +121,17 @@ def embed(
     return made, embeds
 
 
+def dialogue_text(turns: Sequence[tuple[int, str]]) -> str:
+    """Turns (number of the speaker from 1, text) as the models were trained with them."""
+    return "\n".join(f" speaker_{number}:{text}" for number, text in turns) + "\n"
+
+
+def music_text(genre: str, mood: str, instrument: str, theme: str, seconds: float) -> str:
+    """A description of music as the models were trained with it."""
+    values = (genre, mood, instrument, theme, f"{seconds:g}s")
+    return "".join(f" {key}{value}." for key, value in zip(_MUSIC_KEYS, values, strict=True))
+
+
 # --- captions ------------------------------------------------------------------------------------
 
 _BGM = ("Genre", "Mood", "Instrument", "Theme", "ENV", "SNR")

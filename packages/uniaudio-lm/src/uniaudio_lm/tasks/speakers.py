@@ -46,9 +46,13 @@ def add_speaker(
     if name in known and not replace:
         raise UserError(f"{file} has a speaker '{name}' already (--replace replaces it)")
     made = prepare_voice(model, voice, recognise)
-    assert made.latents is not None
+    if made.latents is None:
+        raise UserError("say what the recording of the voice says (--text): it is kept with it")
     latents = made.latents[0].float().cpu()
-    speaker = Speaker(name, len(latents), latents.shape[1], made.text, language, description)
+    embedding = () if made.speaker is None else tuple(made.speaker.float().tolist())
+    speaker = Speaker(
+        name, len(latents), latents.shape[1], made.text, language, description, embedding
+    )
     known[name] = speaker
     pinned = model.config.tokenizer
     sha256 = None if pinned is None else pinned.sha256

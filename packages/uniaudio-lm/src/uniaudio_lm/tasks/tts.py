@@ -45,6 +45,7 @@ __all__ = ["Job", "Speech", "SpeechStream", "VoicePrompt", "make_job", "run_jobs
 # Speaks no slower than this many times the guess, and a little more for pauses.
 _MAX_SHARE, _SLACK_SECONDS = 2.5, 2.0
 _GUARDED_SHARE, _GUARDED_SECONDS = 2.0, 1.1  # of models whose takes are checked
+_LONGEST_PATCHES = 200  # where nothing says how long a sound is, as in the published code
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class Job:
     voice: Voice
     noise: SeededNoise
     instruction: Mapping[str, Any] | None = None
+    task: str = omni_prompts.SPEECH
+    """The task sentence of a model that has several."""
+    seconds: list[float | None] | None = None
+    """Of each piece, as long as it should be; None where only the model knows. No list: as long as
+    the texts say."""
     reasons: list[str] = field(default_factory=list)
     patches: int = 0
     overdriven: int = 0
@@ -516,11 +522,16 @@ def _item(
         embeds, _ = model.embed_prompt(prompt, patches)
     else:
         embeds = _omni_prompt(model, job, text, patches[0] if patches else None)
-    expected = speech_seconds(text, voice.rate)
+    expected = speech_seconds(text, voice.rate) if job.seconds is None else job.seconds[piece]
     share, slack = _MAX_SHARE, _SLACK_SECONDS
     if model.config.attempts > 1:
         share, slack = _GUARDED_SHARE, _GUARDED_SECONDS
-    limit = int((share * expected + slack) / model.patch_seconds) + 1
+    if expected is None:
+        limit = getattr(model.stop_detector, "max_patches", None) or _LONGEST_PATCHES
+    elif job.task == omni_prompts.SPEECH:
+        limit = int((share * expected + slack) / model.patch_seconds) + 1
+    else:  # a length that was asked for, to a patch
+        limit = max(1, math.ceil(expected / model.patch_seconds))
     info = TextInfo(
         max_patches=limit, expected_seconds=expected, patch_seconds=model.patch_seconds,
         silence=silence,
@@ -543,13 +554,14 @@ def _omni_prompt(model: SpeechLM, job: Job, text: str, patches: Tensor | None) -
     caption = None
     slots: list[Tensor | None] = []
     if job.voice.speaker is not None:
-        slots = [job.voice.speaker]
+        speaker = job.voice.speaker
+        slots = list(speaker) if speaker.ndim == 2 else [speaker]
     if job.instruction is not None:
         caption = omni_prompts.caption(job.instruction, style)
         if not slots and any(job.instruction.get(key) is not None for key in _SPEAKER_CAPTIONS):
             slots = [None]
     asked = omni_prompts.OmniPrompt(
-        text, clip_text=job.voice.text, speakers=len(slots), caption=caption,
+        text, job.task, clip_text=job.voice.text, speakers=len(slots), caption=caption,
         patches=0 if patches is None else len(patches),
     )  # fmt: skip
     return omni_prompts.embed(model, asked, slots, patches)[1]

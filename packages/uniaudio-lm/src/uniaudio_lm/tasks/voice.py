@@ -9,7 +9,7 @@ Axes: T samples, F energy frames of 20 ms, L latent frames, d latent dimensions.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mingtok_audio.core.audio import resample
 from mingtok_audio.core.errors import AudioError, FormatError, UserError
-from uniaudio_lm.model.omni_prompts import padded_clip
+from uniaudio_lm.model.omni_prompts import dialogue_text, padded_clip
 from uniaudio_lm.parts.campplus_file import has_speaker_model, speaker_model_of
 from uniaudio_lm.parts.speaker_features import SPEAKER_RATE, resample_sinc
 from uniaudio_lm.samples import as_samples
@@ -62,8 +62,8 @@ class VoicePrompt:
 @dataclass(frozen=True)
 class Voice:
     """A voice as the model takes it: latents (1, L, d), what is said there, syllables a second,
-    and the speaker embedding (E,) of a model that has a place for one. Without latents and
-    embedding the voice is left to the model."""
+    and the speaker embedding (E,) of a model that has a place for one, or those of several
+    speakers (S, E). Without latents and embedding the voice is left to the model."""
 
     latents: Tensor | None = None
     text: str = ""
@@ -111,6 +111,69 @@ def _omni_voice(model: SpeechLM, voice: VoicePrompt) -> Voice:
     """A recording for Ming-omni-tts: its speaker embedding (given, or that of the model's own
     speaker model), and its latents where its text is known. The clip is completed with zeros to
     whole patches."""
+    stretch, text = _chosen_stretch(voice)
+    speaker = _embedding(model, voice, stretch)
+    if text is None:
+        return Voice(speaker=speaker)
+    if not is_spoken(text):
+        raise AudioError("the text of the voice holds no letter or digit")
+    wav = resample(stretch, voice.sample_rate, model.tokenizer.config.sample_rate)
+    latents, seconds = _clip_latents(model, wav)
+    return Voice(latents, text, speaking_rate(text, seconds), speaker)
+
+
+def prepare_voices(model: SpeechLM, voices: Sequence[VoicePrompt]) -> Voice:
+    """The voices of a dialogue as one: an embedding each, and, where all their texts are known,
+    the clips one after the other with the dialogue that they say.
+
+    Raises:
+        UserError: the text of some is known and of others not, (`AudioError`) a recording that
+            cannot be used.
+    """
+    known = [voice.text is not None for voice in voices]
+    if any(known) and not all(known):
+        raise UserError(
+            "say what each of the voices' recordings says, or of none: their clips go together"
+        )
+    made = [_chosen_stretch(voice) for voice in voices]
+    found = [
+        _embedding(model, voice, stretch) for voice, (stretch, _) in zip(voices, made, strict=True)
+    ]
+    rows = [row for row in found if row is not None]
+    if rows and len(rows) < len(found):
+        raise UserError("give the speaker embedding of each voice, or of none")
+    speakers = torch.stack(rows) if rows else None
+    if not all(known):
+        return Voice(speaker=speakers)
+    rate = model.tokenizer.config.sample_rate
+    clips = [
+        np.asarray(resample(stretch, voice.sample_rate, rate), dtype=np.float32)
+        for voice, (stretch, _) in zip(voices, made, strict=True)
+    ]
+    said = [(number, str(text)) for number, (_, text) in enumerate(made, 1)]
+    latents, seconds = _clip_latents(model, np.concatenate(clips))
+    pace = speaking_rate(" ".join(text for _, text in said), seconds)
+    return Voice(latents, dialogue_text(said), pace, speakers)
+
+
+def _clip_latents(model: SpeechLM, wav: np.ndarray) -> tuple[Tensor, float]:
+    """Latents (1, L, d) of a clip (T,) at the tokenizer's rate in whole patches, and its
+    seconds."""
+    config = model.tokenizer.config
+    step = config.hop_length * model.config.patch_size
+    samples = torch.as_tensor(np.asarray(wav, dtype=np.float32))[None]
+    padded = padded_clip(samples, step, model.config.prompt_format)
+    latents = model.tokenizer.encode(padded[0], config.sample_rate).values
+    return latents.to(model.device, model.dtype), len(wav) / config.sample_rate
+
+
+def _embedding(model: SpeechLM, voice: VoicePrompt, stretch: np.ndarray) -> Tensor | None:
+    """The speaker embedding (E,) that is given, or that of the model's own speaker model; None
+    where there is neither and the text is known.
+
+    Raises:
+        UserError: one of a wrong size, or a recording without text and no speaker model.
+    """
     wanted, speaker = model.config.speaker_dim, voice.speaker
     if speaker is not None and (
         speaker.shape != (wanted,) or not bool(torch.isfinite(speaker).all())
@@ -118,7 +181,6 @@ def _omni_voice(model: SpeechLM, voice: VoicePrompt) -> Voice:
         raise UserError(
             f"the speaker embedding is {wanted} finite numbers, not {tuple(speaker.shape)}"
         )
-    stretch, text = _chosen_stretch(voice)
     needed = speaker is None and voice.text is None
     if wanted is not None and (needed or (speaker is None and has_speaker_model(model.folder))):
         encoder = speaker_model_of(model.folder, model.model_id)
@@ -129,20 +191,7 @@ def _omni_voice(model: SpeechLM, voice: VoicePrompt) -> Voice:
             )
         samples = torch.from_numpy(stretch)[None]
         speaker = encoder.embed(resample_sinc(samples, voice.sample_rate, SPEAKER_RATE)[0])
-    if speaker is not None:
-        speaker = speaker.to(model.device, model.dtype)
-    if text is None:
-        return Voice(speaker=speaker)
-    if not is_spoken(text):
-        raise AudioError("the text of the voice holds no letter or digit")
-    config = model.tokenizer.config
-    wav = resample(stretch, voice.sample_rate, config.sample_rate)
-    step = config.hop_length * model.config.patch_size
-    samples = torch.as_tensor(np.asarray(wav, dtype=np.float32))[None]
-    padded = padded_clip(samples, step, model.config.prompt_format)
-    latents = model.tokenizer.encode(padded[0], config.sample_rate).values
-    rate = speaking_rate(text, len(wav) / config.sample_rate)
-    return Voice(latents.to(model.device, model.dtype), text, rate, speaker)
+    return None if speaker is None else speaker.to(model.device, model.dtype)
 
 
 def find_speaker(model: SpeechLM, name: str) -> Voice:
@@ -163,10 +212,17 @@ def find_speaker(model: SpeechLM, name: str) -> Voice:
     if not len(latents) or not bool(torch.isfinite(latents).all()):
         raise FormatError(f"{found.path}: speaker '{name}' is empty or not finite")
     seconds = len(latents) / model.tokenizer.frame_rate
+    embedding = torch.tensor(speaker.embedding) if speaker.embedding else None
+    if embedding is not None and len(embedding) != model.config.speaker_dim:
+        raise UserError(
+            f"{found.path}: speaker '{name}' has an embedding of {len(embedding)} numbers, which "
+            f"model {model.model_id} does not take"
+        )
     return Voice(
         latents[None].to(model.device, model.dtype),
         speaker.text,
         speaking_rate(speaker.text, seconds),
+        None if embedding is None else embedding.to(model.device, model.dtype),
     )
 
 
