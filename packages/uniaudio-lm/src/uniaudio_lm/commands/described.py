@@ -122,7 +122,15 @@ def run_music(  # noqa: PLR0917
     """See the command's help."""
 
     def make(model: UniAudio) -> Speech:
-        return model.music(**words, seconds=seconds, seed=seed, **changes)
+        return model.music(
+            genre=words["genre"],
+            mood=words["mood"],
+            instrument=words["instrument"],
+            theme=words["theme"],
+            seconds=seconds,
+            seed=seed,
+            **changes,
+        )
 
     _run(output, choice, changes, make, seed, as_json)
 
