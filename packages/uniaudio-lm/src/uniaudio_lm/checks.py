@@ -10,6 +10,7 @@ from typing import Unpack
 from mingtok_audio.core.errors import UserError
 from uniaudio_lm.config import MAX_BEAMS, MAX_WORD_WEIGHT, Sampling, SamplingChanges
 from uniaudio_lm.text.length import guess_language, is_spoken
+from uniaudio_lm.text.ssml import without_marks
 
 MAX_CHARACTERS = 100_000
 _MAX_HOTWORDS = 4000  # characters of all of them
@@ -37,7 +38,8 @@ def check_text(text: str, language: str | None, spoken: Sequence[str], model: st
         spoken: languages that the model's phonemizer reads; none: all are tried.
 
     Raises:
-        UserError: nothing to say, too much of it, or in a language that the model does not speak.
+        UserError: nothing to say, too much of it, marks that can't be read (`text.ssml`), or in a
+            language that the model does not speak.
     """
     if len(text) > MAX_CHARACTERS:
         raise UserError(
@@ -46,12 +48,13 @@ def check_text(text: str, language: str | None, spoken: Sequence[str], model: st
         )
     if language is not None and not _LANGUAGE.fullmatch(language):
         raise UserError(f"the language {language[:40]!r} is no code such as en, zh or en-US")
-    if not is_spoken(text):
+    words = without_marks(text)
+    if not is_spoken(words):
         shown = "is empty" if not text.strip() else "holds no letter or digit to say"
         raise UserError(f"the text {shown}")
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
         raise UserError("the text holds bytes that are no UTF-8")
-    code = re.split("[-_]", language or guess_language(text))[0].lower()
+    code = re.split("[-_]", language or guess_language(words))[0].lower()
     if spoken and code not in spoken:
         raise UserError(f"model {model} speaks {', '.join(spoken)}; the text is in '{code}'")
 

@@ -238,7 +238,8 @@ def tts(
         list[str],
         typer.Argument(
             metavar="TEXT...",
-            help="What to say; - is standard input, @FILE a file, @FOLDER its .txt files.",
+            help="What to say; - is standard input, @FILE a file, @FOLDER its .txt files. It may "
+            "hold [pause 0.5s], or be SSML (<speak> with p, s, break, say-as).",
         ),
     ],
     *,
@@ -300,6 +301,10 @@ def tts(
     stream: Annotated[
         bool, typer.Option("--stream", help="Write a wav that can be played while it grows.")
     ] = False,
+    words: Annotated[
+        str | None,
+        typer.Option(help="Also write the words and their times: a .json, .srt or .vtt file."),
+    ] = None,
     lines: Annotated[
         bool, typer.Option("--lines", help="Each line of the file is a text of its own.")
     ] = False,
@@ -333,8 +338,8 @@ def tts(
         choice, voice, voice_text, speaker, language, changes, seed, tuple(instruct or ())
     )  # fmt: skip
     run_tts(
-        texts, output, work, stream=stream, lines=lines, as_json=as_json, workers=workers,
-        ray=ray, batch=batch_size, force=force,
+        texts, output, work, stream=stream, words=words, lines=lines, as_json=as_json,
+        workers=workers, ray=ray, batch=batch_size, force=force,
     )  # fmt: skip
 
 

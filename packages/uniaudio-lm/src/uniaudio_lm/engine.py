@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +28,7 @@ from uniaudio_lm.config import (
     UniAudioConfig,
     check_task,
 )
-from uniaudio_lm.interfaces import Aligner, Recognizer, TextNormalizer, WordModel
+from uniaudio_lm.interfaces import Aligner, Recognizer, TextNormalizer, Word, WordModel
 from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.parts.aligners.loading import load_aligner, shipped_aligner
 from uniaudio_lm.parts.normalizers import new_normalizer
@@ -573,6 +574,27 @@ class UniAudio:
         chosen = self.sampling(sampling, **changes)
         job = described.music_job(self.model, genre, mood, instrument, theme, seconds, seed)
         return tts.speak_batch(self.model, [job], chosen)[0]
+
+    def word_times(
+        self, said: tts.Speech | tts.SpeechStream | tts.Job, wav: ArrayLike
+    ) -> list[Word]:
+        """The words of speech with their times in seconds, as they were said.
+
+        Args:
+            said: what `synthesize` gave, or a stream or job that is over.
+            wav: (T,) its samples.
+
+        Raises:
+            UserError: there is no aligner for this model.
+        """
+        aligner = self._judging_aligner()
+        if aligner is None:
+            raise UserError(
+                f"model {self.model_id} has no aligner, so the words of its speech have no times"
+            )
+        pieces = [text for text, _ in said.pieces]
+        rate = self.tokenizer.config.sample_rate
+        return tts.word_times(aligner, pieces, said.spans, np.asarray(wav), rate)
 
     # --- speech to speech ------------------------------------------------------------------------
 

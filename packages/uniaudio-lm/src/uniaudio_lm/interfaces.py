@@ -275,6 +275,9 @@ class Word:
     score: float
 
 
+ALIGNER_RATE = 16000
+
+
 class Aligner(nn.Module, ABC):
     """Words with times, from a recording and what is said in it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import typer
 
 from mingtok_audio.core.audio import WRITABLE_SUFFIXES, AudioWriter, audio_info, load_audio
@@ -163,6 +165,27 @@ class Speaking(Work):
         }
 
 
+_WORD_FILES = (".json", ".srt", ".vtt")
+
+
+def write_words(path: str, model: UniAudio, said: SpeechStream, wav: np.ndarray) -> None:
+    """The words of speech (T,) and their times as JSON, or as subtitles of words."""
+    from mingtok_audio.core.files import atomic_write_text
+    from uniaudio_lm.commands.asr import subtitles
+    from uniaudio_lm.tasks.asr import Transcript, TranscriptSegment
+
+    found = model.word_times(said, wav)
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind == "json":
+        entries = [{"text": w.text, "start": w.start, "end": w.end} for w in found]
+        text = json.dumps(entries, ensure_ascii=False, indent=2) + "\n"
+    else:
+        spoken = [TranscriptSegment(w.start, w.end, w.text) for w in found]
+        text = subtitles(Transcript(" ".join(w.text for w in found), "", spoken), kind)
+    make_folder(Path(path).parent)
+    atomic_write_text(Path(path), text)
+
+
 class _Output:
     """The file of one text of a batch; what goes wrong with it concerns no other."""
 
@@ -222,6 +245,7 @@ def run(
     work: Speaking,
     *,
     stream: bool,
+    words: str | None,
     lines: bool,
     as_json: bool,
     workers: int | None,
@@ -240,6 +264,11 @@ def run(
     if work.voice_text is not None and work.voice is None:
         raise UserError("--voice-text is what is said in the recording of --voice: give that too")
     texts, several = read_texts(given, lines)
+    if words is not None:
+        if several or (output != "-" and is_folder(output, several=False)):
+            raise UserError("--words takes one text and one output file")
+        if Path(words).suffix.lower() not in _WORD_FILES:
+            raise UserError(f"cannot write {words}: the name must end in {', '.join(_WORD_FILES)}")
     work.check()
     if several or (output != "-" and is_folder(output, several=False)):
         _run_several(texts, output, work, stream, as_json, workers, ray, batch, force)
@@ -248,10 +277,12 @@ def run(
         raise UserError("--json and -o - both want standard output; write to a file")
     if ray is not None:
         raise UserError("--ray is for several texts and an output folder")
-    _run_one(texts[0], output, work, stream, as_json)
+    _run_one(texts[0], output, work, stream, words, as_json)
 
 
-def _run_one(text: Text, output: str, work: Speaking, stream: bool, as_json: bool) -> None:
+def _run_one(  # noqa: PLR0917
+    text: Text, output: str, work: Speaking, stream: bool, words: str | None, as_json: bool
+) -> None:
     """Say a text, and write it while it is made."""
     if not text.text.strip():
         raise UserError("the text is empty")
@@ -268,15 +299,19 @@ def _run_one(text: Text, output: str, work: Speaking, stream: bool, as_json: boo
         instruction=how, checked=not stream,
         **work.changes,
     )  # fmt: skip
-    samples, first = 0, 0.0
+    samples, first, kept = 0, 0.0, list[np.ndarray]()
     with open_sink(output, speech.sample_rate, stream) as sink:
         for piece in speech:
             if not samples:
                 first = time.perf_counter() - started
             sink.write(piece.numpy())
+            if words is not None:
+                kept.append(piece.numpy())
             samples += len(piece)
         if not samples:
             raise UserError(_NOTHING)
+        if words is not None:
+            write_words(words, model, speech, np.concatenate(kept))
     wall = time.perf_counter() - started
     about = work.report(model, speech, samples, first, wall)
     result = {"output": output, **about}

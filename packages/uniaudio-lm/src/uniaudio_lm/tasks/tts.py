@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from mingtok_audio.core.audio import resample
 from mingtok_audio.core.errors import PluginError, UserError
 from mingtok_audio.core.runtime import seeded_generator
 from uniaudio_lm.checks import check_text
 from uniaudio_lm.config import Sampling
-from uniaudio_lm.interfaces import Aligner, TextInfo, TextNormalizer
+from uniaudio_lm.interfaces import ALIGNER_RATE, Aligner, TextInfo, TextNormalizer, Word
 from uniaudio_lm.model import omni_prompts, prompts
 from uniaudio_lm.model.generation import Generation, Item, SeededNoise
 from uniaudio_lm.model.states import join_decoding, select_decoding
@@ -35,6 +37,7 @@ from uniaudio_lm.tasks.voice import (
 from uniaudio_lm.text.length import guess_language, is_spoken, speech_seconds
 from uniaudio_lm.text.markup import plain_text
 from uniaudio_lm.text.sentences import join_pieces, split_sentences
+from uniaudio_lm.text.ssml import spoken_parts
 
 if TYPE_CHECKING:
     from mingtok_audio.streaming import DecodingState
@@ -60,6 +63,7 @@ class Speech:
         patches: made in all.
         pieces: (text, reason) of each piece.
         overdriven: samples beyond [-1, 1] that were limited.
+        spans: [start, end) of each piece in samples; pauses that were asked for lie between them.
     """
 
     wav: Tensor
@@ -68,11 +72,18 @@ class Speech:
     patches: int
     pieces: list[tuple[str, str]]
     overdriven: int = 0
+    spans: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass
 class Job:
-    """One text on its way; filled while it is said."""
+    """One text on its way; filled while it is said.
+
+    Attributes:
+        pauses: piece -> seconds of silence before it; after the last one, under their number.
+        samples: given so far.
+        spans: see `Speech`.
+    """
 
     texts: list[str]
     voice: Voice
@@ -86,6 +97,9 @@ class Job:
     reasons: list[str] = field(default_factory=list)
     patches: int = 0
     overdriven: int = 0
+    pauses: dict[int, float] = field(default_factory=dict)
+    samples: int = 0
+    spans: list[tuple[int, int]] = field(default_factory=list)
     latents: list[Tensor] = field(default_factory=list)
     """Patches (p, d) of the current piece."""
 
@@ -136,6 +150,11 @@ class SpeechStream(Iterator[Tensor]):
         """(text, reason) of each piece that is over."""
         return self._job.pieces
 
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """See `Speech`; of the pieces that are over."""
+        return self._job.spans
+
     def result(self, wav: Tensor) -> Speech:
         """The whole, once the stream is over."""
         return speech_of(self._job, wav, self.sample_rate)
@@ -143,7 +162,9 @@ class SpeechStream(Iterator[Tensor]):
 
 def speech_of(job: Job, wav: Tensor, sample_rate: int) -> Speech:
     """A finished job's `Speech`."""
-    return Speech(wav, sample_rate, job.stop_reason, job.patches, job.pieces, job.overdriven)
+    return Speech(
+        wav, sample_rate, job.stop_reason, job.patches, job.pieces, job.overdriven, job.spans
+    )
 
 
 def make_job(
@@ -171,10 +192,16 @@ def make_job(
     check_text(text, language, spoken, model.model_id)
     if instruction and model.config.prompt_format == "uniaudio":
         raise UserError(f"model {model.model_id} takes no instructions (Ming-omni-tts does)")
-    pieces = spoken_pieces(text, normalizer, model.config.piece_seconds, language)
+    pieces, pauses = list[str](), dict[int, float]()
+    for part in spoken_parts(text):
+        if is_spoken(part.text):
+            seconds = model.config.piece_seconds
+            pieces += spoken_pieces(part.text, normalizer, seconds, language)
+        if part.pause:
+            pauses[len(pieces)] = pauses.get(len(pieces), 0.0) + part.pause
     made = prepare_voice(model, voice, recognise)
     how = omni_prompts.checked_instruction(instruction) if instruction else None
-    return Job(pieces, made, SeededNoise(seeded_generator(seed)), how)
+    return Job(pieces, made, SeededNoise(seeded_generator(seed)), how, pauses=pauses)
 
 
 def spoken_pieces(
@@ -239,6 +266,7 @@ class _Text:
     Attributes:
         item: its number in the generation; None while it waits for its turn.
         takes: of the current piece so far; `chunks`, `patches` and `best` belong to them.
+        start: the sample at which the current piece begins.
     """
 
     key: int
@@ -248,6 +276,7 @@ class _Text:
     takes: int = 0
     patches: int = 0
     chunks: list[Tensor] = field(default_factory=list)
+    start: int = 0
     best: _Take | None = None
 
 
@@ -310,9 +339,9 @@ class SpeechBatch:
     def step(self) -> list[tuple[int, Tensor]]:
         """The next patch of every text that has its turn: (number, samples (m,)). A job whose
         `stop_reason` is set is over."""
-        self._begin()
+        said = self._begin()
         if not self._speaking:
-            return []
+            return said
         step = self._generation.step()
         texts, sounds = dict(self._speaking), dict[int, list[Tensor]]()
         ended = {texts[i].key for i in step.finished}
@@ -323,7 +352,6 @@ class SpeechBatch:
         if step.patches is not None:
             self._sound([texts[i] for i in step.items], step.patches, sounds)
         self._flush(ended - over, sounds)
-        said: list[tuple[int, Tensor]] = []
         for item, text in texts.items():
             wav = sounds.get(text.key)
             if wav:
@@ -333,9 +361,9 @@ class SpeechBatch:
                 said += self._end_take(text, step.finished[item])
         return said
 
-    def _begin(self) -> None:
-        """Let texts begin a piece while there is room for them."""
-        items, texts = [], []
+    def _begin(self) -> list[tuple[int, Tensor]]:
+        """Let texts begin a piece while there is room for them; the pauses before."""
+        items, texts, said = [], [], list[tuple[int, Tensor]]()
         silence = self._model.silence()
         start = self._generation.feature_position
         room = math.inf if self._limit is None else self._limit - len(self._speaking)
@@ -348,11 +376,22 @@ class SpeechBatch:
                 self.failed[text.key] = error
                 continue
             texts.append(text)
+            if not text.takes:
+                said += self._pause(text)
+                text.start = text.job.samples
             if start is None and items[0].features is not None:
                 start = items[0].features.position
         for text, item in zip(texts, self._generation.join(items), strict=True):
             text.item = item
             self._speaking[item] = text
+        return said
+
+    def _pause(self, text: _Text) -> list[tuple[int, Tensor]]:
+        """The silence that was asked for before a piece, or after the last one."""
+        seconds = text.job.pauses.get(text.piece, 0.0)
+        count = round(seconds * self._model.tokenizer.config.sample_rate)
+        text.job.samples += count
+        return [(text.key, torch.zeros(count))] if count else []
 
     def _sound(self, texts: list[_Text], patches: Tensor, sounds: dict[int, list[Tensor]]) -> None:
         """Decode patches (n, p, d)."""
@@ -420,6 +459,7 @@ class SpeechBatch:
             text.chunks.append(wav)
             return []
         text.job.overdriven += overdriven(wav)
+        text.job.samples += len(wav)
         return [(text.key, limited(wav))]
 
     def _end_take(self, text: _Text, reason: str) -> list[tuple[int, Tensor]]:
@@ -438,7 +478,9 @@ class SpeechBatch:
                 self._waiting.appendleft(text)
                 return []
             assert text.best is not None
-            said.append((text.key, _accepted(model, job, text.best)))
+            wav = _accepted(model, job, text.best)
+            job.samples += len(wav)
+            said.append((text.key, wav))
             text.best, text.takes = None, 0
         if job.voice.latents is None and job.latents:
             # Without a reference, the first piece gives the voice of all others.
@@ -446,9 +488,12 @@ class SpeechBatch:
             made = voice_of(latents, job.texts[text.piece], model.config.patch_size, rate)
             job.voice = replace(made, speaker=job.voice.speaker)
         text.chunks = []
+        job.spans.append((text.start, job.samples))
         text.piece += 1
         if text.piece < len(job.texts):
             self._waiting.append(text)
+        else:
+            said += self._pause(text)
         return said
 
     def _judged(self, text: _Text, reason: str, guard: Guard) -> bool:
@@ -461,6 +506,30 @@ class SpeechBatch:
             text.best = _Take(wav, job.latents, reason, verdict)
         text.takes += 1
         return not text.best.verdict.problem or text.takes >= guard.attempts
+
+
+def word_times(
+    aligner: Aligner,
+    pieces: Sequence[str],
+    spans: Sequence[tuple[int, int]],
+    wav: np.ndarray,
+    sample_rate: int,
+) -> list[Word]:
+    """The words of speech (T,) with their times in it, as they were said ("1984" has two or
+    more words).
+
+    Args:
+        pieces, spans: what was said, and between which samples; see `Speech`.
+    """
+    words: list[Word] = []
+    for text, (start, end) in zip(pieces, spans, strict=True):
+        if end <= start:
+            continue
+        part = resample(np.asarray(wav[start:end], dtype=np.float32), sample_rate, ALIGNER_RATE)
+        begin = start / sample_rate
+        found = aligner.align(part, text, guess_language(text))
+        words += [replace(w, start=w.start + begin, end=w.end + begin) for w in found]
+    return words
 
 
 def run_jobs(
