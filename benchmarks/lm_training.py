@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from mingtok_audio.core.audio import save_audio
-from mingtok_audio.training.memory import keep_freed_memory
-from mingtok_audio.training.trainer import Trainer
+from mingtok_audio.trainer.loop import Trainer
+from mingtok_audio.trainer.memory import keep_freed_memory
 from uniaudio_lm.training.joint import JointTask
 from uniaudio_lm.training.run import load_config
 

@@ -23,12 +23,12 @@ from torch.nn import functional as F
 from common import interleaved
 from mingtok_audio.core.audio import save_audio
 from mingtok_audio.modules.attention import attend
+from mingtok_audio.trainer.loop import Trainer
+from mingtok_audio.trainer.memory import keep_freed_memory
+from mingtok_audio.trainer.optim import build_optimizers
 from mingtok_audio.training.acoustic import AcousticConfig, AcousticTask
 from mingtok_audio.training.manifests import Source
-from mingtok_audio.training.memory import keep_freed_memory
-from mingtok_audio.training.optim import build_optimizers
-from mingtok_audio.training.stages import load_config
-from mingtok_audio.training.trainer import Trainer
+from mingtok_audio.training.run import load_config
 
 
 def main() -> None:

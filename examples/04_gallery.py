@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from mingtok_audio import save_audio
-from mingtok_audio.training.record import spectrogram_png
+from mingtok_audio.trainer.record import spectrogram_png
 from uniaudio_lm import UniAudio
 
 SENTENCES = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mingtok_audio.training.stages import STAGES, load_config, shipped_config
+from mingtok_audio.training.run import STAGES, load_config, shipped_config
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "packages" / "mingtok-audio" / "docs" / "train.md").read_text("utf-8")
@@ -47,6 +47,6 @@ def test_from_a_folder_of_wavs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_table_names_the_stages_and_their_files() -> None:
     rows = re.findall(r"^\| `(\w+)` \|.*\| `(\w+)` \|$", GUIDE, re.M)
-    assert [stage for stage, _ in rows] == list(STAGES)
+    assert [stage for stage, _ in rows] == list(STAGES.stages)
     for stage, name in rows:
         assert load_config(shipped_config(name)).stage == stage

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from mingtok_audio.training.stages import load_config
+from mingtok_audio.training.run import load_config
 from uniaudio_lm.parts.backbones.dense import DenseTransformer
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "nano" / "configs"

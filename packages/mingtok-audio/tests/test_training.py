@@ -13,19 +13,19 @@ from mingtok_audio.core.audio import save_audio
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.modules.attention import attend
+from mingtok_audio.trainer.checkpoint import load_tree, save_tree
+from mingtok_audio.trainer.loop import OptimConfig, Trainer, TrainerConfig
+from mingtok_audio.trainer.machine import compile_blocks
+from mingtok_audio.trainer.optim import blockwise, build_optimizers, orthogonalised, schedule
 from mingtok_audio.training.acoustic import AcousticTask
-from mingtok_audio.training.checkpoint import load_tree, save_tree
 from mingtok_audio.training.data import Augmentation, CropSampler
 from mingtok_audio.training.losses import (
     CompressedSpectralLoss,
     MultiScaleMelLoss,
     mel_filter_bank,
 )
-from mingtok_audio.training.machine import compile_blocks
 from mingtok_audio.training.manifests import Source
-from mingtok_audio.training.optim import blockwise, build_optimizers, orthogonalised, schedule
 from mingtok_audio.training.run import load_config, train
-from mingtok_audio.training.trainer import OptimConfig, Trainer, TrainerConfig
 
 
 @pytest.fixture

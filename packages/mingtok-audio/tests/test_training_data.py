@@ -16,9 +16,9 @@ import torch
 
 from mingtok_audio.core.audio import save_audio
 from mingtok_audio.core.errors import ConfigError, UserError
+from mingtok_audio.trainer.prefetch import Prefetcher
 from mingtok_audio.training.data import CropSampler, Library, UtteranceSampler, pack
 from mingtok_audio.training.manifests import Source, read_source
-from mingtok_audio.training.prefetch import Prefetcher
 
 RATE = 16000
 

@@ -11,10 +11,10 @@ import torch
 
 from mingtok_audio.core.audio import save_audio
 from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.trainer.loop import Trainer
 from mingtok_audio.training.acoustic import AcousticTask
 from mingtok_audio.training.description import Description, DescriptionConfig
 from mingtok_audio.training.run import load_config
-from mingtok_audio.training.trainer import Trainer
 
 RATE, HOP = 16000, 320
 
@@ -189,28 +189,6 @@ def described_config(folder: Path, *more: str):
             "optim.lr=0.003", "optim.warmup_steps=5", "trainer.max_steps=60", *more,
         ],
     )  # fmt: skip
-
-
-def test_discriminators_judge_only_what_is_hidden(tmp_path: Path) -> None:
-    def shown(*more: str) -> int:
-        config = described_config(
-            tmp_path, "loss.adversarial=1", "loss.feature_matching=1", "data.batch_size=8",
-            "description={spectrum_dims: 4, pitch_dims: 2, recordings: 8, hide: 0.5}", *more,
-        )  # fmt: skip
-        task = AcousticTask(config)
-        seen: list[int] = []
-        assert task.adversary is not None
-        task.adversary.register_forward_hook(lambda _, wavs, __: seen.append(len(wavs[0])))
-        task.loss(3, torch.Generator().manual_seed(3))
-        task.adversary_loss().backward()
-        assert len(set(seen)) == 1
-        return seen[0]
-
-    assert shown() == 8
-    assert 0 < shown("loss.judged=hidden") < 8
-    assert shown("loss.judged=hidden", "description.hide=0.0") == 8  # nothing hidden: all of it
-    with pytest.raises(ConfigError, match="which hides"):
-        described_config(tmp_path, "loss.judged=hidden", "description=null")
 
 
 def test_the_encoder_learns_it_and_a_resumed_run_too(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ import torch
 from mingtok_audio.core.audio import save_audio
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.models.mingtok import MingTok
+from mingtok_audio.trainer.loop import OptimConfig
+from mingtok_audio.trainer.sharding import check_sharding
 from mingtok_audio.training.run import load_config, shipped_config, train
-from mingtok_audio.training.sharding import check_sharding
-from mingtok_audio.training.trainer import OptimConfig
 
 pytest.importorskip("accelerate")
 
@@ -100,7 +100,8 @@ _CUT = """
 import sys
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
-from mingtok_audio.training import run, trainer
+from mingtok_audio.trainer import loop
+from mingtok_audio.training import run
 
 def cutting(config, unused_parameters):
     plugin = FullyShardedDataParallelPlugin(
@@ -114,14 +115,14 @@ def cutting(config, unused_parameters):
     accelerator.state.fsdp_plugin = plugin
     return accelerator
 
-trainer.make_accelerator = cutting
+loop.make_accelerator = cutting
 folder, *changes = sys.argv[1:]
 for steps in (2, 4):
     values = [*changes, f"trainer.max_steps={steps}"]
     config = run.load_config(run.shipped_config("debug"), values)
     run.train(config, folder, resume=steps > 2)
 task = run.make_task(config)
-made = trainer.Trainer(task, config.optim, config.trainer, folder)
+made = loop.Trainer(task, config.optim, config.trainer, folder)
 kinds = {type(value).__name__ for value in made.ema.values()}
 assert kinds == {"DTensor"}, kinds
 """

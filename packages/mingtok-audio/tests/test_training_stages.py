@@ -20,17 +20,16 @@ from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.modules.posterior import Posterior
 from mingtok_audio.plugins import load_compressor
+from mingtok_audio.trainer.loop import Trainer
 from mingtok_audio.training.discriminators import (
+    Adversary,
     DiscriminatorConfig,
-    Discriminators,
     discriminator_loss,
     feature_matching_loss,
 )
 from mingtok_audio.training.losses import MultiScaleMelLoss
-from mingtok_audio.training.run import train
-from mingtok_audio.training.stages import load_config, make_task, shipped_config
+from mingtok_audio.training.run import load_config, make_task, shipped_config, train
 from mingtok_audio.training.teachers import FeatureCache, load_teacher, teacher_features
-from mingtok_audio.training.trainer import Trainer
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
@@ -351,7 +350,7 @@ def test_ablations_of_the_unified_stage(corpus: Path, acoustic: Path, guide: Pat
     loss.backward()
     assert task.model.tokenizer.decoder.head.out.weight.grad.any()
     assert all(p.grad is None for p in task.adversary.parameters())
-    task.adversary_loss().backward()
+    task.adversary.loss().backward()
     assert any(p.grad.any() for p in task.adversary.parameters())
 
 
@@ -425,7 +424,7 @@ def test_what_reads_the_features_can_learn_alone(
 
 def test_discriminators_tell_noise_from_tone() -> None:
     torch.manual_seed(0)
-    model = Discriminators(
+    model = Adversary(
         DiscriminatorConfig(
             periods=(2, 3), period_channels=(8, 8), n_ffts=(256,), spectrum_channels=4
         )

@@ -175,7 +175,7 @@ def test_weights_of_the_flow_loss(task: EditTask) -> None:
 
 
 def test_a_run_resumes_exactly(pairs: Path, tmp_path: Path) -> None:
-    from mingtok_audio.training.trainer import OptimConfig, TrainerConfig
+    from mingtok_audio.trainer.loop import OptimConfig, TrainerConfig
 
     def made(steps: int) -> EditConfig:
         # The schedule ends where the whole run ends, so both parts have the same rates.

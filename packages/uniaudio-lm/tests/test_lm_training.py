@@ -10,7 +10,7 @@ import torch
 from lm_training_data import make_config
 
 from mingtok_audio.core.errors import ConfigError, UserError
-from mingtok_audio.training.trainer import Trainer
+from mingtok_audio.trainer.loop import Trainer
 from uniaudio_lm.checkpoint.load import load_model
 from uniaudio_lm.tasks.tts import make_job
 from uniaudio_lm.training.joint import JointTask

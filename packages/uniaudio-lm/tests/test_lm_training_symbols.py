@@ -10,8 +10,8 @@ import torch
 from lm_training_data import make_config
 
 from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.trainer.loop import Trainer
 from mingtok_audio.training.manifests import Recording
-from mingtok_audio.training.trainer import Trainer
 from uniaudio_lm.checkpoint.load import load_model
 from uniaudio_lm.parts.aligners.units import PHONES
 from uniaudio_lm.training.joint import JointTask

@@ -31,8 +31,8 @@ from torch import Tensor, nn
 
 from mingtok_audio import MingTok, save_audio
 from mingtok_audio.core.runtime import set_threads
+from mingtok_audio.trainer.optim import build_optimizers, schedule
 from mingtok_audio.training.manifests import Source
-from mingtok_audio.training.optim import build_optimizers, schedule
 from uniaudio_lm.parts.aligners.units import PHONES
 from uniaudio_lm.parts.heads.mlp import MlpHead
 from uniaudio_lm.training.times import phonemes_in_frames

@@ -26,8 +26,8 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from mingtok_audio import MingTok
+from mingtok_audio.trainer.optim import build_optimizers
 from mingtok_audio.training.losses import CompressedSpectralLoss, MultiScaleMelLoss
-from mingtok_audio.training.optim import build_optimizers
 
 HOP, DESCRIBED, CROP = 320, 26, 60
 

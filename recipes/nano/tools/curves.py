@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image, ImageColor
 
-from mingtok_audio.training.record import curves_png
+from mingtok_audio.trainer.record import curves_png
 
 LIMIT = 50_000
 """Bytes that a picture in the repository may take."""

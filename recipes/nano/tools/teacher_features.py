@@ -16,7 +16,7 @@ import numpy as np
 
 from mingtok_audio.training.data import Library
 from mingtok_audio.training.distillation import DistillationConfig
-from mingtok_audio.training.stages import load_config
+from mingtok_audio.training.run import load_config
 from mingtok_audio.training.teachers import SAMPLE_RATE, FeatureCache, load_teacher
 
 

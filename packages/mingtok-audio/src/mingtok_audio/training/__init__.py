@@ -1,1 +1,1 @@
-"""Training of the tokenizer, and the trainer that the other packages train on too."""
+"""The stages of the tokenizer's training, their losses and data; `trainer` has the loop."""

@@ -21,20 +21,14 @@ from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.models.mingtok import MingTok
+from mingtok_audio.trainer.loop import OptimConfig, TrainerConfig
+from mingtok_audio.trainer.prefetch import Prefetcher
 from mingtok_audio.training.data import Augmentation, CropSampler
 from mingtok_audio.training.description import Description, DescriptionConfig
-from mingtok_audio.training.discriminators import (
-    DiscriminatorConfig,
-    Discriminators,
-    adversarial_loss,
-    discriminator_loss,
-    feature_matching_loss,
-)
+from mingtok_audio.training.discriminators import Adversary, DiscriminatorConfig
 from mingtok_audio.training.initial import start_from
 from mingtok_audio.training.losses import CompressedSpectralLoss, MultiScaleMelLoss
 from mingtok_audio.training.manifests import Source
-from mingtok_audio.training.prefetch import Prefetcher
-from mingtok_audio.training.trainer import OptimConfig, TrainerConfig
 
 
 @dataclass(frozen=True)
@@ -70,9 +64,6 @@ class LossWeights:
     """Of the spectral loss's complex term beside the magnitude's."""
     spectral_power: float = 0.4
     """Exponent of the magnitudes in the spectral loss; smaller hears quiet parts more."""
-    judged: Literal["all", "hidden"] = "all"
-    """"hidden" shows the discriminators only the items whose phase `description` hid: the others
-    have an exact target, and nothing to make up. A batch without one is shown whole."""
 
     @property
     def has_adversary(self) -> bool:
@@ -112,8 +103,6 @@ class AcousticConfig:
             raise ValueError("latents: described and train_decoder: false need a `description`")
         if self.latents == "described" and self.train_encoder:
             raise ValueError("latents: described leaves the encoder out: set train_encoder: false")
-        if self.loss.judged == "hidden" and self.description is None:
-            raise ValueError("loss.judged: hidden needs a `description`, which hides")
         if not (self.train_encoder or self.train_decoder):
             raise ValueError("train_encoder and train_decoder are both false: nothing would learn")
 
@@ -149,10 +138,9 @@ class AcousticTask:
         )
         self.description = self._description()
         self.batches = Prefetcher(self.sampler.batch, config.data.workers)
-        self.adversary: Discriminators | None = None
+        self.adversary: Adversary | None = None
         if config.loss.has_adversary:
-            self.adversary = Discriminators(config.discriminators)
-        self._pair: tuple[Tensor, Tensor] | None = None
+            self.adversary = Adversary(config.discriminators)
 
     def _description(self) -> Description | None:
         config, sampler = self.config.description, self.sampler
@@ -214,36 +202,10 @@ class AcousticTask:
             parts["waveform"] = waveform_loss(output, target)
             total = total + weights.waveform * parts["waveform"]
         if self.adversary is not None:
-            if weights.judged == "hidden" and phased is not None and not phased.all():
-                hidden = ~phased.to(target.device)
-                output, target = output[hidden], target[hidden]
-            total = total + self._adversarial(self.adversary, output, target, parts)
+            judged = self.adversary.generator_losses(output, target)
+            parts |= judged
+            total = total + sum(getattr(weights, k) * v for k, v in judged.items())
         return total, {k: float(v.detach()) for k, v in parts.items()}
-
-    def _adversarial(
-        self, adversary: Discriminators, output: Tensor, target: Tensor, parts: dict[str, Tensor]
-    ) -> Tensor:
-        """What the generator hears from the discriminators, whose weights it must not move."""
-        self._pair = (target, output.detach())
-        adversary.requires_grad_(False)
-        with torch.no_grad():
-            real = adversary(target)
-        fake = adversary(output)
-        adversary.requires_grad_(True)
-        parts["adversarial"] = adversarial_loss(fake)
-        parts["feature_matching"] = feature_matching_loss(real, fake)
-        weights = self.config.loss
-        return (
-            weights.adversarial * parts["adversarial"]
-            + weights.feature_matching * parts["feature_matching"]
-        )
-
-    def adversary_loss(self) -> Tensor:
-        """The discriminators' hinge loss on what `loss` has just shown them."""
-        if self.adversary is None or self._pair is None:
-            raise RuntimeError("adversary_loss follows loss, with discriminators")
-        target, output = self._pair
-        return discriminator_loss(self.adversary(target), self.adversary(output))
 
     @torch.no_grad()
     def evaluate(self, model: Any, step: int, folder: Path) -> dict[str, float]:

@@ -96,8 +96,8 @@ def _run(convs: nn.ModuleList, out: nn.Module, x: Tensor) -> tuple[Tensor, list[
     return out(x), maps
 
 
-class Discriminators(nn.Module):
-    """All sub-discriminators together."""
+class Adversary(nn.Module):
+    """All sub-discriminators together, and what generator and discriminators learn from them."""
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -106,10 +106,34 @@ class Discriminators(nn.Module):
         ]
         parts += [SpectrumDiscriminator(n, config.spectrum_channels) for n in config.n_ffts]
         self.parts = nn.ModuleList(parts)
+        self._pair: tuple[Tensor, Tensor] | None = None
 
     def forward(self, wav: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         """wav (B, T) -> a (score map, hidden maps) of each sub-discriminator."""
         return [part(wav) for part in self.parts]
+
+    def generator_losses(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The generator's `adversarial` and `feature_matching` losses on waveforms (B, T).
+
+        Their gradients reach `output` and no weight of the discriminators.
+        """
+        self._pair = (target, output.detach())
+        self.requires_grad_(False)
+        with torch.no_grad():
+            real = self(target)
+        fake = self(output)
+        self.requires_grad_(True)
+        return {
+            "adversarial": adversarial_loss(fake),
+            "feature_matching": feature_matching_loss(real, fake),
+        }
+
+    def loss(self) -> Tensor:
+        """The discriminators' hinge loss on what `generator_losses` was just given."""
+        if self._pair is None:
+            raise RuntimeError("loss follows generator_losses")
+        target, output = self._pair
+        return discriminator_loss(self(target), self(output))
 
 
 def discriminator_loss(

@@ -17,17 +17,17 @@ from torch.nn import functional as F
 from mingtok_audio.config import TransformerConfig
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.models.mingtok import MingTok
+from mingtok_audio.trainer.loop import OptimConfig, TrainerConfig
+from mingtok_audio.trainer.prefetch import Prefetcher
 from mingtok_audio.training.acoustic import DataConfig
 from mingtok_audio.training.data import CropSampler
 from mingtok_audio.training.initial import start_from, with_semantic
-from mingtok_audio.training.prefetch import Prefetcher
 from mingtok_audio.training.teachers import (
     SAMPLE_RATE,
     FeatureCache,
     copy_whisper_layers,
     load_teacher,
 )
-from mingtok_audio.training.trainer import OptimConfig, TrainerConfig
 
 
 @dataclass(frozen=True)

@@ -22,21 +22,15 @@ from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.core.models.components import save_component
 from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.plugins import create_compressor, load_compressor
+from mingtok_audio.trainer.loop import OptimConfig, TrainerConfig
+from mingtok_audio.trainer.prefetch import Prefetcher
 from mingtok_audio.training.acoustic import reconstruct_files
 from mingtok_audio.training.data import Utterances, UtteranceSampler
-from mingtok_audio.training.discriminators import (
-    DiscriminatorConfig,
-    Discriminators,
-    adversarial_loss,
-    discriminator_loss,
-    feature_matching_loss,
-)
+from mingtok_audio.training.discriminators import Adversary, DiscriminatorConfig
 from mingtok_audio.training.guide import Guide
 from mingtok_audio.training.initial import start_from, with_semantic
 from mingtok_audio.training.losses import MultiScaleMelLoss
 from mingtok_audio.training.manifests import Source
-from mingtok_audio.training.prefetch import Prefetcher
-from mingtok_audio.training.trainer import OptimConfig, TrainerConfig
 
 
 @dataclass(frozen=True)
@@ -164,10 +158,9 @@ class UnifiedTask:
             rate, weights.mel_n_ffts, weights.mel_bands, reduction=weights.mel_reduction
         )
         self.batches = Prefetcher(self.sampler.batch, config.data.workers)
-        self.adversary: Discriminators | None = None
+        self.adversary: Adversary | None = None
         if weights.adversarial or weights.feature_matching:
-            self.adversary = Discriminators(config.discriminators)
-        self._pair: tuple[Tensor, Tensor] | None = None
+            self.adversary = Adversary(config.discriminators)
 
     def _sampler(self, sources: list[Source], rate: int) -> UtteranceSampler:
         return UtteranceSampler(
@@ -209,7 +202,9 @@ class UnifiedTask:
             parts["mel"] = self.mel(output, target)
             total = total + weights.mel * parts["mel"]
             if self.adversary is not None:
-                total = total + self._adversarial(self.adversary, output, target, parts)
+                judged = self.adversary.generator_losses(output, target)
+                parts |= judged
+                total = total + sum(getattr(weights, k) * v for k, v in judged.items())
         return total, {k: float(v.detach()) for k, v in parts.items()}
 
     def _pieces(
@@ -237,30 +232,6 @@ class UnifiedTask:
         flat = torch.cat(labels) if labels else torch.zeros(0, dtype=torch.long)
         log_probs = logits.float().log_softmax(dim=-1).transpose(0, 1)
         return F.ctc_loss(log_probs, flat.to(logits.device), frames, lengths, zero_infinity=True)
-
-    def _adversarial(
-        self, adversary: Discriminators, output: Tensor, target: Tensor, parts: dict[str, Tensor]
-    ) -> Tensor:
-        self._pair = (target, output.detach())
-        adversary.requires_grad_(False)
-        with torch.no_grad():
-            real = adversary(target)
-        fake = adversary(output)
-        adversary.requires_grad_(True)
-        parts["adversarial"] = adversarial_loss(fake)
-        parts["feature_matching"] = feature_matching_loss(real, fake)
-        weights = self.config.loss
-        return (
-            weights.adversarial * parts["adversarial"]
-            + weights.feature_matching * parts["feature_matching"]
-        )
-
-    def adversary_loss(self) -> Tensor:
-        """The discriminators' hinge loss on the batch that `loss` has just used."""
-        if self.adversary is None or self._pair is None:
-            raise RuntimeError("adversary_loss follows loss, with discriminators")
-        target, output = self._pair
-        return discriminator_loss(self.adversary(target), self.adversary(output))
 
     @torch.no_grad()
     def evaluate(self, model: Any, step: int, folder: Path) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mingtok_audio.training.trainer import OptimConfig, TrainerConfig
+from mingtok_audio.trainer.loop import OptimConfig, TrainerConfig
 from uniaudio_lm.training.settings import PARTS, Latents, LoraConfig
 
 

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from mingtok_audio.core.audio import load_audio, save_audio
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
-from mingtok_audio.training.prefetch import Prefetcher
+from mingtok_audio.trainer.prefetch import Prefetcher
 from uniaudio_edit.data.cot import published_prompt
 from uniaudio_edit.training.pairs import EditBatch, PairCorpus
 from uniaudio_edit.training.settings import EditConfig

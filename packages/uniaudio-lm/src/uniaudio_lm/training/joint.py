@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.trainer.prefetch import Prefetcher
 from mingtok_audio.training.data import Augmentation
-from mingtok_audio.training.prefetch import Prefetcher
 from uniaudio_lm.model.attention import AttentionProbe
 from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.training.batches import IGNORED, Batch, Corpora, Corpus

@@ -1,48 +1,11 @@
-"""Running a joint stage from its configuration."""
+"""The language model's stage, and running it from its configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from mingtok_audio.core.config import from_dict
-from mingtok_audio.core.errors import ConfigError
-from mingtok_audio.training.memory import keep_freed_memory
-from mingtok_audio.training.run import RunSummary, run_task
-from mingtok_audio.training.stages import read_config
-from mingtok_audio.training.stages import shipped_config as _shipped
+from mingtok_audio.trainer.stages import Stages
 from uniaudio_lm.training.joint import JointTask
 from uniaudio_lm.training.settings import JointConfig
 
-__all__ = ["JointConfig", "RunSummary", "load_config", "shipped_config", "train"]
-
-_PACKAGE = "uniaudio_lm"
-
-
-def shipped_config(name: str) -> Path:
-    """The file of a shipped configuration ("debug", "stage1"), or the path as given."""
-    return _shipped(name, _PACKAGE)
-
-
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> JointConfig:
-    """Read a stage's YAML; `overrides` are `key.path=value`. Raises `ConfigError` in one line."""
-    data = read_config(path, overrides, _PACKAGE)
-    stage = data.get("stage", "joint")
-    if stage != "joint":
-        raise ConfigError(f"{path}: stage {stage!r} is none of a language model's: joint")
-    return from_dict(JointConfig, data, where=str(path))
-
-
-def train(
-    config: JointConfig,
-    folder: str | Path,
-    *,
-    resume: bool = False,
-    minutes: float | None = None,
-    dry_run: bool = False,
-) -> RunSummary:
-    """Run a stage in `folder`; see `mingtok_audio.training.run.train`, which this equals."""
-    keep_freed_memory()
-    return run_task(
-        JointTask(config), config, folder, resume=resume, minutes=minutes, dry_run=dry_run
-    )
+STAGES = Stages("uniaudio_lm", joint=(JointConfig, JointTask))
+shipped_config, load_config = STAGES.shipped_config, STAGES.load_config
+make_task, train = STAGES.make_task, STAGES.train

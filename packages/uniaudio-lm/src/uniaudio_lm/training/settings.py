@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mingtok_audio.config import TransformerConfig
+from mingtok_audio.trainer.loop import OptimConfig, TrainerConfig
 from mingtok_audio.training.data import Augmentation
 from mingtok_audio.training.manifests import Source
-from mingtok_audio.training.trainer import OptimConfig, TrainerConfig
 from uniaudio_lm.config import PartConfig, Sampling
 
 PARTS = ("backbone", "compressor", "adapter", "generation_head", "stop_detector")

@@ -27,8 +27,8 @@ from mingtok_audio.core.config import apply_overrides, from_dict, load_yaml, to_
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.core.models.components import PinnedModel, save_component
 from mingtok_audio.core.models.hub import write_json
+from mingtok_audio.trainer.loop import OptimConfig, Trainer, TrainerConfig
 from mingtok_audio.training.data import pack
-from mingtok_audio.training.trainer import OptimConfig, Trainer, TrainerConfig
 from uniaudio_lm.parts.aligners.ctc import CtcAligner
 from uniaudio_lm.training.aligner.data import AlignItem, AlignSource, prepare, read_rows
 from uniaudio_lm.training.aligner.evaluate import measure

@@ -9,7 +9,7 @@ from torch import nn
 
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.extras import install_line
-from mingtok_audio.training.settings import TrainerConfig
+from mingtok_audio.trainer.settings import TrainerConfig
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -18,7 +18,7 @@ from mingtok_audio.core.errors import UserError
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from mingtok_audio.training.settings import OptimConfig
+    from mingtok_audio.trainer.settings import OptimConfig
 
 logger = logging.getLogger(__name__)
 

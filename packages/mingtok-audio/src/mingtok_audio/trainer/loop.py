@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from mingtok_audio.core.cli.output import Bar, progress
 from mingtok_audio.core.errors import UserError
-from mingtok_audio.training.checkpoint import Checkpoints
-from mingtok_audio.training.machine import compile_blocks, make_accelerator
-from mingtok_audio.training.optim import build_optimizers, schedule
-from mingtok_audio.training.record import Record
-from mingtok_audio.training.settings import OptimConfig, TrainerConfig
-from mingtok_audio.training.sharding import check_sharding, cut_like, cut_states, whole
+from mingtok_audio.trainer.checkpoint import Checkpoints
+from mingtok_audio.trainer.machine import compile_blocks, make_accelerator
+from mingtok_audio.trainer.optim import build_optimizers, schedule
+from mingtok_audio.trainer.record import Record
+from mingtok_audio.trainer.settings import OptimConfig, TrainerConfig
+from mingtok_audio.trainer.sharding import check_sharding, cut_like, cut_states, whole
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -41,8 +41,8 @@ class Task(Protocol):
     """What is trained.
 
     Modules that a task keeps as attributes (losses, a frozen guide, an `adversary`) are moved to
-    the trainer's device. A task with an attribute `adversary` (a module) also has
-    `adversary_loss()`, the discriminators' loss on the batch that `loss` has just used.
+    the trainer's device. An `adversary` (a module) has `loss()`, the discriminators' loss on the
+    batch that the task's `loss` has just used.
 
     A task may also have: `batches_per_step` (the trainer sets it: batches of all processes in one
     step, which are neighbours in number); `unused_parameters` True (not every step reaches every
@@ -78,10 +78,9 @@ class _AdversaryStep(nn.Module):
     def __init__(self, task: Any) -> None:
         super().__init__()
         self.adversary = task.adversary
-        self._task = task
 
     def forward(self) -> Tensor:
-        return self._task.adversary_loss()
+        return self.adversary.loss()
 
 
 class Trainer:
