@@ -1,6 +1,6 @@
 """Writes a checkpoint as the recogniser of a model folder, its matrices in 8 bits.
 
-    python export.py CHECKPOINT WHISPER_FOLDER OUTPUT [--tokenizer nano] [--option beams=4]
+    python export.py CHECKPOINT WHISPER_FOLDER PIECES OUTPUT [--tokenizer nano] [--option beams=4]
 
 OUTPUT becomes a component folder: config.json, model.safetensors, tokenizer.json. To try it:
 `uniaudio asr --recognizer OUTPUT recording.wav`.
@@ -15,7 +15,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from whisper import reader_from_whisper, small_tokenizer
+from tokenizers import Tokenizer
+from whisper import reader_from_whisper
 
 from mingtok_audio import MingTok
 from mingtok_audio.core.models.compact import compacted
@@ -27,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("whisper", type=Path, help="Whisper tiny.en in CTranslate2's form")
+    parser.add_argument("pieces", type=Path, help="tokenizer.json that it was trained with")
     parser.add_argument("output", type=Path)
     parser.add_argument("--tokenizer", default="nano", help="the speech tokenizer it reads")
     parser.add_argument(
@@ -34,7 +36,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     state = torch.load(given.checkpoint, weights_only=True)["reader"]
-    pieces = len(state["pieces.weight"]) - 3
+    pieces = Tokenizer.from_file(str(given.pieces))
     reader = reader_from_whisper(given.whisper, pieces)
     reader.load_state_dict(state)
     codec = MingTok.from_pretrained(given.tokenizer)
@@ -58,7 +60,7 @@ def main() -> None:
         for name, tensor in compacted(tensors, exact=("network.piece_positions",))
     }
     save_file(kept, str(given.output / "model.safetensors"), metadata={"format": "pt"})
-    small_tokenizer(given.whisper, pieces).save(str(given.output / "tokenizer.json"), pretty=False)
+    pieces.save(str(given.output / "tokenizer.json"), pretty=False)
     (given.output / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     size = sum(path.stat().st_size for path in given.output.iterdir())
     print(f"{given.output}: {size / 1e6:.1f} MB")

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
-from whisper import WINDOW, Stem, read_weights, reader_from_whisper, small_tokenizer
+from whisper import WINDOW, Stem, read_weights, reader_from_whisper
 
+from mingtok_audio import MingTok
 from uniaudio_lm.parts.recognizers.network import key_mask
 
 
@@ -37,7 +38,9 @@ class Settings:
     windows: str
     whisper: str
     start: str = ""
-    pieces: int = 6_000
+    pieces: str = ""
+    padded: bool = False
+    longest_text: int = 200
     rate_front: float = 1e-3
     rate_encoder: float = 0.0
     rate_decoder: float = 0.0
@@ -92,6 +95,13 @@ def checked_pieces(tokenizer: Tokenizer, text: str) -> list[int]:
     return tokenizer.encode(" " + text.strip()).ids if text.strip() else []
 
 
+def silent_latents(tokenizer: str = "nano") -> Tensor:
+    """A frame of the tokenizer's latents of digital silence, (latent_dim,)."""
+    codec = MingTok.from_pretrained(tokenizer)
+    with torch.no_grad():
+        return codec.encode(np.zeros(3 * 16_000, np.float32), 16_000).values[0, 50:].mean(0)
+
+
 class Trainer:
     def __init__(self, settings: Settings, folder: Path) -> None:
         torch.set_num_threads(1)
@@ -99,15 +109,16 @@ class Trainer:
         self.random = np.random.default_rng(settings.seed + 1)
         self.settings, self.folder = settings, folder
         whisper = Path(settings.whisper)
-        self.reader = reader_from_whisper(whisper, settings.pieces)
-        self.tokenizer = small_tokenizer(whisper, settings.pieces)
+        self.tokenizer = Tokenizer.from_file(settings.pieces)
+        self.reader = reader_from_whisper(whisper, self.tokenizer)
         labels = json.loads(Path(settings.labels).read_text()) if settings.labels else {}
         self.windows = Windows(Path(settings.windows), settings.stage != "text", labels)
         self.stem = Stem(read_weights(whisper / "model.bin")).eval()
         if settings.start:
             state = torch.load(settings.start)["reader"]
-            if len(state["pieces.weight"]) != settings.pieces + 3:  # another vocabulary
+            if len(state["pieces.weight"]) != self.reader.config.vocab_size:  # another vocabulary
                 state["pieces.weight"] = self.reader.pieces.weight.data
+            state.setdefault("front.silence", silent_latents())
             self.reader.load_state_dict(state)
         else:
             self._start_front()
@@ -134,6 +145,7 @@ class Trainer:
         latents = torch.from_numpy(shard["lat"][:, :1000].astype(np.float32)).flatten(0, 1)
         self.reader.front.mean.copy_(latents.mean(0))
         self.reader.front.std.copy_(latents.std(0) + 1e-4)
+        self.reader.front.silence.copy_(silent_latents())
         with torch.no_grad():
             mel = torch.from_numpy(shard["mel"][:10].astype(np.float32))
             self.reader.front.out.bias.copy_(self.stem(mel).mean((0, 1)))
@@ -208,8 +220,10 @@ class Trainer:
                 a, b = max(0, int(begin)), min(WINDOW, math.ceil(finish) + 1)
                 text = " ".join(spans[i][4] for i in range(first, last + 1) if spans[i][4])
                 pieces = checked_pieces(self.tokenizer, text)
-                if b - a > 5 and len(pieces) < 200:
+                if b - a > 5 and len(pieces) < settings.longest_text:
                     pool.append((b - a, self.windows.shards[number]["lat"][window, a:b], pieces))
+            if settings.padded:
+                pool = [(WINDOW, *item[1:]) for item in pool]
             pool.sort(key=lambda item: item[0])
             batches, current = [], []
             for length, latents, pieces in pool:
@@ -226,14 +240,17 @@ class Trainer:
     ) -> tuple[Tensor, float]:
         settings, config = self.settings, self.reader.config
         lengths = torch.tensor([len(latents) for latents, _ in items])
-        total = int(lengths.max())
-        latents = torch.zeros(len(items), total, config.latent_dim)
+        total = WINDOW if settings.padded else int(lengths.max())
+        latents = self.reader.front.silence.repeat(len(items), total, 1)
         texts = torch.full((len(items), max(len(p) for _, p in items) + 3), -100)
         for i, (values, pieces) in enumerate(items):
             latents[i, : len(values)] = torch.from_numpy(values.astype(np.float32))
             marked = [config.start, config.no_times, *pieces, config.end]
             texts[i, : len(marked)] = torch.tensor(marked)
         latents = self._masked(self._jittered(latents), lengths)
+        self.heard += float(lengths.sum()) / 3000
+        if settings.padded:
+            lengths = torch.full_like(lengths, total)
         chunk = self._drawn_chunk()
         with torch.autocast("cpu", torch.bfloat16):
             encoded = self.reader.encode(latents, lengths, chunk)
@@ -248,7 +265,6 @@ class Trainer:
             ignore_index=-100,
             label_smoothing=settings.smoothing,
         )
-        self.heard += float(lengths.sum()) / 3000
         return loss, float(loss)
 
     def _drawn_chunk(self) -> int | None:

@@ -1,12 +1,18 @@
 """Whisper tiny.en from a CTranslate2 folder: log-mel, encoder stem, a `Reader` with its weights.
 
-The folder holds `model.bin` and `tokenizer.json` as faster-whisper uses them.
+The folder holds `model.bin` and `tokenizer.json` as faster-whisper uses them. As a script, it
+chooses the pieces of the reader's vocabulary:
+
+    python whisper.py WHISPER_FOLDER TEXTS.json OUTPUT.json [--count 8000]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import struct
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -115,20 +121,42 @@ def _put(module: Any, weights: dict[str, Tensor], name: str) -> None:
     module.bias.data = torch.zeros(weight.shape[0]) if bias is None else bias.clone()
 
 
-def small_tokenizer(folder: Path, pieces: int) -> Tokenizer:
-    """Whisper's tokenizer cut to its first `pieces` pieces: bytes and the first merges."""
+def choose_pieces(folder: Path, texts: Iterable[str], count: int) -> Tokenizer:
+    """Whisper's tokenizer cut to `count` pieces: all bytes, then those that `texts` use most, each
+    with the pieces that it is merged from. Ids are new, in Whisper's order."""
+    whole = Tokenizer.from_file(str(folder / "tokenizer.json"))
     content = json.loads((folder / "tokenizer.json").read_text())
-    model = content["model"]
-    model["vocab"] = {piece: number for piece, number in model["vocab"].items() if number < pieces}
-    model["merges"] = model["merges"][: pieces - 256]
+    vocabulary, merges = content["model"]["vocab"], content["model"]["merges"]
+    pairs = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
+    parents = {a + b: (a, b) for a, b in reversed(pairs)}
+    used: Counter[str] = Counter()
+    for text in texts:
+        used.update(whole.encode(" " + text.strip(), add_special_tokens=False).tokens)
+    kept = {piece for piece, number in vocabulary.items() if number < 256}
+    for piece, _ in used.most_common():
+        tree, waiting = set(), [piece]
+        while waiting:
+            part = waiting.pop()
+            if part not in kept and part in parents:
+                tree.add(part)
+                waiting += parents[part]
+        if len(kept) + len(tree) > count:
+            break
+        kept |= tree
+    order = sorted(kept, key=vocabulary.__getitem__)
+    content["model"]["vocab"] = {piece: number for number, piece in enumerate(order)}
+    content["model"]["merges"] = [
+        merge for merge, (a, b) in zip(merges, pairs, strict=True) if {a, b, a + b} <= kept
+    ]
     content["added_tokens"], content["post_processor"] = [], None
     return Tokenizer.from_str(json.dumps(content))
 
 
-def reader_from_whisper(folder: Path, pieces: int = 12_000) -> Reader:
-    """A `Reader` with Whisper's encoder layers, decoder layers and embeddings; its front is new."""
+def reader_from_whisper(folder: Path, pieces: Tokenizer) -> Reader:
+    """A `Reader` with Whisper's encoder layers, decoder layers and embeddings of `pieces` (see
+    `choose_pieces`); its front is new."""
     weights = read_weights(folder / "model.bin")
-    reader = Reader(ReaderConfig(vocab_size=pieces + 3))
+    reader = Reader(ReaderConfig(vocab_size=pieces.get_vocab_size() + 3))
     reader.positions.copy_(weights["encoder/position_encodings/encodings"][:WINDOW])
     _put(reader.encoder_norm, weights, "encoder/layer_norm")
     _put(reader.decoder_norm, weights, "decoder/layer_norm")
@@ -155,7 +183,29 @@ def reader_from_whisper(folder: Path, pieces: int = 12_000) -> Reader:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     embeddings = weights["decoder/embeddings/weight"]
     special = [tokenizer.token_to_id(piece) for piece in _SPECIAL]
-    reader.pieces.weight.data = torch.cat([embeddings[:pieces], embeddings[special]])
+    known = tokenizer.get_vocab()
+    ordered = sorted(pieces.get_vocab().items(), key=lambda item: item[1])
+    chosen = [known[piece] for piece, _ in ordered]
+    reader.pieces.weight.data = embeddings[chosen + special].clone()
     positions = weights["decoder/position_encodings/encodings"]
     reader.piece_positions.data = positions[: reader.config.max_pieces].clone()
     return reader
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("whisper", type=Path)
+    parser.add_argument("texts", type=Path, help="JSON: {source: [text, ...]}")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--count", type=int, default=8_000)
+    given = parser.parse_args()
+    texts = json.loads(given.texts.read_text())
+    chosen = choose_pieces(given.whisper, (t for part in texts.values() for t in part), given.count)
+    chosen.save(str(given.output), pretty=False)
+    print(f"{given.output}: {chosen.get_vocab_size()} pieces")
+
+
+if __name__ == "__main__":
+    main()

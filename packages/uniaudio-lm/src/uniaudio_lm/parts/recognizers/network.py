@@ -38,6 +38,8 @@ class ReaderConfig:
         vocab_size: Text pieces; the last three are `start`, `no_times` and `end`.
         max_frames: Longest segment.
         max_pieces: Longest text, with its two marks at the start.
+        padded: Frames that a segment is padded to with silence, as Whisper's decoder expects it;
+            0 pads nothing.
         dropout: Dropout in training.
     """
 
@@ -52,6 +54,7 @@ class ReaderConfig:
     vocab_size: int = 12_003
     max_frames: int = 1500
     max_pieces: int = 448
+    padded: int = 0
     dropout: float = 0.0
 
     @property
@@ -83,6 +86,7 @@ class Front(nn.Module):
 
     mean: Tensor
     std: Tensor
+    silence: Tensor
 
     def __init__(self, config: ReaderConfig) -> None:
         super().__init__()
@@ -90,6 +94,7 @@ class Front(nn.Module):
         self.back, self.ahead = config.front_back, config.front_ahead
         self.register_buffer("mean", torch.zeros(config.latent_dim))
         self.register_buffer("std", torch.ones(config.latent_dim))
+        self.register_buffer("silence", torch.zeros(config.latent_dim))
         self.mix = nn.Linear((self.back + 1 + self.ahead) * config.latent_dim, width)
         self.up, self.down = nn.Linear(width, width), nn.Linear(width, width)
         self.out = nn.Linear(width, config.dim)
@@ -97,6 +102,13 @@ class Front(nn.Module):
     def normalize(self, latents: Tensor) -> Tensor:
         """Latents with mean 0 and variance 1 per channel over the training set."""
         return (latents - self.mean) / self.std
+
+    def padded(self, latents: Tensor, total: int) -> Tensor:
+        """Latents (1, T, C) followed by silence, (1, `total`, C); longer ones as they are."""
+        missing = total - latents.shape[1]
+        if missing <= 0:
+            return latents
+        return torch.cat([latents, self.silence.expand(1, missing, -1)], dim=1)
 
     def forward(self, latents: Tensor, lengths: Tensor, chunk: int | None, past: Tensor) -> Tensor:
         """`latents`: normalised, (B, T, C), beginning at a chunk. `past` (B, back, C): the frames

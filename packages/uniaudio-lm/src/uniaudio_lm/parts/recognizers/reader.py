@@ -111,8 +111,9 @@ class ReaderRecognizer(Recognizer):
         tail = np.zeros(round(_TAIL * self.sample_rate), np.float32)
         latents = codec.encode(np.concatenate([wav, tail]), self.sample_rate).values
         device = self.network.pieces.weight.device
-        latents = latents[:, : self.network.config.max_frames].to(device, torch.float32)
-        return self.network.encode(latents, None, chunk)
+        config = self.network.config
+        latents = latents[:, : config.max_frames].to(device, torch.float32)
+        return self.network.encode(self.network.front.padded(latents, config.padded), None, chunk)
 
     def _one(self, wav: np.ndarray, hints: Hints, beams: int) -> Recognized:
         encoded = self.encode(wav)
