@@ -179,6 +179,37 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_another_recogniser_says_what_is_edited(
+    tmp_path: Path,
+    times: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from uniaudio_lm.interfaces import Recognized
+    from uniaudio_lm.parts.recognizers import whisper
+    from uniaudio_lm.speech_activity import Segment
+    from uniaudio_lm.tasks import asr
+
+    class Said(whisper.WhisperRecognizer):
+        def __init__(self, source: str = "", beams: int = 5) -> None:
+            super(whisper.WhisperRecognizer, self).__init__()
+            assert source == "some-model"
+
+        def recognize(self, parts, **_: Any) -> list[Recognized]:
+            return [Recognized("one two three") for _ in parts]
+
+    monkeypatch.setattr(whisper, "WhisperRecognizer", Said)
+    monkeypatch.setattr(asr, "segments", lambda wav, *_: [Segment(0, len(wav), 0, len(wav))])
+    source, out = recording(tmp_path / "in.wav"), tmp_path / "o.wav"
+    given = (source, "delete 'two'", "-o", out, "--words", times)
+    code, printed, err = call(capfd, *given, "--recognizer", "whisper:some-model", "--json")
+    assert code == 0, err
+    assert json.loads(printed)["plan"]["edited_text"] == "one three"
+    for bad in ("whisper", "no-such-one"):
+        code, _, err = call(capfd, *given, "--recognizer", bad, "--force")
+        assert code == 2 and err.count("\n") == 1
+
+
 def test_a_file_that_is_there_is_replaced_only_by_force(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,7 @@ class Settings:
     parser: str = "grammar"
     model: str = "nano"
     aligner: str = ""
+    recognizer: str = ""
     check: bool = False
     watermark: str = ""
     which: str = "refuse"
@@ -63,7 +64,7 @@ class Settings:
             parser=self.parser,
             backend=self.backend,
             watermark=self.watermark,
-            parts=shared_parts(self.model, self.aligner),
+            parts=shared_parts(self.model, self.aligner, self.recognizer),
             check=self.check,
             seed=self.seed,
             options=self.options,

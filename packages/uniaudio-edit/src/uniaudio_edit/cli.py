@@ -82,6 +82,12 @@ def edit(
         str,
         typer.Option(help="Aligner for word times, a folder or a name; default: shipped."),
     ] = "",
+    recognizer: Annotated[
+        str,
+        typer.Option(
+            help="What recognises: model, lm, whisper:FOLDER_OR_NAME, or a folder; default: model."
+        ),
+    ] = "",
     candidates: Annotated[
         int | None, typer.Option(help="Takes of new words, of which the best is kept (3).")
     ] = None,
@@ -134,6 +140,7 @@ def edit(
         parser=parser,
         model=model,
         aligner=aligner,
+        recognizer=recognizer,
         check=check,
         watermark=watermark,
         which=which,

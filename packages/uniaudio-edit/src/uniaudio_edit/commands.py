@@ -43,6 +43,10 @@ def run(given: list[str], options: Options) -> None:
         raise UserError(
             'give a recording and an instruction: uniaudio edit IN.wav "..." -o OUT.wav'
         )
+    if options.settings.recognizer:
+        from uniaudio_lm.parts.recognizers.loading import check_recognizer
+
+        check_recognizer(options.settings.recognizer)
     source = Path(given[0])
     many = source.is_dir() or source.suffix.lower() in _META_SUFFIXES
     jobs = _many(source, given[1:], options) if many else [_one(source, given[1:], options)]

@@ -65,6 +65,8 @@ class Parts:
             recognises.
         transcriber: what recognises speech; None asks the model.
         aligner: what finds word times: an aligner, or its name; "" takes one that is there.
+        recognizer: what recognises speech in the model's place, as `UniAudio.use_recognizer` takes
+            it; "" leaves it to the model.
         judge: what chooses among takes; None makes one from the model.
         device: where a model is loaded to.
     """
@@ -72,6 +74,7 @@ class Parts:
     model: UniAudio | str | Path = DEFAULT_MODEL
     transcriber: Transcriber | None = None
     aligner: Aligner | str = ""
+    recognizer: str = ""
     judge: Judge | None = None
     device: str = "auto"
     _loaded: Any = field(default=None, repr=False)
@@ -103,6 +106,8 @@ class Parts:
             MissingPartError: neither is there.
         """
         model = self.lm(purpose)
+        if self.recognizer:
+            return model.use_recognizer(self.recognizer)
         if model.listens:
             return model
         if self._listener is None:
@@ -203,6 +208,6 @@ def mono_float(recording: Recording) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def shared_parts(model: str, aligner: str) -> Parts:
+def shared_parts(model: str, aligner: str, recognizer: str = "") -> Parts:
     """One for a process: the files of a folder share the loaded model."""
-    return Parts(model, aligner=aligner)
+    return Parts(model, aligner=aligner, recognizer=recognizer)
