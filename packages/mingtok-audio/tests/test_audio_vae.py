@@ -274,3 +274,26 @@ def test_gradients_reach_every_parameter(vae: MingTok) -> None:
     vae.wav_of(vae.posterior_of(torch.randn(1, 1000)).mean).square().sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in vae.parameters())
     vae.zero_grad()
+
+
+def test_the_command_runs_either_reading_of_the_encoder(tmp_path: Path) -> None:
+    import soundfile
+
+    from mingtok_audio.cli import app
+    from mingtok_audio.core.cli import run
+
+    folder = Path(__file__).resolve().parents[3] / "tests" / "data" / "golden" / "omni_vae"
+    soundfile.write(tmp_path / "in.wav", 0.1 * np.sin(np.arange(44100) * 0.03), 44100)
+    found = {}
+    for reading in ("all", "published", "4"):
+        with pytest.raises(SystemExit) as left:
+            run(app, ["encode", str(tmp_path / "in.wav"), "-m", str(folder), "-o",
+                      str(tmp_path / f"{reading}.mtok"), "--encoder-layers", reading])  # fmt: skip
+        assert left.value.code == (2 if reading == "4" else 0)
+        if reading != "4":
+            found[reading] = Latents.load(tmp_path / f"{reading}.mtok").values
+    for reading, values in found.items():
+        model = MingTok.from_pretrained(folder, encoder_layers=reading)  # type: ignore[arg-type]
+        wav, rate = soundfile.read(tmp_path / "in.wav", dtype="float32")
+        torch.testing.assert_close(values, model.encode(wav, rate).values, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found["all"], found["published"], atol=1e-2)

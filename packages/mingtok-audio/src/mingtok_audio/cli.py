@@ -54,6 +54,13 @@ _Seed = Annotated[int | None, typer.Option(help="Seed of --sample (default 0).")
 _ChannelOption = Annotated[
     str, typer.Option("--channel", help="mix, or the number of one channel, from 0.")
 ]
+_EncoderLayers = Annotated[
+    str,
+    typer.Option(
+        metavar="all|published",
+        help="Layers of AudioVAE's encoder that run (see uniaudio doctor --model).",
+    ),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 _Force = Annotated[
     bool, typer.Option("--force", help="Make results of a folder again that are there already.")
@@ -100,12 +107,14 @@ def encode(
     channel: _ChannelOption = "mix",
     workers: Workers = None,
     ray: Ray = None,
+    encoder_layers: _EncoderLayers = "all",
     force: _Force = False,
     as_json: _Json = False,
 ) -> None:
     """Turn audio into latents (.mtok files)."""
     from mingtok_audio.commands.batch import Report, run_files
     from mingtok_audio.commands.transcode import Settings
+    from mingtok_audio.models.reference import parse_encoder_layers
     from mingtok_audio.mtok import parse_storage
 
     settings = Settings(
@@ -116,6 +125,7 @@ def encode(
         seed=_sampling_seed(sample, seed),
         storage=parse_storage(storage),
         channel=_channel(channel),
+        encoder_layers=parse_encoder_layers(encoder_layers),
     )
     run_files(inputs, output, settings, workers=workers, ray=ray, report=Report(as_json, force))
 
@@ -169,12 +179,14 @@ def reconstruct(
     channel: _ChannelOption = "mix",
     workers: Workers = None,
     ray: Ray = None,
+    encoder_layers: _EncoderLayers = "all",
     force: _Force = False,
     as_json: _Json = False,
 ) -> None:
     """Turn audio into latents and back, to hear what the tokenizer keeps."""
     from mingtok_audio.commands.batch import Report, run_files
     from mingtok_audio.commands.transcode import Settings
+    from mingtok_audio.models.reference import parse_encoder_layers
 
     settings = Settings(
         command="reconstruct",
@@ -183,6 +195,7 @@ def reconstruct(
         dtype=dtype,
         seed=_sampling_seed(sample, seed),
         channel=_channel(channel),
+        encoder_layers=parse_encoder_layers(encoder_layers),
     )
     run_files(inputs, output, settings, workers=workers, ray=ray, report=Report(as_json, force))
 

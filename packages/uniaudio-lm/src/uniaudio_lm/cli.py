@@ -11,9 +11,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from mingtok_audio.core.cli import emit_json, make_app, run
-from mingtok_audio.core.cli.doctor import add_doctor, doctor_report
+from mingtok_audio.core.cli.doctor import doctor_report, print_report
 from mingtok_audio.core.cli.options import Ray, Workers
 from mingtok_audio.core.cli.train import add_train
+from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.plugins import PluginHost
 from mingtok_audio.core.plugins.app import plugins_app
 from uniaudio_lm.mounting import mount_commands, mounted_hosts
@@ -544,7 +545,36 @@ def _doctor() -> dict[str, Any]:
 app.add_typer(voices, name="voices")
 add_train(app, "uniaudio_lm.training.run", help="Train a stage of the language model.")
 app.add_typer(plugins_app(_hosts), name="plugins")
-add_doctor(app, _doctor)
+
+
+@app.command()
+def doctor(
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", help="Examine this model too: its files, and a round trip of speech."
+        ),
+    ] = None,
+    recording: Annotated[
+        str | None,
+        typer.Option(help="Speech for the round trip; by default what the nano's voice says."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Show versions, devices, weights and plugins; exit code 1 if something is wrong."""
+    if recording is not None and model is None:
+        raise UserError("--recording is for the round trip of --model: give that too")
+    found = _doctor()
+    if model is not None:
+        from uniaudio_lm.commands.doctor import examine
+
+        found["model"] = examine(model, recording)
+        problems = found["problems"] + found["model"].pop("problems")
+        found |= {"problems": problems, "ok": not problems}
+    print_report(found, as_json)
+
+
 _commands = mount_commands(
     app,
     {

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mingtok_audio.core.audio import Channel
     from mingtok_audio.latents import Latents
     from mingtok_audio.models.mingtok import MingTok
+    from mingtok_audio.models.reference import EncoderLayers
     from mingtok_audio.streaming import StreamEncoder
 
 BLOCK_SECONDS = 20.0
@@ -50,6 +51,7 @@ class Settings:
     channel: Channel = "mix"
     start: float | None = None
     end: float | None = None
+    encoder_layers: EncoderLayers = "all"
 
     def identity(self) -> dict[str, Any]:
         """What has to be equal, beside source and weights, for a result to be the same."""
@@ -64,7 +66,9 @@ class Settings:
 
         device = select_device(self.device)
         dtype = select_dtype(self.dtype, device)
-        model = MingTok.from_pretrained(self.model, device=device, dtype=dtype)
+        model = MingTok.from_pretrained(
+            self.model, device=device, dtype=dtype, encoder_layers=self.encoder_layers
+        )
         # Small products gain nothing from threads, and the number of threads shows in the last
         # bits: one process has to give the bytes of several, which have one thread each.
         if device.type == "cpu" and sum(p.numel() for p in model.parameters()) < SMALL_MODEL:

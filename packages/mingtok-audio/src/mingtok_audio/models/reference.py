@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mingtok_audio.config import MingTokConfig, TransformerConfig
-from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.core.errors import ConfigError, UserError
 
 EncoderLayers = Literal["all", "published"]
 """How many layers of AudioVAE's encoder run; see `published_config`."""
@@ -98,6 +98,14 @@ def tokenizer_section(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 _ENCODER_LAYER = re.compile(r"encoder\.encoder\.layers\.(\d+)\..+")
+
+
+def parse_encoder_layers(given: str) -> EncoderLayers:
+    """The option of that name. Raises `UserError` for another word."""
+    for known in ("all", "published"):
+        if given == known:
+            return known
+    raise UserError(f"--encoder-layers is all or published, not {given!r}")
 
 
 def is_dropped_layer(name: str, config: MingTokConfig, layers: int) -> bool:

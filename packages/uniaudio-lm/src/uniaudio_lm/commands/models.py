@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mingtok_audio.core.config import load_json
-from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.models.hub import CONFIG_NAME, resolve
 from uniaudio_lm.config import UniAudioConfig, parse_config
 from uniaudio_lm.plugins import get_host
 from uniaudio_lm.weights import MODEL_FILES, shipped_weights
 
 if TYPE_CHECKING:
-    from mingtok_audio.models.reference import EncoderLayers
     from uniaudio_lm.engine import UniAudio
 
 
@@ -70,10 +68,11 @@ class ModelChoice:
     def load(self) -> UniAudio:
         """The model. Raises `UserError` in one line."""
         from mingtok_audio.core.runtime import set_threads
+        from mingtok_audio.models.reference import parse_encoder_layers
         from uniaudio_lm.checkpoint.place import parse_memory
         from uniaudio_lm.engine import UniAudio
 
-        layers = encoder_layers_of(self.encoder_layers)
+        layers = parse_encoder_layers(self.encoder_layers)
         memory = None if self.max_memory is None else parse_memory(self.max_memory)
         made = UniAudio.from_pretrained(
             self.model,
@@ -110,14 +109,6 @@ class ModelChoice:
         placed = ("device", "device_map", "max_memory", "threads")
         chosen = {k: v for k, v in asdict(self).items() if k not in placed}
         return {**chosen, "files": stats, "revision": about.revision}
-
-
-def encoder_layers_of(given: str) -> EncoderLayers:
-    """`--encoder-layers` as loading takes it. Raises `UserError` for another word."""
-    for known in ("all", "published"):
-        if given == known:
-            return known
-    raise UserError(f"--encoder-layers is all or published, not {given!r}")
 
 
 def _files(folder: Path) -> list[Path]:

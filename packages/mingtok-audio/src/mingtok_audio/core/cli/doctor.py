@@ -76,13 +76,17 @@ def add_doctor(app: typer.Typer, report: Callable[[], dict[str, Any]]) -> None:
         as_json: bool = typer.Option(False, "--json", help="Print JSON on standard output."),
     ) -> None:
         """Show versions, devices, weights and plugins; exit code 1 if something is wrong."""
-        found = report()
-        if as_json:
-            emit_json(found)
-        else:
-            typer.echo("\n".join(_lines(found)))
-        if not found["ok"]:
-            raise typer.Exit(EXIT_FAILED_ITEMS)
+        print_report(report(), as_json)
+
+
+def print_report(found: Mapping[str, Any], as_json: bool) -> None:
+    """Show a report of `doctor_report`. Raises `typer.Exit` with code 1 where it has problems."""
+    if as_json:
+        emit_json(found)
+    else:
+        typer.echo("\n".join(_lines(found)))
+    if not found["ok"]:
+        raise typer.Exit(EXIT_FAILED_ITEMS)
 
 
 def _lines(report: Mapping[str, Any]) -> list[str]:
