@@ -48,7 +48,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         place += length
         return text
 
-    take("I"), take_text(), take("I")
+    take("I")
+    take_text()
+    take("I")
     arrays: dict[str, NDArray[np.generic]] = {}
     for _ in range(take("I")):
         name = take_text()

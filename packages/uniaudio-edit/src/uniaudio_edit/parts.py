@@ -65,18 +65,18 @@ class Parts:
             recognises.
         transcriber: what recognises speech; None asks the model.
         aligner: what finds word times: an aligner, or its name; "" takes one that is there.
-        recognizer: what recognises speech in the model's place, as `UniAudio.use_recognizer` takes
-            it; "" leaves it to the model.
         judge: what chooses among takes; None makes one from the model.
         device: where a model is loaded to.
+        recognizer: what recognises speech in the model's place, as `UniAudio.use_recognizer` takes
+            it; "" leaves it to the model.
     """
 
     model: UniAudio | str | Path = DEFAULT_MODEL
     transcriber: Transcriber | None = None
     aligner: Aligner | str = ""
-    recognizer: str = ""
     judge: Judge | None = None
     device: str = "auto"
+    recognizer: str = ""
     _loaded: Any = field(default=None, repr=False)
     _aligner: Any = field(default=None, repr=False)
     _listener: Any = field(default=None, repr=False)
