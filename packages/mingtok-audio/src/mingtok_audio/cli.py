@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from mingtok_audio.commands.curate import app as curate_app
 from mingtok_audio.core.cli import emit_json, make_app, run
 from mingtok_audio.core.cli.doctor import add_doctor, doctor_report
 from mingtok_audio.core.cli.options import Ray, Workers
@@ -269,6 +270,7 @@ def _doctor() -> dict[str, Any]:
 
 
 add_train(app, "mingtok_audio.training.run", help="Train a stage of the tokenizer.")
+app.add_typer(curate_app, name="curate")
 app.add_typer(plugins_app(_host), name="plugins")
 add_doctor(app, _doctor)
 

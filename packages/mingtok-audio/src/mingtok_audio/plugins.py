@@ -21,12 +21,36 @@ SLOTS = {
         conformance="mingtok_audio.conformance:check_compressor",
         summary="unified features at 50 Hz to language-model inputs at 10 Hz",
     ),
+    "curation_stage": SlotDef(
+        interface="mingtok_audio.curation.interfaces:Stage",
+        api_version=1,
+        conformance="mingtok_audio.curation.conformance:check_stage",
+        summary="one step from recordings as they are found to training segments",
+    ),
 }
+
+_CURATION = (
+    ("standardise", "standardise:Standardise", "one rate, one channel, one level; clipping marked"),
+    ("separate", "separate:Separate", "speech without the music under it (off by default)"),
+    ("vad", "vad:Vad", "where someone speaks: by energy, or silero-vad"),
+    ("speakers", "speakers:Speakers", "who speaks when: voices of short windows, clustered"),
+    ("segments", "segments:Segments", "3 to 30 s of one speaker, cut at pauses"),
+    ("language", "language:Language", "as given, by a recogniser, or one for all"),
+    ("recognise", "recognise:Recognise", "the text: given, or by any recogniser"),
+    ("cross_check", "recognise:CrossCheck", "how far two sources of the text differ"),
+    ("align", "align:Align", "when each word is said, and how well the text fits"),
+    ("quality", "quality:Quality", "noise, bandwidth, clipping, music, DNSMOS"),
+    ("clean_text", "clean_text:CleanText", "markup goes; script, punctuation, numbers, speed"),
+    ("fingerprint", "duplicates:Fingerprint", "a MinHash of the peaks of the spectrum"),
+    ("duplicates", "duplicates:Duplicates", "the same sound or the same text again"),
+    ("filters", "filters:Filters", "rules of a task, from a preset"),
+    ("splits", "splits:Splits", "train, valid and test without a common speaker"),
+)
 
 
 @hookimpl
 def register_components() -> list[ComponentSpec]:
-    """The compressors of this package."""
+    """The compressors and curation stages of this package."""
     return [
         ComponentSpec(
             "compressor",
@@ -51,6 +75,12 @@ def register_components() -> list[ComponentSpec]:
             "aggregator",
             "mingtok_audio.compressors.aggregator:AggregatorCompressor",
             summary="a small transformer over each patch of latents: that of Ming-omni-tts",
+        ),
+        *(
+            ComponentSpec(
+                "curation_stage", name, f"mingtok_audio.curation.stages.{target}", summary=summary
+            )
+            for name, target, summary in _CURATION
         ),
     ]
 

@@ -1,7 +1,7 @@
 """What is trained on: plain JSONL manifests, lhotse CutSets and tar shards, read as recordings.
 
 - `manifest.jsonl`: a line holds `audio` (relative to the manifest), `seconds`, and as it pleases
-  `text`, `split`, `speaker`, `language`, `id`.
+  `text`, `split`, `speaker`, `language`, `id`, and `start` where `seconds` from there are meant.
 - `cuts.jsonl` or `cuts.jsonl.gz`: lhotse MonoCuts whose recordings are files.
 - `shard-000.tar` (or a pattern): members `name.flac` (any audio suffix) beside `name.json` with
   the fields above, or `name.txt` with the transcript alone.
@@ -133,6 +133,8 @@ def _row(row: dict[str, Any], path: Path, source: Source) -> Recording | None:
         source.weight * seconds,
         id=str(row.get("id", audio)),
         text=row.get("text"),
+        start=float(row.get("start", 0.0)),
+        whole="start" not in row,
         fields=row,
     )
 
