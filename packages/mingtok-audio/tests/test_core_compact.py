@@ -11,7 +11,13 @@ from tiny_tokenizer import tiny_model
 from mingtok_audio import MingTok
 from mingtok_audio.commands.info import describe_model
 from mingtok_audio.core.errors import FormatError
-from mingtok_audio.core.models.compact import SMALLEST, compacted, expanded, scaled_names
+from mingtok_audio.core.models.compact import (
+    SMALLEST,
+    compacted,
+    count_of,
+    expanded,
+    scaled_names,
+)
 from mingtok_audio.core.models.hub import load_tensors, save_tensors
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -40,6 +46,27 @@ def test_rows_keep_their_own_scale(tmp_path: Path) -> None:
         largest = tensors[name].flatten(1).abs().amax(dim=1)
         error = (found[name] - tensors[name]).flatten(1).abs().amax(dim=1)
         assert bool((error <= largest / 253).all()) and found[name].dtype == torch.float32
+
+
+def test_six_bits_take_three_quarters(tmp_path: Path) -> None:
+    tensors = {**some_tensors(), "odd": torch.randn(100, 99, generator=GENERATOR)}
+    tensors["matrix"] = torch.randn(64, 384, generator=GENERATOR)
+    kept = dict(compacted(tensors.items(), bits=6))
+    assert kept["matrix"].dtype == torch.uint8 and kept["matrix"].shape == (64, 288)
+    assert kept["wide"].dtype == torch.int8 and kept["odd"].dtype == torch.int8
+    save_tensors(tmp_path / "model.safetensors", kept, {"format": "pt"})
+    found = dict(load_tensors(tmp_path))
+    assert {n: t.shape for n, t in found.items()} == {n: t.shape for n, t in tensors.items()}
+    largest = tensors["matrix"].abs().amax(dim=1)
+    error = (found["matrix"] - tensors["matrix"]).abs().amax(dim=1)
+    assert bool((error <= largest / 61.9).all())
+    counted = sum(count_of(name, tensor.shape, kept) for name, tensor in kept.items())
+    assert counted == sum(tensor.numel() for tensor in tensors.values())
+    with pytest.raises(FormatError, match="do not fit"):
+        wrong = {**kept, "matrix": torch.zeros(64, 287, dtype=torch.uint8)}
+        dict(expanded(wrong.items(), scaled_names(kept)))
+    with pytest.raises(ValueError, match="8 or 6"):
+        list(compacted(tensors.items(), bits=4))
 
 
 def test_some_stay_in_float16() -> None:

@@ -1,4 +1,4 @@
-"""Writes a checkpoint as the recogniser of a model folder, its matrices in 8 bits.
+"""Writes a checkpoint as the recogniser of a model folder, its matrices in 6 or 8 bits.
 
     python export.py CHECKPOINT WHISPER_FOLDER PIECES OUTPUT [--tokenizer nano] [--option beams=4]
 
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--option", action="append", default=[], metavar="NAME=JSON", help="of the recogniser"
     )
+    parser.add_argument("--bits", type=int, default=6, choices=(6, 8), help="of a weight")
     given = parser.parse_args()
     state = torch.load(given.checkpoint, weights_only=True)["reader"]
     pieces = Tokenizer.from_file(str(given.pieces))
@@ -57,7 +58,7 @@ def main() -> None:
     tensors = ((f"network.{name}", tensor) for name, tensor in reader.state_dict().items())
     kept = {
         name: tensor.contiguous()
-        for name, tensor in compacted(tensors, exact=("network.piece_positions",))
+        for name, tensor in compacted(tensors, ("network.piece_positions",), given.bits)
     }
     save_file(kept, str(given.output / "model.safetensors"), metadata={"format": "pt"})
     pieces.save(str(given.output / "tokenizer.json"), pretty=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from mingtok_audio.core.audio import AUDIO_SUFFIXES, audio_info
 from mingtok_audio.core.cli import collect_inputs
 from mingtok_audio.core.config import from_dict, load_json, to_dict
 from mingtok_audio.core.errors import ConfigError, FormatError
-from mingtok_audio.core.models.compact import SCALE_SUFFIX
+from mingtok_audio.core.models.compact import count_of
 from mingtok_audio.core.models.hub import (
     TensorInfo,
     read_safetensors_header,
@@ -102,11 +101,7 @@ def describe_model(name_or_path: str) -> dict[str, Any]:
 
 def _sizes(tensors: Mapping[str, TensorInfo]) -> dict[str, int]:
     return {
-        "parameters": sum(
-            math.prod(info.shape)
-            for name, info in tensors.items()
-            if not name.endswith(SCALE_SUFFIX)
-        ),
+        "parameters": sum(count_of(name, info.shape, tensors) for name, info in tensors.items()),
         "bytes": sum(info.end - info.start for info in tensors.values()),
     }
 

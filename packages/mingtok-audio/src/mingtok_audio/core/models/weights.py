@@ -211,7 +211,7 @@ def _check_plain(path: Path, root: Path) -> None:
 
 def load_tensors(folder: str | os.PathLike[str]) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor of a folder's weights by name, one at a time, on the CPU in its own dtype
-    (float32 for those kept in 8 bits, see `core.compact`).
+    (float32 for those kept in 8 or 6 bits, see `core.compact`).
 
     Raises:
         HubError: as `weight_files`, or a shard without a tensor that the index puts there.
