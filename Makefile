@@ -1,6 +1,7 @@
 # Everything that a person or CI does here starts with one of these.
 #   make demo   set up, then speak, recognise, edit and undo; writes one page to open
 #   make test   set up with the test extras, then run the whole suite
+#   make browser  the page of `uniaudio serve` in a real Chromium (which must be installed)
 #   make lint   ruff, pyright and the import contracts
 #   make docs   the documentation as one site in out/site; a broken link or anchor is an error
 #   make release-check   build sdists and wheels, check what is in them, install each alone
@@ -11,7 +12,7 @@ PACKAGES := mingtok-audio uniaudio-lm uniaudio-edit audio-eval
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 EDITABLE := $(foreach p,$(PACKAGES),-e packages/$(p))
 
-.PHONY: demo test test-slow lint docs release-check clean
+.PHONY: demo test test-slow browser lint docs release-check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py out/demo
@@ -21,6 +22,9 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
+
+browser: $(VENV)/.browser
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -46,6 +50,10 @@ $(VENV)/.test: $(BIN)/python constraints.txt requirements-dev.txt $(wildcard pac
 	$(PIP) $(EDITABLE) -r requirements-dev.txt
 	-$(PIP) pesq  # needs a C compiler; its comparison is skipped without one
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.browser: $(VENV)/.test requirements-browser.txt
+	$(PIP) -r requirements-browser.txt
+	@touch $@
 
 clean:
 	rm -rf $(VENV) out dist

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import APIRouter, FastAPI, File, Query, Request, UploadFile
 from fastapi.responses import FileResponse, Response, StreamingResponse
@@ -85,13 +86,15 @@ def _work(request: Request, id: str) -> Work:
 
 @router.get("", summary="The recordings of this browser")
 async def recordings(request: Request) -> dict[str, Any]:
-    """The last used first; without their words."""
+    """The last used first, without their words; and what a new one may have at most."""
+    settings = request.app.state.settings
     mine = _store(request).of(request.cookies.get(COOKIE, "")) if COOKIE in request.cookies else []
     rows = [
         {"id": w.id, "name": w.name, "steps": len(w.steps), "seconds": w.steps[0].info["seconds"]}
         for w in mine
     ]
-    return {"object": "list", "data": rows}
+    limits = {"bytes": settings.max_body, "seconds": settings.max_seconds}
+    return {"object": "list", "data": rows, "limits": limits}
 
 
 @router.post("", summary="Open a recording", status_code=201)
@@ -107,8 +110,7 @@ async def open_recording(
     store = _store(request)
     work = store.new(owner, _shown(file.filename))
     try:
-        data = await file.read()
-        step = await _opened(request, work, data)
+        step = await _opened(request, work, file.file)
     except BaseException:
         store.remove(work)
         raise
@@ -125,14 +127,22 @@ async def open_recording(
     return work.public()
 
 
-async def _opened(request: Request, work: Work, data: bytes) -> Step:
+def _copied(work: Work, number: int, source: BinaryIO) -> Path:
+    """The upload as a file of the server's own, with the suffix of what it holds."""
+    place = work.folder / f"{number}.upload"
+    with place.open("wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
     try:
-        kind = await asyncio.to_thread(lambda: audio_info(data).format)
+        kind = audio_info(place).format
     except AudioError as error:
-        raise AudioError(f"{work.name}: {error}") from error
+        raise AudioError(str(error).replace(str(place), work.name)) from error
+    suffix = _SUFFIXES.get(kind, ".wav" if "WAV" in kind else ".au")
+    return place.rename(place.with_suffix(suffix))
+
+
+async def _opened(request: Request, work: Work, source: BinaryIO) -> Step:
     number = work.reserve()
-    path = work.folder / f"{number}{_SUFFIXES.get(kind, '.wav' if 'WAV' in kind else '.au')}"
-    await asyncio.to_thread(path.write_bytes, data)
+    path = await asyncio.to_thread(_copied, work, number, source)
     step = Step(number, path, None, {})
     params = {
         "path": str(path),

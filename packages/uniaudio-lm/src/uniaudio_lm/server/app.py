@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mingtok_audio.core.errors import UserError
 from uniaudio_lm.server import errors
 from uniaudio_lm.server.pool import WorkerPool
+from uniaudio_lm.server.routes.page import is_open
 from uniaudio_lm.server.worker import ModelSettings
 
 logger = logging.getLogger("uniaudio_lm.server")
@@ -47,7 +48,7 @@ class ServerSettings:
     waiting: int = 64
     deadline: float = 600.0
     keys: tuple[str, ...] = ()
-    max_body: int = 100 * 2**20
+    max_body: int = 256 * 2**20
     max_seconds: float = 3600.0
     max_characters: int = 20_000
     drain_seconds: float = 30.0
@@ -66,7 +67,7 @@ class ServerSettings:
 def create_app(settings: ServerSettings) -> FastAPI:
     """The application; its workers start and end with it."""
     from uniaudio_lm.server.extensions import include_extensions
-    from uniaudio_lm.server.routes import audio, state
+    from uniaudio_lm.server.routes import audio, page, state
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -90,6 +91,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     errors.install(app)
     app.include_router(state.router)
     app.include_router(audio.router)
+    app.include_router(page.router)
     include_extensions(app)
     app.add_middleware(Guard, settings=settings)
     return app
@@ -157,7 +159,7 @@ class Guard:
         origin = headers.get("origin")
         if origin and urlsplit(origin).netloc != host:
             return errors.ApiError("requests of other sites are refused", 403)
-        if self.settings.keys and path not in _OPEN_PATHS:
+        if self.settings.keys and path not in _OPEN_PATHS and not is_open(path):
             given = headers.get("authorization", "").removeprefix("Bearer ").encode()
             # Every key is compared, so that the time tells nothing.
             if not sum(hmac.compare_digest(given, key.encode()) for key in self.settings.keys):
