@@ -229,7 +229,7 @@ const TEXTS = {
   decoded: ["Decoded", "解码"],
   saveMtok: ["Download .mtok", "下载 .mtok"],
   badMtok: ["{name} is not a .mtok file that this page can read.", "{name} 不是本页可读的 .mtok 文件。"],
-  noEdit: ["Editing is not installed on this server: pip install uniaudio-edit, then start it again.", "此服务器未安装编辑功能：pip install uniaudio-edit，然后重新启动。"],
+  noEdit: ["Editing is not installed on this server: install the package uniaudio-edit beside it and start it again.", "此服务器未安装编辑功能：请安装 uniaudio-edit 包，然后重新启动。"],
 };
 
 let chosen = localStorage.getItem("uniaudio-language") ?? ((navigator.language ?? "en").toLowerCase().startsWith("zh") ? "zh" : "en");
