@@ -46,7 +46,7 @@ def load_from_plugin(kind: str, source: str | None = None) -> Any:
     """
     entry = find_loader(kind)
     if entry is None:
-        raise PluginError(f"no installed package offers a {kind}")
+        raise PluginError(f"no installed package offers the model '{kind}'")
     loader, error = attempt(entry.load)
     if error is None and loader is not None:
         try:
