@@ -11,13 +11,37 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mingtok_audio.core.cluster import Cluster
 from mingtok_audio.core.errors import UserError
+
+MARK = "UNIAUDIO_TEST_CLUSTER"
+
+
+@pytest.fixture(scope="session")
+def kill_worker() -> Callable[[str], bool]:
+    """`kill_worker(address)` kills a process that holds an actor of that cluster, if there is one
+    by now."""
+
+    def kill(address: str) -> bool:
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                name = (folder / "cmdline").read_bytes()
+                mine = f"{MARK}={address}".encode() in (folder / "environ").read_bytes().split(
+                    b"\0"
+                )
+            except OSError:
+                continue
+            if mine and name.startswith(b"ray::_Actor"):
+                os.kill(int(folder.name), signal.SIGKILL)
+                return True
+        return False
+
+    return kill
 
 
 @pytest.fixture(scope="session")
@@ -33,13 +57,18 @@ def head() -> Iterator[str]:
         "--port", str(port), "--num-cpus", "2", "--include-dashboard=false",
         "--object-store-memory", "100000000", "--disable-usage-stats", "--temp-dir", folder,
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    address = f"127.0.0.1:{port}"
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parent),
+        MARK: address,  # by which `kill_worker` knows this cluster's processes
+    }
     log = Path(folder) / "head.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command, env=environment, stdout=stream, stderr=stream, start_new_session=True
         )
-    address = f"127.0.0.1:{port}"
     try:
         limit = time.monotonic() + 60
         while True:

@@ -8,6 +8,7 @@ they come. Every node needs the same packages and sees the same files under the 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,8 @@ from typing import Any
 
 from mingtok_audio.core.errors import UserError, one_line
 from mingtok_audio.core.extras import install_line
+
+logger = logging.getLogger("mingtok_audio.jobs")
 
 CONNECT_SECONDS = 10.0
 """How long an address may take to answer."""
@@ -59,6 +62,7 @@ class Cluster:
         ray = _import_ray()
         if ray.is_initialized():
             return self
+        _keep_off_stdout()
         try:
             # What workers print must not come between lines of JSON.
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
@@ -184,6 +188,17 @@ def _check_started(ray: Any, ref: Any) -> None:
         ) from problem
     if error is not None:
         raise error
+
+
+def _keep_off_stdout() -> None:
+    """Let Ray log what becomes of its workers. It prints that on standard output, where results go,
+    and has no option for it."""
+    from ray._private import worker
+
+    def tell(data: dict[str, Any], *_: Any, **__: Any) -> None:
+        logger.warning("Ray: %s", one_line(" ".join(data.get("lines", ())), 200))
+
+    worker.print_to_stdstream = tell
 
 
 def _import_ray() -> Any:
