@@ -54,9 +54,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--times", type=Path, help="Whisper folder that gives word times")
     parser.add_argument("--aligner", default="", help="aligner that gives them, if not --times")
-    parser.add_argument("--heard", action="store_true", help="the editor hears the text itself")
+    parser.add_argument("--heard", action="store_true", help="the editor recognises the text")
     parser.add_argument("--backend", default="auto")
-    parser.add_argument("--model", default="nano", help="hears the text, and says new words")
+    parser.add_argument("--model", default="nano", help="recognises the text and speaks new words")
     options = parser.parse_args()
     times, editor = (
         word_times(options.times),

@@ -9,7 +9,7 @@ does not count there; the medians of the repeats. Word times are given, as with 
 `--words`, so no recognition is in it. `--model` adds the edits that need one: new words by
 `splice` in the middle of the recording, and the same edit by `lm` where the recording is at most
 `--lm-seconds` long. A model that was not trained on edits (the shipped one) does the work of that
-edit in its place: it hears the recording, writes its text and speaks all of it anew. The last line
+edit in its place: it recognises the recording and speaks all of it again. The last line
 is JSON; `growth` is (seconds at the longest - seconds at the shortest) for each added minute.
 """
 

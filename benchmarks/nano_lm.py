@@ -1,4 +1,4 @@
-"""How fast the small language model hears and speaks, beside its own tokenizer's decoder.
+"""How fast the small language model recognises and speaks, beside its own tokenizer's decoder.
 
     python benchmarks/nano_lm.py [--model nano] [--head FOLDER] [--repeats 3]
 

@@ -113,7 +113,7 @@ class Server:
 
 
 async def ask(client: httpx.AsyncClient, number: int, load: Load, leave_after: int = 0) -> str:
-    """One request; how it ended. `leave_after`: go away after so many pieces of sound."""
+    """One request; how it ended. `leave_after`: go away after this many pieces of sound."""
     body = {
         "model": "nano",
         "input": TEXTS[number % len(TEXTS)],

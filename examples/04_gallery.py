@@ -1,4 +1,4 @@
-"""Ten sentences said by the language model: wavs, spectrograms, and what it hears in them itself.
+"""Ten sentences said by the language model: wavs, spectrograms, and its own transcripts of them.
 
     pip install packages/mingtok-audio packages/uniaudio-lm matplotlib     # in a clone
     python examples/04_gallery.py [-o out/gallery] [--model nano] [--speaker NAME]

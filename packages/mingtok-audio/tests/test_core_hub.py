@@ -135,7 +135,7 @@ def test_names_that_are_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
      "hf://a b/c", "hf://a/b?x", "hf://a/..", "hf://a/b@x y"],
 )  # fmt: skip
 def test_hub_addresses_that_are_none(bad: str, fake: FakeHub) -> None:
-    with pytest.raises(HubError, match=r"is no repository|is no revision"):
+    with pytest.raises(HubError, match=r"is not a repository|is not a revision"):
         resolve(bad)
     assert not fake.asked
 

@@ -118,7 +118,7 @@ def test_words_cut_out_of_silence_are_a_warning(
         capfd, files["quiet"], "delete 'two'", "-o", output, "--words", files["times"], "--json"
     )
     assert code == 0
-    assert any("nothing is heard" in note for note in json.loads(out)["warnings"])
+    assert any("there is no sound" in note for note in json.loads(out)["warnings"])
     code, out, _ = call(
         capfd,
         files["in"],
@@ -131,4 +131,4 @@ def test_words_cut_out_of_silence_are_a_warning(
         "--force",
     )
     assert code == 0
-    assert not any("nothing is heard" in note for note in json.loads(out)["warnings"])
+    assert not any("there is no sound" in note for note in json.loads(out)["warnings"])

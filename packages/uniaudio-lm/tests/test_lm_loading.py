@@ -239,7 +239,7 @@ def test_conversion_refuses_and_leaves_nothing(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.txt").write_text("x")
-    with pytest.raises(UserError, match="is no model folder"):
+    with pytest.raises(UserError, match="is not a model folder"):
         convert(str(GOLDEN), str(precious), force=True)
     assert (precious / "thesis.txt").is_file()
     broken = sharded(tmp_path / "broken")

@@ -151,7 +151,7 @@ def test_sizes_and_limits_are_read() -> None:
     assert parse_size("many") is parse_size(-1) is parse_size(True) is None
     assert parse_memory("0=20GB, cpu=60GB") == {0: "20GB", "cpu": "60GB"}
     for text in ("", "cpu", "cpu=lots", "=1GB"):
-        with pytest.raises(UserError, match="is no memory limit"):
+        with pytest.raises(UserError, match="is not a memory limit"):
             parse_memory(text)
 
 
@@ -172,7 +172,7 @@ def test_the_commands_place_a_model(tmp_path: Path, whole: SpeechLM) -> None:
     memory = f"cpu={sum(p.nbytes for p in whole.parameters()) * 3}B"
     choice = ModelChoice(str(GOLDEN), "cpu", "float32", device_map="auto", max_memory=memory)
     assert places(choice.load().model) == ["cpu"] * 3
-    with pytest.raises(UserError, match="is no memory limit"):
+    with pytest.raises(UserError, match="is not a memory limit"):
         ModelChoice(str(GOLDEN), device_map="auto", max_memory="much").load()
 
 

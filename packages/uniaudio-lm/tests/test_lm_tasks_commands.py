@@ -375,7 +375,7 @@ def test_standard_input_is_utf8_with_or_without_a_mark(
         ("hello", "Hello there."), ("ok", "Über 你好."),
     ]  # fmt: skip
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))
-    with pytest.raises(UserError, match="no UTF-8"):
+    with pytest.raises(UserError, match="not UTF-8"):
         read_texts(["-"], lines=False)
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(UserError, match="closed"):

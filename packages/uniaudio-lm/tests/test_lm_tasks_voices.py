@@ -141,7 +141,7 @@ def test_speakers_are_kept_found_and_checked(small, small_folder, speech, tmp_pa
     assert own.speakers()[0].description == "calm"
     with pytest.raises(UserError, match="already"):
         add_speaker(own.model, file, "ann", voice)
-    with pytest.raises(UserError, match="no name for a speaker"):
+    with pytest.raises(UserError, match="not a speaker's name"):
         add_speaker(own.model, file, "../ann", voice)
     by_name = own.synthesize("hi", "ann", seed=1)
     assert torch.equal(by_name.wav, own.synthesize("hi", voice, seed=1).wav)
@@ -240,7 +240,7 @@ def test_questions_that_cannot_be_asked(small, speech) -> None:
     for prompt, match in ((" ", "prompt is empty"), ("x" * 30_000, "at most")):
         with pytest.raises(UserError, match=match):
             small.ask(wav, 16000, prompt)
-    with pytest.raises(UserError, match="no UTF-8"):
+    with pytest.raises(UserError, match="not UTF-8"):
         small.ask(wav, 16000, "\udcff?")
     with pytest.raises(UserError, match="max_tokens"):
         small.ask(wav, 16000, "What?", max_tokens=0)

@@ -203,7 +203,7 @@ def test_a_model_says_normalised_pieces(small) -> None:
 
 
 def test_wrong_languages_are_refused(small) -> None:
-    with pytest.raises(UserError, match="no code such as"):
+    with pytest.raises(UserError, match="not a code such as"):
         small.synthesize_stream("hello", language="klingon language")
 
     class Letters(Phonemizer):

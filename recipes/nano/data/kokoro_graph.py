@@ -3,7 +3,7 @@
 As it comes, the graph quantises its inputs at every convolution: 0.65 of real time on one thread.
 In float32 it takes as long, seven eighths of it in the vocoder, which takes less than half of that
 in bfloat16 (OpenVINO) where the CPU multiplies that in hardware, and a third more where not; the
-harmonic source before it and the inverse STFT behind it count phases and stay in float32. Weights
+harmonic source before it and the inverse STFT after it count phases and stay in float32. Weights
 become float32, nothing is quantised any more.
 """
 
@@ -115,7 +115,7 @@ def in_floats(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         if node.op_type == "DynamicQuantizeLinear":
-            # Its scale is 1 from here on, so the products behind it need no other change.
+            # Its scale is 1 from here on, so the products after it need no other change.
             plain[node.output[0]] = node.input[0]
             values.add(node.output[1], np.float32(1.0))
         elif node.op_type in {"ConvInteger", "MatMulInteger"}:

@@ -6,7 +6,7 @@ output of the graph here, so the times are the ones that were spoken, not an ali
 sounds come two units (50 ms) before the times of the graph, throughout a sentence (correlating
 the spectrum with the symbols' classes shows it: -48 ms for sibilants); this is taken off the
 first pause and added to the last. A stress mark has a time of its own, which is spent on the
-vowel behind it.
+vowel after it.
 """
 
 from __future__ import annotations

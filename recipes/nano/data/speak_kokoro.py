@@ -142,7 +142,7 @@ def jobs(voices: list[str], english: list[Sentence], chinese: list[Sentence]) ->
 def prepare(out: Path, hours: float | None = None, start: int = 0) -> list[Path]:
     """Speaks `hours` (1.5 by default) into `OUT/kokoro`; returns its manifest.
 
-    From `start` on in the order of jobs, only what a language model hears is spoken, English
+    From `start` on in the order of jobs, only the items of recognition are spoken, English
     training sentences, into `OUT/kokoro-START`: more, without what came before. The first sixty of
     those are kept from training, to choose with.
     """

@@ -9,7 +9,7 @@ whisper:FOLDER. Sets:
   LibriSpeech speakers, against Whisper base's text where tiny.en agrees (needs `--reference`).
 - `CLEAN` 30 clips of FL and 30 of L2, as they are; `QUIET` -30 dB with direct current, `PHONE` 300
   to 3400 Hz at 8 kHz, `MP3` 64 kbit/s, `NOISE` 10 dB, `ROOM` (both need `--noise`): the same.
-- `JOIN10`, `JOIN30`, `JOIN60`, `JOIN120`: the clips of FL end to end in so many seconds.
+- `JOIN10`, `JOIN30`, `JOIN60`, `JOIN120`: the clips of FL joined into that many seconds.
 - `NONE` 100 clips without speech: how many have text.
 
 Each line is JSON: WER in %, its 95 % interval by bootstrap over clips, CPU seconds a second.

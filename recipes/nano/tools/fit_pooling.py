@@ -2,7 +2,7 @@
 
     python recipes/nano/tools/fit_pooling.py .runs/lm-full/model -o .runs/lm-pooling/model
 
-It is linear behind its norm, so what comes nearest to the trained compressor's output is a least
+It is linear after its norm, so what comes nearest to the trained compressor's output is a least
 squares problem: solved on every n-th recording of the training manifests, nothing is iterated.
 Prints the error on recordings that it was not fitted to, relative to their variance.
 """

@@ -4,8 +4,8 @@
         --compressor .runs/lm-hearing/model
 
 Its dense backbone is a Llama by another name: the weights are renamed, and the logits of both are
-compared. `--compressor` names the model that learned to hear: what its compressor makes of features
-is what this guide reads in the place of phonemes, and it is kept beside it, as a component.
+compared. `--compressor` names the model that learned recognition: this guide reads what its
+compressor makes of features instead of phonemes, and the compressor is kept beside it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Between the attention of `dit` and the full matrices of `mlp`: neighbouring frames share weights,
 so it needs few parameters and learns from little speech. Loss, solver and guidance come from
-`FlowHead`; a head that is no flow subclasses `uniaudio_lm.interfaces.GenerationHead` instead.
+`FlowHead`; a head that is not a flow subclasses `uniaudio_lm.interfaces.GenerationHead` instead.
 
 Axes: N patches, p frames of a patch, d latent dimensions, D width of the condition, W width, K
 solver steps.

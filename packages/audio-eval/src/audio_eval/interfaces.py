@@ -2,7 +2,7 @@
 
 Everything a third party implements or reads is here: numpy and the standard library only.
 
-The rule behind these types: a number never goes missing and a denominator never shrinks
+The rule of these types: a number never goes missing and a denominator never shrinks
 unseen. One metric on one item ends in exactly one of four ways (``Status``), and the summary
 counts all four:
 
@@ -279,7 +279,7 @@ class ItemResult:
 
 
 class ScoringContext(Protocol):
-    """What the runner offers a metric: decoded audio, judges behind a cache, settings."""
+    """What the runner offers a metric: decoded audio, judges with a cache, settings."""
 
     seed: int
     compat: str  #: "ming" reproduces the published scripts, "none" is our own scoring

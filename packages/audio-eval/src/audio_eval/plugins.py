@@ -17,7 +17,7 @@ SLOTS = {
         "audio_eval.interfaces:Metric", 1, f"{_KIT}:check_metric", "a number per item"
     ),
     "judge": SlotDef(
-        "audio_eval.interfaces:Judge", 1, f"{_KIT}:check_judge", "a model that hears a recording"
+        "audio_eval.interfaces:Judge", 1, f"{_KIT}:check_judge", "a model that judges a recording"
     ),
     "system": SlotDef(
         "audio_eval.interfaces:System", 1, f"{_KIT}:check_system", "makes outputs of suite items"
@@ -49,8 +49,8 @@ _METRICS = {
     "outside_lsd": ("locality:OutsideDistance", "log-spectral distance outside the edit"),
     "boundary_click": ("locality:BoundaryClick", "jump at the edges of the edit"),
     "receipt": ("receipt:ReceiptCheck", "share of outputs whose edit receipt is true"),
-    "emotion_acc": ("labels:EmotionAccuracy", "share of outputs that the judge hears as asked"),
-    "dialect_acc": ("labels:DialectAccuracy", "share of outputs that the judge hears as asked"),
+    "emotion_acc": ("labels:EmotionAccuracy", "share of outputs that the judge labels as asked"),
+    "dialect_acc": ("labels:DialectAccuracy", "share of outputs that the judge labels as asked"),
 }
 _JUDGES = {
     "whisper_ct2": ("whisper_ct2:WhisperFolder", "Whisper, a CTranslate2 folder"),
@@ -88,7 +88,7 @@ def register_components() -> list[ComponentSpec]:
 
 
 def make_host() -> PluginHost:
-    """A fresh host (plugins are looked up anew); most callers want `get_host`."""
+    """A fresh host (plugins are looked up again); most callers want `get_host`."""
     return PluginHost(
         namespace="audio_eval",
         slots=SLOTS,

@@ -1,4 +1,4 @@
-"""The oracle baseline of deletions: cut the words out where the ASR judge hears them."""
+"""The oracle baseline of deletions: cut the words out where the ASR judge finds them."""
 
 from __future__ import annotations
 

@@ -69,7 +69,8 @@ class _Kit:
         require(module.in_dim == _IN_DIM, f"in_dim is {module.in_dim}, built with {_IN_DIM}")
         require(module.patch_size == _PATCH, f"patch_size is {module.patch_size}, not {_PATCH}")
         require(
-            type(module.out_dim) is int and module.out_dim > 0, "out_dim is no whole number from 1"
+            type(module.out_dim) is int and module.out_dim > 0,
+            "out_dim is not a whole number from 1",
         )
         for frames in (0, 1, _PATCH - 1, _PATCH, _PATCH + 1, 3 * _PATCH, 3 * _PATCH + 2):
             lengths = torch.tensor([frames, frames // 2])
@@ -99,7 +100,7 @@ class _Kit:
             changed[:, cut:] = self._features(1, 4 * _PATCH - cut, seed=1)
             error = _difference(module(changed)[0][:, : patch + 1], before[:, : patch + 1])
             require(
-                error <= _TOLERANCE, f"patch {patch} changes by {error:.2g} with frames behind it"
+                error <= _TOLERANCE, f"patch {patch} changes by {error:.2g} with frames after it"
             )
 
     @torch.no_grad()
@@ -145,7 +146,7 @@ class _Kit:
                     f"an item of {lengths[i]} frames differs by {worst:.2g} in a batch",
                 )
                 tail = patches[i, counts[i] :]
-                require(not bool(tail.any()), "patches behind an item's count are not zero")
+                require(not bool(tail.any()), "patches after an item's count are not zero")
         return f"largest difference {worst:.1g}"
 
     def gradient(self) -> str:

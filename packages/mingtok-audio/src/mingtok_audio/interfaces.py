@@ -32,13 +32,13 @@ class Compressor(nn.Module, ABC):
     A constructor takes at least the keywords `in_dim` (channels of a frame) and `patch_size`, and
     has defaults for everything else; the options in a component's config are its keywords.
 
-    Rules, which `mingtok plugins validate NAME` checks: patch i depends on no frame behind its
-    own; padding behind `lengths` is never seen; a stream gives what the whole gives, a batch what
+    Rules, which `mingtok plugins validate NAME` checks: patch i depends on no frame after its
+    own; padding after `lengths` is never seen; a stream gives what the whole gives, a batch what
     each item gives alone; gradients reach the frames and every parameter.
 
     Attributes:
         in_dim: H, channels of a frame.
-        out_dim: channels of a patch. The model puts a linear adapter behind a compressor whose
+        out_dim: channels of a patch. The model puts a linear adapter after a compressor whose
             `out_dim` is not the language model's width.
         patch_size: p, frames of a patch.
         drop_last: a last patch with fewer than p frames is dropped (what the published
@@ -73,7 +73,7 @@ class Compressor(nn.Module, ABC):
             lengths: (B,) frames that are valid; None means all of them.
 
         Returns:
-            patches (B, P, out_dim), zero behind each item's patches, and their counts (B,) int64;
+            patches (B, P, out_dim), zero after each item's patches, and their counts (B,) int64;
             P = `num_patches(L)`.
         """
 

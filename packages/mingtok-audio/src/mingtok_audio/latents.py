@@ -269,7 +269,7 @@ class Latents:
 
         A part is read without the rest of the file; only the frames before it that the decoder
         looks back to come along, and `decode` gives the slice of the full decode. The whole file
-        is compared with its checksum. An `end` behind the last sample means the last sample.
+        is compared with its checksum. An `end` after the last sample means the last sample.
 
         Raises:
             FormatError: in one line: not such a file, damaged, of an unknown version, or times

@@ -33,7 +33,7 @@ MTOK_SUFFIX = ".mtok"
 Storage = Literal["float32", "float16", "int8"]
 STORAGES: tuple[Storage, ...] = get_args(Storage)
 
-# The inverse STFT of frames behind a point reaches back over it: (n_fft / hop - 1) / 2 frames, 2
+# The inverse STFT of frames after a point reaches back over it: (n_fft / hop - 1) / 2 frames, 2
 # for every model there is. A few more cost nothing and leave room for longer windows.
 LOOKAHEAD_FRAMES = 8
 
@@ -89,7 +89,7 @@ class MtokHeader:
 
         Returns:
             The frames, how many decoded samples to drop first, and the clip's samples that then
-            follow. An `end` behind the last sample means the last sample.
+            follow. An `end` after the last sample means the last sample.
 
         Raises:
             FormatError: times that are not in the clip or not in order.
@@ -102,8 +102,7 @@ class MtokHeader:
         stop = total if end is None else min(total, round(end * rate))
         if first >= total:
             raise FormatError(
-                f"the start time {start or 0} s is behind the end of the clip "
-                f"({total / rate:.3f} s)"
+                f"the start time {start or 0} s is after the end of the clip ({total / rate:.3f} s)"
             )
         if stop <= first:
             raise FormatError(f"the end time {end} s must be after the start time {start or 0} s")
@@ -256,7 +255,7 @@ class MtokReader:
             self._file.seek(8 + length + table["scale"].start)
             self._scale = np.frombuffer(self._exactly(4 * header.latent_dim), "<f4")
             if not (np.isfinite(self._scale).all() and (self._scale > 0).all()):
-                raise FormatError(f"{where} is damaged: its scale holds values that are no scale")
+                raise FormatError(f"{where} is damaged: its scale holds invalid values")
         self._values_at = 8 + length + table["values"].start
         return header
 
@@ -328,7 +327,7 @@ def _parse_metadata(meta: dict[str, str], table: dict[str, TensorInfo], where: s
         raise bad("it has no values (B, L, D)")
     batch, frames, dim = values.shape
     if not (1 <= batch <= _MAX_CLIPS and frames and 1 <= dim <= _MAX_DIM):
-        raise bad(f"values of shape {list(values.shape)} are no latents")
+        raise bad(f"values of shape {list(values.shape)} are not valid latents")
     header = MtokHeader(
         latent_dim=dim,
         batch=batch,

@@ -53,7 +53,7 @@ class MtokWriter:
     def __init__(self, path: str | os.PathLike[str], header: MtokHeader) -> None:
         parse_storage(header.storage)
         self.path = Path(path)
-        # A path that is no Unicode text is no model name that JSON could hold.
+        # JSON cannot hold a path that is not Unicode text.
         name = header.model_id.encode("utf-8", "replace").decode("utf-8")
         self.header = replace(header, model_id=name)
         self.rows = 0

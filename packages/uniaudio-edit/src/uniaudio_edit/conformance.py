@@ -195,7 +195,7 @@ class _OperationKit:
         if made.semantic or made.task == "parallel":
             return "from recordings with word times or parallel recordings"
         made_pair = made.pair(cast(Any, _Recording()), Random(1))
-        require(isinstance(made_pair, Pair), "it is no Pair")
+        require(isinstance(made_pair, Pair), "it is not a Pair")
         op = self._read(made_pair.instruction)
         require(op.type == made.name, f"'{made_pair.instruction}' is read as {op.type}")
         require(len(made_pair.source) > 0 and len(made_pair.target) > 0, "a side is empty")

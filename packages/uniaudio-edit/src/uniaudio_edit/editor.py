@@ -81,8 +81,8 @@ class Editor:
         parser: an `instruction_parser` by name.
         backend: "auto", or an `edit_backend` by name for everything.
         watermark: a `watermark` by name; "" leaves recordings as they are.
-        model: what speaks and hears: a `UniAudio`, or its name or folder; loaded when it is first
-            needed.
+        model: speaks and recognises: a `UniAudio`, or its name or folder, which is loaded when it
+            is first needed.
         transcriber: samples (T,) and their rate to text; None asks the model.
         aligner: an aligner of uniaudio-lm, or its name; "" takes one that is there.
         judge: chooses among the takes of new words, see `parts.Take`; None makes one of the model.

@@ -34,7 +34,7 @@ class UniaudioEdit(System):
     Args:
         text: whether the item's `original_text` is given to the editor (as with `--text`).
         backend, parser: by name.
-        model: what speaks and hears, a name or folder.
+        model: that speaks and recognises, a name or folder.
         which: what to do with an ambiguous instruction; "refuse" counts as failed.
         seed: of everything random.
     """

@@ -1,4 +1,4 @@
-"""The `lm` parser: a model hears the recording, reads the instruction and writes the new text.
+"""The `lm` parser: a model reads the recording and the instruction and writes the new text.
 
 Paper section 6.1: the answer is a chain of thought, the edited text with the edited region between
 [MASK]s. Its difference from what the recording says is the plan. Edits of the sound have no answer

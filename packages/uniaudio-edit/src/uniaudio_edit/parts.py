@@ -136,8 +136,8 @@ class Parts:
             raise MissingPartError(f"{purpose} (--model): {error}") from error
         if shipped:
             raise MissingPartError(
-                f"{purpose} (--model): the shipped model hears and speaks, and was not trained on "
-                "edits; give one that was, as a folder or hf://org/name"
+                f"{purpose} (--model): the shipped model recognises and speaks, but was not "
+                "trained on edits; give one that was, as a folder or hf://org/name"
             )
         return self.lm(purpose)
 

@@ -94,7 +94,7 @@ def register_components() -> list[ComponentSpec]:
             "instruction_parser",
             "lm",
             "uniaudio_edit.lm_parser:LmParser",
-            summary="a model hears the recording and writes the new text",
+            summary="a model reads the recording and writes the new text",
         ),
         ComponentSpec(
             "edit_backend",

@@ -47,7 +47,7 @@ class Receipt:
         check: `{text, match}` of a recognition of the output; null where nobody listened.
         undo: the sidecar's name.
         previous: `{receipt, sha256}` of the receipt of the source, where it has one.
-        key: of everything that the output depends on; for runs that are taken up again.
+        key: of everything that the output depends on; for runs that are resumed.
     """
 
     plan: dict[str, Any]

@@ -159,7 +159,7 @@ def _letters(text: str) -> str:
 @dataclass(frozen=True)
 class TextEdit:
     """Units [start, end) become `new`. An insertion has start == end; `leans` says whether it
-    belongs to the unit before it ("after") or behind it ("before"), for punctuation."""
+    belongs to the unit before it ("after") or after it ("before"), for punctuation."""
 
     start: int
     end: int

@@ -1,4 +1,4 @@
-"""One speech language model that hears and speaks; every part is a swappable plugin.
+"""One speech language model that recognises and speaks; every part is a swappable plugin.
 
     from uniaudio_lm import UniAudio
     lm = UniAudio.from_pretrained("path/to/model")

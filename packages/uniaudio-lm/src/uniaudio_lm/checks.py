@@ -47,13 +47,13 @@ def check_text(text: str, language: str | None, spoken: Sequence[str], model: st
             "split it"
         )
     if language is not None and not _LANGUAGE.fullmatch(language):
-        raise UserError(f"the language {language[:40]!r} is no code such as en, zh or en-US")
+        raise UserError(f"the language {language[:40]!r} is not a code such as en, zh or en-US")
     words = without_marks(text)
     if not is_spoken(words):
         shown = "is empty" if not text.strip() else "holds no letter or digit to say"
         raise UserError(f"the text {shown}")
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-        raise UserError("the text holds bytes that are no UTF-8")
+        raise UserError("the text holds bytes that are not UTF-8")
     code = re.split("[-_]", language or guess_language(words))[0].lower()
     if spoken and code not in spoken:
         raise UserError(f"model {model} speaks {', '.join(spoken)}; the text is in '{code}'")

@@ -385,7 +385,7 @@ def dialogue(
 
 @app.command()
 def sound(
-    description: Annotated[str, typer.Argument(help="What is to be heard, or @FILE.")],
+    description: Annotated[str, typer.Argument(help="Description of the sound, or @FILE.")],
     *,
     output: _SoundOutput,
     model: _OmniModel,

@@ -190,7 +190,7 @@ class TextInfo:
     """What a stop detector may know about an item.
 
     Attributes:
-        min_patches: no stop before so many; None leaves it to the detector.
+        min_patches: no stop before this many; None leaves it to the detector.
         max_patches: the end in any case; None leaves it to the detector.
         expected_seconds: a guess of the speech's length from the text and the voice's speaking
             rate; None where there is no text to go by.

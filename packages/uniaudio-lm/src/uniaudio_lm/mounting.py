@@ -61,7 +61,7 @@ class CommandHost(PluginHost):
         return list(self.found)
 
     def resolve(self, slot: str, name: str) -> type:
-        """A command is no class that could be built."""
+        """A command is not a class that could be built."""
         raise PluginError(f"'{name}' is a command, not a component")
 
 

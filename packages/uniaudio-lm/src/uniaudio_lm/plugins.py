@@ -163,7 +163,7 @@ def register_components() -> list[ComponentSpec]:
 
 
 def make_host() -> PluginHost:
-    """A fresh host (plugins are looked up anew); most callers want `get_host`."""
+    """A fresh host (plugins are looked up again); most callers want `get_host`."""
     return PluginHost(
         namespace="uniaudio_lm",
         slots=SLOTS,

@@ -78,7 +78,7 @@ def read_speakers(path: str | Path) -> SpeakerFile:
     try:
         details: Any = json.loads(about.get("speakers", "{}"))
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{file}: its list of speakers is no JSON") from error
+        raise FormatError(f"{file}: its list of speakers is not JSON") from error
     if not isinstance(details, Mapping) or set(details) != set(header):
         raise FormatError(f"{file}: its list of speakers does not name the tensors it holds")
     speakers = {n: _speaker(file, n, header[n], details[n]) for n in sorted(header)}

@@ -1,6 +1,6 @@
 """When each word of a known transcript is said: a recogniser's word times laid on the transcript.
 
-The recogniser hears its own words; they are aligned to the transcript by edit distance. Words that
+The recogniser's words are aligned to the transcript by edit distance. Words that
 it missed get the time between their neighbours, and a transcript that it hardly recognised is
 refused: wrong times would be worse than none.
 """
@@ -30,14 +30,14 @@ class Word:
     score: float = 1.0
 
 
-#: Hears a recording: (path, language) -> words with times, in order.
+#: Recognises a recording: (path, language) -> words with times, in order.
 Hear = Callable[[Path, str], Sequence[Word]]
 
 
 def unit_times(
     units: Sequence[str], heard: Sequence[Word], seconds: float, language: Language
 ) -> list[tuple[float, float]]:
-    """Times of `units` (words or characters of the transcript), from what a recogniser heard.
+    """Times of `units` (words or characters of the transcript), from a recogniser's words.
 
     Raises:
         UserError: less than 60 % of the transcript's letters were recognised.

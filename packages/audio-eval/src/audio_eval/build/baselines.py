@@ -93,7 +93,7 @@ def deleted_spans(item: Item, text: SourceText) -> list[tuple[int, int]]:
 def _fewest_gaps(before: list[str], after: list[str]) -> list[tuple[int, int]]:
     """Spans of `before` to take out so that `after` stays, as few as possible.
 
-    difflib is no help: it aligns the longest block, which may leave words over on both sides.
+    difflib does not help: it aligns the longest block, which may leave words over on both sides.
     """
     rows, columns = len(before), len(after)
     best = [[math.inf] * (columns + 1) for _ in range(rows + 1)]  # gaps needed from (i, j) on

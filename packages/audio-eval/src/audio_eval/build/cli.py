@@ -30,7 +30,9 @@ def build_command(
         str | None,
         typer.Option(help="Counts of the paper: paper-basic, paper-full or paper-acoustic."),
     ] = None,
-    items: Annotated[int | None, typer.Option(help="So many items, balanced.", min=1)] = None,
+    items: Annotated[
+        int | None, typer.Option(help="Number of items, balanced over tasks and wordings.", min=1)
+    ] = None,
     count: Annotated[
         list[str] | None,
         typer.Option(

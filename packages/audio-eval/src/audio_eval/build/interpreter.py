@@ -81,7 +81,7 @@ def interpret(
     """Every reading of `instruction` for `original_text`.
 
     Args:
-        prefix: a fixed opening that is no part of the instruction and is taken off first.
+        prefix: a fixed opening that is not part of the instruction and is removed first.
     """
     from audio_eval.build import interpreter_en, interpreter_zh
 

@@ -1,6 +1,6 @@
 """Reading Chinese instructions, in the manner of `interpreter_en.py`: reduced to symbols, matched
 whole. Symbols: `Q0` quoted words, `N3` a number, `O2` 第二 (`O-1` 最后一), `B` counted from the
-end, `U` 字 or 词, `<` in front of, `>` behind, and the upper-case words of `_PATTERNS`."""
+end, `U` 字 or 词, `<` in front of, `>` after, and the upper-case words of `_PATTERNS`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ REASONS: dict[str, str] = {
     "duplicate_text": "another recording says the same",
     "missing_audio": "the recording is not there",
     "unreadable_audio": "the recording cannot be decoded",
-    "audio_too_long": "longer than the limit (the published scorer hears 30 s)",
+    "audio_too_long": "longer than the limit (the published scorer reads 30 s)",
     "unsafe_id": "the id cannot name a file",
     "no_proposal": "no place or no words for an edit of this kind were found",
     "no_wording": "no unambiguous way to point at the place in this wording",

@@ -128,7 +128,7 @@ class Lexicon:
         for option in options:
             left, right = self.pairs[before, option], self.pairs[option, after]
             fit = left + right
-            # The same ending alone is no reason ("morning" for "running"); no ending at all, or a
+            # The same ending alone is not enough ("morning" for "running"); no ending at all, or a
             # Chinese word of the same length, is even less of one.
             seen = (left and right) if self.language == "zh" or not kind else fit
             if option not in in_class and not seen:
@@ -155,7 +155,7 @@ class Lexicon:
         return [self.spell(word) for _, word in sorted(scored)]
 
     def joins(self, before: str, after: str) -> bool:
-        """True when the manifest shows `after` right behind `before`."""
+        """True when the manifest shows `after` right after `before`."""
         return self.pairs[before, after] > 0
 
 

@@ -1,4 +1,4 @@
-"""What both readers of instructions share: the text as it is heard, and what a reading does."""
+"""What both readers of instructions share: the text as spoken units, and what a reading does."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Action:
 
 
 class Target:
-    """The original text as the listener hears it: units with their place in the string."""
+    """The original text as spoken: units with their place in the string."""
 
     def __init__(self, text: str, language: Language) -> None:
         self.language: Language = language

@@ -171,7 +171,7 @@ def insert(
     """The text with `payload` between units `position - 1` and `position`.
 
     Args:
-        after: the instruction anchors on the unit before (its punctuation moves behind the
+        after: the instruction anchors on the unit before (its punctuation moves after the
             payload); else on the unit that follows.
         proper: folded words that keep their capital when they stop being the first word.
     """

@@ -2,7 +2,7 @@
 
 Both are plain callables (dict -> str). From the command line they are commands: any program that
 reads one JSON object from its standard input and prints the answer, so that any language model can
-sit behind it.
+use it.
 
 writer: gets `task`, `language`, `instruction`, `original_text`, `edited_text`; prints a rewording
 of the instruction. judge: gets `instruction`, `original_text`, `language`; prints the edited text.

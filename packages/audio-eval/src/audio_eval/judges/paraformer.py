@@ -52,7 +52,7 @@ class Paraformer(Judge):
         """``{"text"}``; Chinese only."""
         language = str(request.get("language") or "zh")
         if not language.startswith("zh"):
-            raise JudgeUnavailableError(f"Paraformer-zh hears Chinese, not {language!r}")
+            raise JudgeUnavailableError(f"Paraformer-zh recognises Chinese, not {language!r}")
         # It reports on stdout, which is for results.
         with contextlib.redirect_stdout(sys.stderr):
             if self._loaded is None:

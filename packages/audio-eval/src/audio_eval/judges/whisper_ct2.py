@@ -90,7 +90,7 @@ class WhisperFolder(Judge):
         if not model.model.is_multilingual:
             if language not in (None, "en"):
                 raise JudgeUnavailableError(
-                    f"{self.path.name} hears English only, not {language!r}"
+                    f"{self.path.name} recognises English only, not {language!r}"
                 )
             language = "en"
         segments, info = model.transcribe(

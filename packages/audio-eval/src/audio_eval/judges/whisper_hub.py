@@ -75,7 +75,9 @@ class WhisperHub(Judge):
         if not getattr(model.generation_config, "is_multilingual", True):
             # An English-only Whisper refuses to be told a language.
             if language not in (None, "en"):
-                raise JudgeUnavailableError(f"{self.model} hears English only, not {language!r}")
+                raise JudgeUnavailableError(
+                    f"{self.model} recognises English only, not {language!r}"
+                )
             language = None
         step = int(_WINDOW_SECONDS * sample_rate)
         texts = []

@@ -16,7 +16,7 @@ from audio_eval.interfaces import (
 
 
 class _LabelAccuracy(Metric):
-    """Share of outputs that the judge of ``role`` hears as ``parameters["label"]``, in percent.
+    """Share of outputs that the judge of ``role`` labels as ``parameters["label"]``, in percent.
 
     ``labels``: the closed set that the judge chooses from; empty leaves it to the judge.
     """
@@ -46,7 +46,7 @@ class EmotionAccuracy(_LabelAccuracy):
     role = "emotion"
     info = ComponentInfo(
         name="emotion_acc",
-        summary="share of emotion edits that the judge hears as asked",
+        summary="share of emotion edits that the judge labels as asked",
         needs_model=True,
         judges=("emotion",),
         unit="%",
@@ -61,7 +61,7 @@ class DialectAccuracy(_LabelAccuracy):
     role = "dialect"
     info = ComponentInfo(
         name="dialect_acc",
-        summary="share of dialect edits that the judge hears as asked",
+        summary="share of dialect edits that the judge labels as asked",
         needs_model=True,
         judges=("dialect",),
         unit="%",

@@ -77,7 +77,7 @@ def outside_pairs(
     a0 = c0 = 0
     for (a, b), (c, d) in [*spans, ((len(source),) * 2, (len(output),) * 2)]:
         if b > len(source) or d > len(output):
-            raise ItemFailedError("a declared span lies behind the end of the recording")
+            raise ItemFailedError("a declared span lies after the end of the recording")
         if a - a0 != c - c0:
             raise ItemFailedError(
                 f"{a - a0} source samples should have become {c - c0} unchanged ones"

@@ -1,4 +1,4 @@
-"""What metrics work with: decoded audio, judges behind a cache, the run's settings."""
+"""What metrics work with: decoded audio, judges with a cache, the run's settings."""
 
 from __future__ import annotations
 

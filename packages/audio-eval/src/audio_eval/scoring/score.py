@@ -184,6 +184,6 @@ def _check_run(outputs: Outputs, resume: bool, settings: dict[str, Any]) -> None
             if before.get(key) != value:
                 raise UserError(
                     f"{outputs.folder}: cannot resume: the earlier run has {key} "
-                    f"{before.get(key)!r}, this one {value!r}; leave --resume out to start anew"
+                    f"{before.get(key)!r}, this one {value!r}; leave out --resume to start afresh"
                 )
     atomic_write_text(note, json.dumps(settings) + "\n")

@@ -45,7 +45,7 @@ def micro_tokens(text: str) -> list[str]:
 
     Letters without case (Chinese characters) are tokens by themselves. Anything else runs to the
     next space or non-ASCII character, whatever punctuation it holds; what starts with ``<`` ends
-    behind its ``>`` and falls out as a tag.
+    after its ``>`` and falls out as a tag.
     """
     out = []
     i = 0

@@ -91,7 +91,7 @@ def encode_file(
     rate = audio_info(source).sample_rate
     encoder = model.stream_encoder(sample_rate=rate, generator=settings.generator())
     pieces = _encoded(encoder, source, rate, settings, advance)
-    # The first piece is made before a file is: what is no audio leaves nothing behind.
+    # The first piece is made before a file is: a file that is not audio leaves no output.
     first = next(pieces)
     header = MtokHeader(
         latent_dim=model.config.latent_dim,
@@ -208,8 +208,8 @@ def _decode(
 ) -> int:
     """Decode blocks (n, D), drop `skip` samples, write `count()`; returns how many clipped.
 
-    `count` is asked after the block behind the one at hand has been read, so it may be infinite
-    as long as it is not known.
+    `count` is asked after the next block has been read, so it may be infinite as long as it is not
+    known.
     """
     import torch
 

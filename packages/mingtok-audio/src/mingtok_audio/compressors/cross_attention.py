@@ -19,7 +19,7 @@ class PatchBlock(nn.Module):
     Args:
         width: W.
         num_heads: heads of the attention.
-        cls_only: compute the [CLS] token alone; nobody reads the others behind the last block.
+        cls_only: compute the [CLS] token alone; nobody reads the others after the last block.
     """
 
     def __init__(self, width: int, num_heads: int, cls_only: bool) -> None:

@@ -41,7 +41,7 @@ class PluginError(UserError):
 
 def one_line(text: str, limit: int = 2000) -> str:
     """`text` on one line without control characters. What is longer than `limit` characters loses
-    its middle: a file name may be endless, the reason stands behind it."""
+    its middle: a file name may be endless, the reason comes after it."""
     flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if len(flat) <= limit:
         return flat

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 # On a CPU the gradient of the fused attention takes two to three times as long as that of plain
-# products, up to about so many keys (`benchmarks/training.py`).
+# products, up to about this many keys (`benchmarks/training.py`).
 _PLAIN_KEYS = 256
 
 

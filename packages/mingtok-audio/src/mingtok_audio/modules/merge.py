@@ -20,7 +20,7 @@ def merge_patches(
         embeddings: (B, S, D) token embeddings, left as they are.
         patches: (B, P, D), the segments of an item one after the other.
         patch_lengths: (B, A) patches of each segment.
-        spans: (B, A, 2) start and length of each segment's placeholders; length 0 is no segment.
+        spans: (B, A, 2) start and length of each segment's placeholders; length 0: no segment.
 
     Returns:
         Merged embeddings (B, S, D), and the mask (B, S) that is True where audio stands.

@@ -63,7 +63,7 @@ class LossWeights:
     spectral_phase: float = 1.0
     """Of the spectral loss's complex term beside the magnitude's."""
     spectral_power: float = 0.4
-    """Exponent of the magnitudes in the spectral loss; smaller hears quiet parts more."""
+    """Exponent of the magnitudes in the spectral loss; a smaller one weighs quiet parts more."""
 
     @property
     def has_adversary(self) -> bool:
@@ -91,7 +91,7 @@ class AcousticConfig:
     """False leaves what the decoder and a semantic module read of the latents as it is, so that
     both may be trained side by side."""
     description: DescriptionConfig | None = None
-    """Teach the first latents what can be foretold of speech (see `training.description`)."""
+    """Teach the first latents what can be predicted of speech (see `training.description`)."""
     discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossWeights = field(default_factory=LossWeights)
     optim: OptimConfig = field(default_factory=OptimConfig)

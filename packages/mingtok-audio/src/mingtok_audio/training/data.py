@@ -161,7 +161,7 @@ def augmented(
 
     Args:
         length: of the result; None takes a whole recording, whatever length it then has.
-        piece: so many samples (n,) of a recording, which `rng` may choose; 0 asks for a whole one.
+        piece: gives samples (n,) of a recording, which `rng` may choose; for n = 0, all of it.
     """
     draws = rng.random(4)
     rate = rng.uniform(*plan.resample_range) if draws[0] < plan.resample_probability else 1.0

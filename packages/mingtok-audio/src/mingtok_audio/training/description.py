@@ -1,10 +1,10 @@
 """A description of speech without its phase, for latents that a language model can generate.
 
-Reconstruction alone makes latents that code the waveform's phase, which no text foretells. Here
-the first dimensions of the latents are taught what can be foretold: the principal components of a
-log-mel spectrum (spectral envelope) and of the autocorrelation over lags (pitch and voicing). The
-other dimensions stay free for the rest, and the decoder learns to do without them. Not in the
-paper. All windows end with their frame, so a causal encoder has heard them.
+Reconstruction alone makes latents that encode the waveform's phase, which cannot be predicted from
+text. Here the first dimensions of the latents learn what can be predicted: the principal components
+of a log-mel spectrum (spectral envelope) and of the autocorrelation over lags (pitch and voicing).
+The other dimensions stay free for the rest, and the decoder learns to do without them. Not in the
+paper. All windows end with their frame, so a causal encoder has seen them.
 
 Axes: B batch, T samples, L frames, W window samples, M mel bands, G lags, E described dimensions,
 D latent dimensions.
@@ -28,7 +28,7 @@ from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.core.models.hub import save_tensors
 from mingtok_audio.training.losses import mel_filter_bank
 
-_WINDOW = 0.064  # seconds the autocorrelation hears
+_WINDOW = 0.064  # seconds that the autocorrelation covers
 _SPECTRUM_WINDOW = 0.04
 _BANDS = 40
 _LAGS = 48
@@ -44,7 +44,7 @@ class DescriptionConfig:
     spectrum_dims: int = 14
     pitch_dims: int = 6
     transform_dims: int = 0
-    """So many dimensions behind those are taught the lowest coefficients of a modified discrete
+    """How many dimensions after those learn the lowest coefficients of a modified discrete
     cosine transform, in units of their standard deviation: waveform, not description."""
     weight: float = 1.0
     """Of the mean squared error to the whitened components."""
@@ -152,7 +152,7 @@ class Description(nn.Module):
 
     @torch.no_grad()
     def forward(self, wav: Tensor) -> Tensor:
-        """wav (B, T) -> (B, L, E), and behind them the transform's dimensions, if there are any."""
+        """wav (B, T) -> (B, L, E), and after them the transform's dimensions, if there are any."""
         said = (self.measured(wav) - self.centre) @ self.basis
         count = self.config.transform_dims
         if not count:

@@ -1,4 +1,4 @@
-"""Discriminators of the acoustic stage (paper section 4.1.1, after X-codec and its forerunners).
+"""Discriminators of the acoustic stage (paper section 4.1.1, after X-codec and its predecessors).
 
 A multi-period discriminator looks at the waveform folded at several periods (HiFi-GAN, Kong et al.
 2020); a multi-resolution discriminator looks at complex spectrograms of several window lengths

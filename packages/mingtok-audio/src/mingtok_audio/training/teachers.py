@@ -138,7 +138,7 @@ class FeatureCache:
         """Make the features of many short recordings, several to a window of the teacher.
 
         Whisper reads 30 s whatever it is given: one recording a window wastes most of it. Here
-        recordings share a window, silence between them, so each hears its neighbours a little.
+        recordings share a window, silence between them, so neighbours affect each other a little.
         Recordings that have features, and those too long to share a window, are left to `get`.
 
         Yields:

@@ -48,12 +48,12 @@ class UnifiedData:
     valid: list[Source] = field(default_factory=list)
     """Held-out recordings whose transcripts the guide is asked for at every evaluation."""
     valid_batches: int = 8
-    """So many batches of them are asked, the same ones every time."""
+    """How many batches of them are used, the same ones every time."""
 
 
 @dataclass(frozen=True)
 class UnifiedLoss:
-    """Weights of equation 4; what stands behind `mel` is not in the paper's stage."""
+    """Weights of equation 4; the terms after `mel` are not in the paper's stage."""
 
     align: float = 2.0
     mel: float = 1.0
@@ -236,7 +236,7 @@ class UnifiedTask:
     @torch.no_grad()
     def evaluate(self, model: Any, step: int, folder: Path) -> dict[str, float]:
         """Mel distance of whole held-out recordings, whose reconstructions it writes; next-token
-        loss and share of tokens that the guide foretells, on held-out transcripts."""
+        loss and share of tokens that the guide predicts, on held-out transcripts."""
         figures = reconstruct_files(
             model.tokenizer, self.config.data.evaluation, folder, {"mel": self.mel}
         )
@@ -244,13 +244,13 @@ class UnifiedTask:
             return figures
         loss, right, tokens = 0.0, 0, 0
         for number in range(min(self.config.data.valid_batches, len(self.valid.batches))):
-            logits, targets = self._foretold(model, self.valid.batch(number))
+            logits, targets = self._predicted(model, self.valid.batch(number))
             loss += float(F.cross_entropy(logits, targets, reduction="sum"))
             right += int((logits.argmax(dim=-1) == targets).sum())
             tokens += len(targets)
         return {**figures, "align": loss / tokens, "accuracy": right / tokens}
 
-    def _foretold(self, model: Any, utterances: Utterances) -> tuple[Tensor, Tensor]:
+    def _predicted(self, model: Any, utterances: Utterances) -> tuple[Tensor, Tensor]:
         """What the guide expects for the transcripts' tokens, and what is there."""
         tokenizer = model.tokenizer
         values = tokenizer.posterior_of(utterances.wav.to(tokenizer.device)).mean

@@ -78,7 +78,7 @@ class ModelJudge:
         return 1.0 - min(1.0, error_rate(heard, take.excerpt_text))
 
     def _similarity(self, take: Take) -> float:
-        """Cosine of the means of what the model hears in the take and in the voice."""
+        """Cosine of the mean features of the take and of the voice."""
         one, two = (self._mean(wav, take.sample_rate) for wav in (take.wav, take.voice))
         return float(one @ two / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-9))
 

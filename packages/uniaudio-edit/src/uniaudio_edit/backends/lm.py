@@ -1,4 +1,4 @@
-"""`lm`: the paper's way. The model hears the whole recording and the instruction, writes the new
+"""`lm`: the paper's way. The model reads the whole recording and the instruction, writes the new
 text for edits of words, and speaks the whole edited recording (section 6.1).
 
 Nothing of the source's samples is kept, so the whole recording is declared as changed; `splice`

@@ -114,7 +114,7 @@ def _unheard(mono: Mono, rate: int, words: Sequence[Word], op: Operation) -> lis
     said = mono[round(words[i].start * rate) : round(words[j - 1].end * rate)]
     if not len(said) or np.abs(said).max() > _UNHEARD * mono.peak:
         return []
-    return [f"nothing is heard where '{op.old}' should be: do text and times belong to this?"]
+    return [f"there is no sound where '{op.old}' should be: do text and times belong to this?"]
 
 
 def _speaker(request: EditRequest, notes: list[str]) -> dict[str, str]:

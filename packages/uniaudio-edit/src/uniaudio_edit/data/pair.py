@@ -1,4 +1,4 @@
-"""A training pair: what is heard, what is asked, what should come out."""
+"""A training pair: source, instruction and target."""
 
 from __future__ import annotations
 

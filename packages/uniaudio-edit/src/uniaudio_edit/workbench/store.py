@@ -161,7 +161,7 @@ class Store:
         work = self._works.get(id)
         if work is None or not owner or not secrets.compare_digest(work.owner, owner):
             raise ApiError(
-                "no such recording: it was removed, is too old, or the server was started anew",
+                "no such recording: it was removed, is too old, or the server was restarted",
                 404,
                 code="no_such_recording",
             )

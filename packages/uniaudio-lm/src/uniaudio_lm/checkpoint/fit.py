@@ -148,7 +148,7 @@ def fill(
         if account.is_whole(at.name):
             del made[at.name]
             kept = home if whole is None else whole(at.name, home)
-            # What is elsewhere leaves its dtype behind.
+            # What is elsewhere keeps only its dtype.
             ready[at.name] = home.to("meta") if kept is None else kept
         del home, part, tensor
     account.finish()

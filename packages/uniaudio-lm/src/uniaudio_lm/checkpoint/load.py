@@ -201,8 +201,9 @@ def read_source(
         raise ConfigError(f"{path}: this is a speech tokenizer, not a language model")
     if is_text_llm(data):
         raise ConfigError(
-            f"{path}: this is a text language model ({data['model_type']}), which neither hears "
-            "nor speaks: train a speech model from it (`init` beside `model` in a training config)"
+            f"{path}: this is a text language model ({data['model_type']}), which neither "
+            "recognises nor speaks: train a speech model from it (`init` beside `model` in a "
+            "training config)"
         )
     config = parse_config(data, where=str(path))
     folder = source.path / TOKENIZER_FOLDER
@@ -366,7 +367,7 @@ def _place_components(
         given.append("adapter")
         if next(model.adapter.parameters(), None) is not None:
             _materialize(model.adapter)
-            logger.warning("the adapter behind the compressor has random weights: train it")
+            logger.warning("the adapter after the compressor has random weights: train it")
     return given
 
 

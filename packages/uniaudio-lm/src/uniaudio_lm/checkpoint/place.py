@@ -154,7 +154,7 @@ def parse_memory(text: str) -> dict[str | int, str | int]:
         name, _, size = part.strip().partition("=")
         if not name or not _SIZE.fullmatch(size.strip()):
             raise UserError(
-                f"'{part.strip()}' is no memory limit: write a device and a size, as in "
+                f"'{part.strip()}' is not a memory limit: write a device and a size, as in "
                 "0=20GB,cpu=60GB"
             )
         found[int(name) if name.isdigit() else name] = size.strip()
@@ -162,7 +162,7 @@ def parse_memory(text: str) -> dict[str | int, str | int]:
 
 
 def parse_size(size: str | int) -> int | None:
-    """Bytes of "20GB", "512MiB" or a number; None for what is no size."""
+    """Bytes of "20GB", "512MiB" or a number; None if it is not a size."""
     if isinstance(size, int):
         return size if size >= 0 and not isinstance(size, bool) else None
     match = _SIZE.fullmatch(str(size).strip())
@@ -175,7 +175,7 @@ def parse_size(size: str | int) -> int | None:
 def _bytes(size: str | int, device: str | int) -> int:
     found = parse_size(size)
     if found is None:
-        raise UserError(f"'{size}' is no memory size for {device}: write it as 20GB")
+        raise UserError(f"'{size}' is not a memory size for {device}: write it as 20GB")
     return found
 
 
@@ -274,7 +274,7 @@ def _place(value: Any, where: str) -> str:
         return "disk"
     name = f"cuda:{value}" if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(name, str) or name == "auto":
-        raise ConfigError(f"{where}: {json.dumps(value)} is no device")
+        raise ConfigError(f"{where}: {json.dumps(value)} is not a device")
     return str(select_device(name))
 
 

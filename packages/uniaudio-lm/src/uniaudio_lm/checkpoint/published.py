@@ -188,7 +188,7 @@ _HEAD_LAYER = re.compile(r"blocks\.(\d+)\.(.+)\.(weight|bias)")
 
 
 def head_place(name: str, options: Mapping[str, Any]) -> Place | None:
-    """Where a name of the DiT (behind `cfm.model.`) goes; None for the rotary table, which is
+    """Where a name of the DiT (after `cfm.model.`) goes; None for the rotary table, which is
     computed. Raises KeyError for others."""
     if name == "rotary_embed.inv_freq":
         return None

@@ -213,7 +213,9 @@ def read_text_llm(name_or_path: str | Path) -> TextLlm:
     )
     path = source.path / CONFIG_NAME
     if not path.is_file():
-        raise ConfigError(f"{source.path} holds no {CONFIG_NAME}: it is no language model's folder")
+        raise ConfigError(
+            f"{source.path} holds no {CONFIG_NAME}: it is not the folder of a language model"
+        )
     config = load_json(path)
     _check_kind(config, path)
     _check_sizes(config, path)

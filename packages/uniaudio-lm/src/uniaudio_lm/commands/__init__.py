@@ -1,1 +1,1 @@
-"""The work behind the commands of `uniaudio`."""
+"""What the commands of `uniaudio` do."""

@@ -43,4 +43,4 @@ def is_folder(output: str, several: bool) -> bool:
     target = Path(output)
     if target.is_dir() or output.endswith(("/", os.sep)):
         return True
-    return several and not target.suffix[1:2].isalpha()  # "take-2.5" is no file name
+    return several and not target.suffix[1:2].isalpha()  # "take-2.5" is not a file name

@@ -42,8 +42,8 @@ def convert(
         force: replace an `output` that holds a model.
 
     Raises:
-        UserError: `source` is no speech language model in the published layout or does not fit its
-            config, `output` exists, or the file system refuses. Nothing is left behind then.
+        UserError: `source` is not a speech language model in the published layout or does not fit
+            its config, `output` exists, or the file system refuses. No output is left then.
     """
     found = resolve(source, kind="model", files=(TOKENIZER_NAME,))
     config = load_json(found.path / CONFIG_NAME)
@@ -77,7 +77,7 @@ def _check_target(target: Path, force: bool) -> None:
         raise UserError(f"the output {target} exists already: give another, or add --force")
     if target.is_symlink() or not (target / CONFIG_NAME).is_file():
         raise UserError(
-            f"the output {target} exists and is no model folder: --force replaces only those"
+            f"the output {target} exists and is not a model folder: --force replaces only those"
         )
 
 
@@ -96,7 +96,7 @@ def _write(found: ResolvedSource, root: Path, dtype: str | None, shard: str) -> 
         raise UserError(f"unknown dtype '{dtype}'; use {', '.join(DTYPES)}")
     limit = parse_size(shard)
     if not limit:
-        raise UserError(f"'{shard}' is no size of a shard: write it as 5GB")
+        raise UserError(f"'{shard}' is not the size of a shard: write it as 5GB")
     config, tokenizer, tensors, placer, zeros = read_source(found)
     name = Path(found.id).name or "uniaudio"
     config = dataclasses.replace(config, name=name)

@@ -73,18 +73,18 @@ def _add(found: list[Text], name: str, stem: str, content: str, lines: bool) -> 
             continue
         label = before.translate(INVISIBLE).strip() if tab else f"{stem}-{number:04d}"
         if not label or label.startswith(".") or set(label) & set('/\\:*?"<>|\0'):
-            raise UserError(f"{name}, line {number}: {label!r} before the tab is no file name")
+            raise UserError(f"{name}, line {number}: {label!r} before the tab is not a file name")
         found.append(Text(f"{name}, line {number}", label, after if tab else line))
 
 
 def read_file(path: Path) -> str:
-    """A text file. Raises `UserError` where it cannot be read or is no UTF-8."""
+    """A text file. Raises `UserError` where it cannot be read or is not UTF-8."""
     try:
         if path.is_file() and path.stat().st_size > MAX_BYTES:
             raise UserError(f"the text file {path} is over {MAX_BYTES >> 20} MB")
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        reason = os_reason(error) if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = os_reason(error) if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UserError(f"cannot read the text file {path}: {reason}") from error
 
 
@@ -101,7 +101,7 @@ def read_stdin() -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError("standard input is no UTF-8 text") from error
+        raise UserError("standard input is not UTF-8 text") from error
 
 
 def open_text(source: str) -> str:

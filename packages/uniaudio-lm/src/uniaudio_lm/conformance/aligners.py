@@ -121,7 +121,7 @@ class AlignerKit(Kit):
                 made.align(wav, "hello", "en")
             except AudioError:
                 continue
-            require(False, f"a recording of {len(wav)} samples, NaN or none, is no AudioError")
+            require(False, f"a recording of {len(wav)} samples, NaN or none, raises no AudioError")
 
     def save_load(self) -> None:
         found = []

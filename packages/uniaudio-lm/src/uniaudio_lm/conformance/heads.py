@@ -107,7 +107,7 @@ class HeadKit(Kit):
         cond.requires_grad_()
         generator = torch.Generator().manual_seed(0)
         loss = head.loss(cond, target, history, num_samples=2, generator=generator)
-        require(loss.dim() == 0 and bool(loss.isfinite()), "the loss is no finite scalar")
+        require(loss.dim() == 0 and bool(loss.isfinite()), "the loss is not a finite scalar")
         loss.backward()
         require(cond.grad is not None and bool(cond.grad.any()), "no gradient reaches cond")
         return self.reached(head)

@@ -108,7 +108,7 @@ class StopKit(Kit):
         detector = shaken(self.make()).train()
         hidden = random(2, 12, DIM).requires_grad_()
         loss = detector.loss(hidden, torch.tensor([12, 7]))
-        require(loss.dim() == 0 and bool(loss.isfinite()), "the loss is no finite scalar")
+        require(loss.dim() == 0 and bool(loss.isfinite()), "the loss is not a finite scalar")
         loss.backward()
         require(hidden.grad is not None, "no gradient reaches the hidden states")
         assert hidden.grad is not None

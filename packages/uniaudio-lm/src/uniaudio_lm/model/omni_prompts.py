@@ -182,7 +182,7 @@ def checked_instruction(given: Mapping[str, Any]) -> dict[str, Any]:
     """An instruction under the models' own keys.
 
     Raises:
-        UserError: an unknown key, or a value that is no text (BGM: no object).
+        UserError: an unknown key, or a value that is not text (BGM: not an object).
     """
     out: dict[str, Any] = {}
     for key, value in given.items():

@@ -53,12 +53,12 @@ def load_campplus(path: str | Path) -> CampPlus:
     for number, (module, layer) in enumerate(zip(wanted, found, strict=True)):
         if isinstance(module, Affine):
             if layer.weight is not None or layer.norm is None:
-                raise _other(file, f"layer {number} is no normalisation")
+                raise _other(file, f"layer {number} is not a normalisation")
             scale, shift = layer.norm
             given = {"scale": scale, "shift": shift}
         else:
             if layer.weight is None:
-                raise _other(file, f"layer {number} is no convolution")
+                raise _other(file, f"layer {number} is not a convolution")
             given = _folded(layer)
         for name, array in given.items():
             place = getattr(module, name)
@@ -82,7 +82,7 @@ def speaker_model_of(folder: Path | None, model: str) -> CampPlus:
     """The speaker model beside a model's weights, read once.
 
     Raises:
-        UserError: the file is not there (and what to do), or (`FormatError`) is no such model.
+        UserError: the file is not there (and what to do), or (`FormatError`) is not such a model.
     """
     path = None if folder is None else folder / SPEAKER_MODEL
     if path is None or not path.is_file():
@@ -140,7 +140,7 @@ def _only_use(graph: OnnxGraph, name: str) -> bool:
 def _constant(graph: OnnxGraph, node: OnnxNode, place: int, file: Path) -> np.ndarray:
     name = node.inputs[place] if place < len(node.inputs) else ""
     if name not in graph.constants:
-        raise _other(file, f"input {place} of a {node.op} is no constant")
+        raise _other(file, f"input {place} of a {node.op} is not a constant")
     return graph.constants[name]
 
 
@@ -171,7 +171,7 @@ def _config(convolutions: list[_Layer], file: Path) -> CampPlusConfig:
         at += 1
     front = shapes[0][0]
     if first[1] % max(1, front):
-        raise _other(file, f"{first[1]} channels behind the front end of {front}")
+        raise _other(file, f"{first[1]} channels after the front end of {front}")
     return CampPlusConfig(
         mel_bins=first[1] // front * 8,
         front_channels=front,

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 class ConvBlock(nn.Module):
-    """x + MLP(norm(depthwise(x))); what is behind an item's end stays zero.
+    """x + MLP(norm(depthwise(x))); what is after an item's end stays zero.
 
     Args:
         width: W.

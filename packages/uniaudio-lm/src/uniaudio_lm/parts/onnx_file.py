@@ -64,7 +64,7 @@ def read_onnx(path: str | Path) -> OnnxGraph:
             raise ValueError("it holds no graph")
         return _graph(_bytes(graph[0]))
     except (ValueError, IndexError, struct.error) as error:
-        raise FormatError(f"{file} is no ONNX file, or a damaged one ({error})") from error
+        raise FormatError(f"{file} is not an ONNX file, or is damaged ({error})") from error
 
 
 def _graph(data: memoryview) -> OnnxGraph:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MARGIN = 64
 _MOST_ENDED = 6  # times K texts
 _PATIENCE = 4  # tokens that texts are followed for after a better one has ended
-_USUAL_TOKENS = 10  # ranks are per token, and so is a fault in a text of so many
+_USUAL_TOKENS = 10  # ranks are per token, and so is a fault in a text of this length
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Hypothesis:
     place: HintPlace = NOWHERE
     word: WordPlace = BEGINNING
     promised: float = 0.0
-    """What the word that is being written may still earn."""
+    """The highest bonus that the unfinished word can still get."""
     heard: Heard | None = None
     fault: float = 0.0
     """Cost of what was left out or said again."""

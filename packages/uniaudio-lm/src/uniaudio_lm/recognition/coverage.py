@@ -56,7 +56,7 @@ class Heard:
 
 
 def _behind(left: np.ndarray, slack: int) -> np.ndarray:
-    """Of each run of patches that are left out, those behind the first `slack`."""
+    """Of each run of patches that are left out, those after the first `slack`."""
     for _ in range(slack):
         left = left[1:] & left[:-1]
     return left

@@ -35,11 +35,11 @@ _FLOOR = WordModel.FLOOR
 
 
 class KnownWords:
-    """What texts earn for their words.
+    """Word-level shallow fusion with look-ahead.
 
     Args:
         weight: of a cost, nats for nats.
-        bonus: that every word earns: without it few and long words win.
+        bonus: added for every word; without it few and long words win.
         expected: hotwords, which are words whatever the model knows.
     """
 
@@ -50,7 +50,7 @@ class KnownWords:
         self._expected = sorted({w for text in expected for w in words_of(text)})
 
     def follow(self, place: WordPlace, piece: str) -> tuple[WordPlace, float]:
-        """One more piece of text: where the text stands then, and what its finished words earn."""
+        """One more piece of text: the new state, and the score of the words that it finished."""
         before, part, earned = place.before, place.part, 0.0
         for character in piece.lower().replace("’", "'"):
             alone = is_cjk(character)
@@ -67,7 +67,7 @@ class KnownWords:
         return WordPlace(before, part), earned
 
     def promised(self, place: WordPlace) -> float:
-        """What the word that is being written can still earn."""
+        """The highest score that the unfinished word can still get."""
         part = place.part
         if not part:
             return 0.0
@@ -75,7 +75,7 @@ class KnownWords:
         return -self.weight * (_FLOOR if cost > _FLOOR and self._may_be(part) else cost)
 
     def ended(self, place: WordPlace) -> float:
-        """What a text earns that ends here."""
+        """The score of the last word of a text that ends here."""
         last = self._earned(place.before, place.part) if place.part else 0.0
         before = place.part or place.before
         return last - self.weight * self.model.cost(before, WordModel.END)

@@ -345,7 +345,7 @@ def _assemble(
         name, tab, rest = answer.partition("\t")
         names.append(name.strip() if tab else "")
         said = (rest if tab else answer).strip()
-        said = said if is_spoken(said) else ""  # marks alone are no words
+        said = said if is_spoken(said) else ""  # punctuation alone is not a word
         found.append(
             TranscriptSegment(
                 span.start / rate,
@@ -374,7 +374,7 @@ def _align(aligner: Aligner, wav: np.ndarray, rate: int, transcript: Transcript)
 
 
 def joined(texts: Sequence[str]) -> str:
-    """Texts one behind the other: a space between them where their script has spaces."""
+    """Texts one after the other: a space between them where their script has spaces."""
     out = ""
     for text in texts:
         if out and text and not (is_cjk(out[-1]) and is_cjk(text[0])):

@@ -185,7 +185,7 @@ def run_edit(
 
 
 def _room(model: SpeechLM, state: TransformerState) -> int:
-    """Patches that the stream of features can still take: where a layer hears everything, the
+    """Patches that the stream of features can still take: where a layer attends to everything, the
     recording and its edit together have a bound."""
     if not any(isinstance(layer, FullCache) for layer in state.layers):
         return 1 << 30

@@ -35,7 +35,7 @@ def add_speaker(
     """
     if not is_speaker_name(name):
         raise UserError(
-            f"'{name}' is no name for a speaker: letters, digits, '_', '-' and '.' (at most 64)"
+            f"'{name}' is not a speaker's name: letters, digits, '_', '-' and '.' (at most 64)"
         )
     file = Path(path)
     known: dict[str, Speaker] = {}

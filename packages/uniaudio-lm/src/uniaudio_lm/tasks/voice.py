@@ -287,7 +287,7 @@ def _stretch(speech: np.ndarray) -> tuple[int, int]:
     if last - first <= longest:
         return first, last
     pause = round(_PAUSE / _FRAME)
-    # Frames behind at least one pause where speech begins.
+    # Frames after at least one pause where speech begins.
     quiet = np.convolve(~speech, np.ones(pause), mode="full")[: len(speech)] == pause
     begins = np.flatnonzero(speech[1:] & quiet[:-1]) + 1
     begins = [first, *begins[(begins > first) & (begins < _SEARCHED / _FRAME)].tolist()]
@@ -324,7 +324,7 @@ def _share_of(text: str, start: float, end: float) -> str:
 
 
 def _edge(words: list[str], edges: np.ndarray, share: float, near: int) -> int:
-    """The boundary between words nearest to a share; one behind punctuation goes first."""
+    """The boundary between words nearest to a share; one after punctuation goes first."""
     guess = int(np.abs(edges - share).argmin())
     if guess in (0, len(words)):
         return guess

@@ -1,6 +1,6 @@
 """Hotwords that speak up for themselves.
 
-They earn a text a bonus for each token of a word that is among them, which it keeps only if the
+A text gets a bonus for each token of a word that is among them, and keeps it only if the
 word is said to its end: shallow fusion with a prefix tree, after Williams et al., "Contextual
 speech recognition in end-to-end neural network systems using beam search" (Interspeech 2018).
 """

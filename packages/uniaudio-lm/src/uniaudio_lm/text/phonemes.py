@@ -39,7 +39,7 @@ def phoneme_text(text: str, phonemizer: Phonemizer, language: str) -> str:
 
 
 def _between(piece: str, between_words: bool) -> str:
-    """Punctuation of a piece, and a space behind it where two words were apart."""
+    """Punctuation of a piece, and a space after it where two words were apart."""
     marks = "".join(c for c in piece if c in PUNCTUATION)
     return marks + (" " if between_words and piece else "")
 

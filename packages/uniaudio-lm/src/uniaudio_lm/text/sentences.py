@@ -1,6 +1,6 @@
 """Cutting a text of any length into pieces that can be said at once.
 
-Sentences first, as a reader of English or Chinese sees them: no cut behind "Dr." or in "3.5", and
+Sentences first, as a reader of English or Chinese sees them: no cut after "Dr." or in "3.5", and
 closing quotes stay with their sentence. What is still too long is cut at clauses, then between
 words, then anywhere but inside a character. Nothing but white space is lost.
 """
@@ -22,7 +22,7 @@ _CLAUSE = re.compile(
 _SPACE = re.compile(r"\s+")
 _LINES = re.compile(r"\n\s*\n")
 _WORD_BEFORE = re.compile(r"[\w.]{1,20}$")
-# Behind these a full stop ends no sentence. Single letters (initials) neither, but "I".
+# After these a full stop does not end a sentence. Single letters (initials) neither, but "I".
 _ABBREVIATIONS = frozenset({
     "mr", "mrs", "ms", "dr", "prof", "rev", "gen", "col", "capt", "lt", "sgt", "sen", "rep", "gov",
     "st", "mt", "ft", "jr", "sr", "vs", "e.g", "i.e", "eg", "ie", "cf", "no", "nos", "vol", "fig",
@@ -109,7 +109,7 @@ def _glue(left: str, right: str) -> str:
 
 
 def _cut(text: str, pattern: re.Pattern[str]) -> list[str]:
-    """The text cut behind each match."""
+    """The text cut after each match."""
     parts, start = [], 0
     for found in pattern.finditer(text):
         parts.append(text[start : found.end()])

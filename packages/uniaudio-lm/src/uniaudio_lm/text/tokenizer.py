@@ -60,7 +60,7 @@ class TextTokenizer:
 
     @property
     def next_id(self) -> int:
-        """The id behind the highest one: how many rows embeddings need. A vocabulary may have
+        """The id after the highest one: how many rows embeddings need. A vocabulary may have
         gaps, so this can be more than `vocab_size`."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
@@ -89,11 +89,11 @@ class TextTokenizer:
             UserError: bytes in it that are no UTF-8 (Python keeps them as lone surrogates).
         """
         if not text.isascii() and _SURROGATE.search(text):
-            raise UserError("a text holds bytes that are no UTF-8")
+            raise UserError("a text holds bytes that are not UTF-8")
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where each id of `encode` stands in the text: first character and the one behind."""
+        """Where each id of `encode` stands in the text: first character and the one after."""
         return self._tokenizer.encode(text, add_special_tokens=False).offsets
 
     def special(self, token: str) -> int:

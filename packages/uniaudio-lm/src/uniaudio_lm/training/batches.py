@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 _HOTWORDS_AT_MOST = 5
-_RARE_LETTERS = 5  # words of so many letters are worth a hint
+_RARE_LETTERS = 5  # words of this many letters are worth a hint
 
 
 @dataclass
 class Batch:
     """Attributes:
-    ids: (B, S) int64, 0 behind each item's `lengths` (B,).
+    ids: (B, S) int64, 0 after each item's `lengths` (B,).
     starts, counts: (B,) first audio position and patches.
-    mean, std: (B, L, d) posterior, zeros behind each item's `frames` (B,).
+    mean, std: (B, L, d) posterior, zeros after each item's `frames` (B,).
     labels: (B, S) int64, the answer's ids where they stand, else IGNORED.
     queries: (B,) position from which `said` counts: the one before the first patch or answer token.
     said: (B, Q, S) bool, which text tokens are said in which patch, or in which patches which token
@@ -311,7 +311,7 @@ class Corpus:
         behind = len(prompts.encode(self._text, suffix).ids)
         tokens = []
         for i, (text, times) in enumerate(zip(texts, rows, strict=True)):
-            # A voice's own text is encoded behind the instruction, as one string.
+            # A voice's own text is encoded after the instruction, as one string.
             lead = prompts.SPEAK if i < len(texts) - 1 else ""
             spans = [
                 (max(0, a - len(lead)), b - len(lead))

@@ -1,4 +1,4 @@
-"""What a joint run trains: the model, and what is thrown away behind it.
+"""What a joint run trains: the model, and layers that are thrown away after training.
 
 Axes: C phonemes, D width.
 """

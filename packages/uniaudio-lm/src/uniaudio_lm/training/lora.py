@@ -1,7 +1,7 @@
 """Low-rank adapters (Hu et al., 2021): y = W x + (alpha / rank) B A x, with W frozen.
 
 An adapter folder holds `adapter.json` and `model.safetensors`: the low-rank pairs, and whatever
-else was trained. Experts are no linear layers here, and are left alone.
+else was trained. Experts are not linear layers here, and are left alone.
 
     python -m uniaudio_lm.training.lora MODEL ADAPTER -o MERGED
 """
@@ -80,7 +80,7 @@ def merge_lora(model: nn.Module) -> int:
 
 @contextmanager
 def as_merged(model: nn.Module) -> Iterator[None]:
-    """The model without adapters, and as good, inside; as it was behind."""
+    """The model without adapters, and as good, inside; as it was, afterwards."""
     found = [(n, m) for n, m in model.named_modules() if isinstance(m, LoraLinear)]
     weights = [m.base.weight.detach().clone() for _, m in found]
     merge_lora(model)

@@ -113,7 +113,7 @@ class FrameHead(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(width, len(PHONES) + 1) for _ in range(delays))
 
     def loss(self, features: Tensor, heard: Tensor, delays: Sequence[int]) -> Tensor:
-        """Mean cross-entropy; the layer of a delay reads what is known so many frames later.
+        """Mean cross-entropy; the layer of a delay reads what is known that many frames later.
 
         Args:
             heard: (B, L) int64; negative ones do not count.

@@ -87,7 +87,7 @@ def stop_places(lm: SpeechLM, starts: Tensor, counts: Tensor, tokens: int) -> tu
 
     Returns:
         places (B, P), and how many of them count (B,). Where a stop comes before a patch is made,
-        the state behind the last one says so.
+        the state after the last one says so.
     """
     counts = counts + (0 if lm.stop_detector.stop_after_patch else 1)
     places = starts[:, None] - 1 + torch.arange(int(counts.max()), device=starts.device)

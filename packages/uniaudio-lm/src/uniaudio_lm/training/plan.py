@@ -1,7 +1,7 @@
 """Which items a batch holds, and which task a step serves: functions of the seed and a number.
 
 Batches stay under a budget of tokens, padding included (paper, table 6). Items of similar size go
-together; every epoch groups and orders them anew.
+together; every epoch groups and orders them again.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Generation:
     max_tokens: int = 2000
     longest: float = 30.0
     curriculum: list[Phase] = field(default_factory=list)
-    """Shorter items first; behind the last phase all of them."""
+    """Shorter items first; after the last phase all of them."""
     text: Literal["model", "phonemes"] = "model"
     """What is read: the text as the model prepares it, or the manifest's own phonemes."""
     continued: float = 0.0
@@ -89,7 +89,7 @@ class Latents:
     from the recordings, and the tokenizer's encoder, which may be in training, is not asked."""
     described: tuple[Literal["understanding", "generation"], ...] = ("understanding", "generation")
     """The tasks that `description` is for. Once the encoder is trained, recognition does better to
-    learn from what it hears at inference: what the encoder says, with its errors."""
+    learn from what it reads at inference: the encoder's output, with its errors."""
 
     def only(self, task: str) -> Latents:
         """These settings for one task."""
@@ -148,7 +148,7 @@ class Guide:
 
 @dataclass(frozen=True)
 class JointLoss:
-    """flow + text + stop + balance. What stands behind `balance` is not in the paper."""
+    """flow + text + stop + balance. The terms after `balance` are not in the paper."""
 
     flow: float = 1.0
     text: float = 1.0
@@ -176,7 +176,7 @@ class JointLoss:
     the hidden state that a patch is said from, and in recognition from the one a patch later."""
     symbols: float = 0.0
     """Squared error of audio in the language model's input to the embeddings of the phonemes in
-    it, relative to their variance: a compressor's first lesson. Where flow, text and stop are 0,
+    it, relative to their variance, to start a compressor from. Where flow, text and stop are 0,
     the language model is not run at all."""
     frames: float = 0.0
     """Cross-entropy of the phoneme in each frame from the unified features, through linear layers
@@ -303,7 +303,7 @@ class JointConfig:
             self._check_fresh(self.model)
         unknown = [name for name in self.learn if name not in PARTS]
         if unknown:
-            raise ValueError(f"learn: {unknown[0]!r} is no part: {', '.join(PARTS)}")
+            raise ValueError(f"learn: {unknown[0]!r} is not a part: {', '.join(PARTS)}")
         if self.parts and self.model is not None:
             raise ValueError("parts replaces parts of `init`; a fresh model names its own")
         if self.data.audio == "phonemes" and self.loss.flow:

@@ -1,5 +1,5 @@
-"""Embeddings of phonemes: what stands in the place of audio before a model hears, and what its
-compressor then learns to make.
+"""Embeddings of phonemes: a model reads them until it learns to read audio, and its compressor then
+learns to make them.
 
 Axes: B items, P patches, C phonemes, D width.
 """

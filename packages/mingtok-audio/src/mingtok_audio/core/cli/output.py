@@ -25,7 +25,7 @@ def emit_json(data: Any) -> None:
     """Print `data` as one line of JSON on stdout, UTF-8.
 
     Dataclasses, paths, numpy scalars and arrays and 0-d tensors are converted; NaN and infinity
-    become null, because they are no JSON.
+    become null, because JSON has no such numbers.
     """
     text = json.dumps(jsonable(data), ensure_ascii=False, allow_nan=False) + "\n"
     stream = getattr(sys.stdout, "buffer", None)
@@ -33,7 +33,7 @@ def emit_json(data: Any) -> None:
         sys.stdout.write(text)
     else:
         sys.stdout.flush()
-        # A byte of a file name that is no UTF-8 becomes an escape, which is JSON.
+        # A byte of a file name that is not UTF-8 becomes an escape, which is JSON.
         stream.write(text.encode("utf-8", "backslashreplace"))
         stream.flush()
 

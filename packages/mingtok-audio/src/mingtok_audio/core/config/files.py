@@ -188,5 +188,5 @@ def _step(node: Any, key: str, path: str) -> Any:
 
 def _index(node: list[Any], key: str, path: str) -> int:
     if not key.isdecimal() or int(key) >= len(node):
-        raise ConfigError(f"{path}: '{key}' is no index of a list of {len(node)}")
+        raise ConfigError(f"{path}: '{key}' is not an index of a list of {len(node)}")
     return int(key)

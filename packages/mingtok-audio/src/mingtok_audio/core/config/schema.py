@@ -96,7 +96,7 @@ def _dataclass(cls: type[T], data: Any, where: str, path: str) -> T:
 
 
 def near(name: str, known: Iterable[str], say_known: bool = True) -> str:
-    """ "; did you mean 'x'?", or the known names, to put behind a message."""
+    """ "; did you mean 'x'?", or the known names, to append to a message."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:

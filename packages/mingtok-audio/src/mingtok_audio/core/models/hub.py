@@ -105,17 +105,19 @@ def resolve(
         return _from_hub(text, kind, files, weights)
     shipped_names = f" ({', '.join(known)})" if known else ""
     raise HubError(
-        f"no {kind} '{text}': it is no shipped name{shipped_names}, no folder, and not of the form "
-        f"org/name or hf://org/name@revision{near(text, known, say_known=False)}"
+        f"no {kind} '{text}': it is not a shipped name{shipped_names}, not a folder, and not of "
+        f"the form org/name or hf://org/name@revision{near(text, known, say_known=False)}"
     )
 
 
 def _from_hub(text: str, kind: str, files: Sequence[str], weights: bool) -> ResolvedSource:
     repo, at, revision = text.partition("@")
     if not _REPO.fullmatch(repo) or ".." in repo:
-        raise HubError(f"'{text}' is no repository: write hf://org/name or hf://org/name@revision")
+        raise HubError(
+            f"'{text}' is not a repository: write hf://org/name or hf://org/name@revision"
+        )
     if at and (not _REVISION.fullmatch(revision) or ".." in revision):
-        raise HubError(f"'{revision}' is no revision (a branch, a tag or a commit)")
+        raise HubError(f"'{revision}' is not a revision (a branch, a tag or a commit)")
     fetcher = _Fetcher(repo, revision or None, kind)
     folder = fetcher.need(CONFIG_NAME, MAX_SMALL_BYTES).parent
     for name in files:

@@ -60,7 +60,7 @@ def read_safetensors_header(
     Raises:
         FormatError: not safetensors, a header over `max_header` bytes or `MAX_TENSORS` tensors, a
             tensor whose size does not follow from its shape, overlaps, gaps, or a file that ends
-            before (or goes on behind) its tensors.
+            before (or goes on after) its tensors.
     """
     file = Path(path)
     try:
@@ -68,7 +68,7 @@ def read_safetensors_header(
             size = os.fstat(stream.fileno()).st_size
             prefix = stream.read(8)
             if len(prefix) < 8:
-                raise FormatError(f"{file} is truncated: {size} bytes are no safetensors file")
+                raise FormatError(f"{file} is truncated: {size} bytes are not a safetensors file")
             length = struct.unpack("<Q", prefix)[0]
             if length > max_header:
                 raise FormatError(
@@ -124,7 +124,7 @@ def _tensor_info(name: str, entry: Any, where: str) -> TensorInfo:
     if not isinstance(dtype, str) or dtype not in _DTYPE_BITS:
         raise bad(f"has the unknown type {str(dtype)[:40]}")
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
-        raise bad("has a shape or offsets that are no whole numbers")
+        raise bad("has a shape or offsets that are not whole numbers")
     count = 1
     for axis in shape:
         count *= axis

@@ -228,7 +228,7 @@ class PluginHost:
 
         class Manager(pluggy.PluginManager):
             """Takes a plain function called like the hook for the hook: a forgotten (or another
-            project's) marker is no reason to refuse a plugin."""
+            project's) marker does not make a plugin invalid."""
 
             def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
                 options = super().parse_hookimpl_opts(plugin, name)

@@ -1,4 +1,4 @@
-"""What the aligner hears: 39 English phonemes without stress, and how any word is written in them.
+"""The aligner's units: 39 English phonemes without stress, and how any word is written in them.
 
 Chinese syllables are written in the nearest of them, other scripts as wildcards. One inventory for
 all languages keeps the network small and lets a mixed text align.

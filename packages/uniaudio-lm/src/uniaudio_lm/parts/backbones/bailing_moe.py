@@ -126,7 +126,9 @@ class BailingMoe(Backbone):
     ) -> None:
         super().__init__()
         if num_heads % num_kv_heads:
-            raise ValueError(f"num_heads {num_heads} is no multiple of num_kv_heads {num_kv_heads}")
+            raise ValueError(
+                f"num_heads {num_heads} is not a multiple of num_kv_heads {num_kv_heads}"
+            )
         if head_dim % 2 or (rope == "3d" and head_dim % 16):
             raise ValueError(f"head_dim {head_dim} must be even, and a multiple of 16 for 3-D rope")
         if not 1 <= experts_per_token <= num_experts:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from uniaudio_lm.tensors import is_plain
 
 ROUTERS = ("text", "audio", "image")
-# Up to so many (token, expert) pairs, a device other than a CPU computes each pair on its own.
+# Up to this many (token, expert) pairs, a device other than a CPU computes each pair on its own.
 _FEW_PAIRS = 32
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 _DIGITS = "零一二三四五六七八九"
-_READ_AS_DIGITS = 13  # a whole number of so many digits is a code, not an amount
+_READ_AS_DIGITS = 13  # a whole number of this many digits is a code, not an amount
 _CURRENCIES = {
     "US$": "美元", "HK$": "港元", "NT$": "新台币", "$": "美元", "€": "欧元", "£": "英镑",
     "¥": "元", "₩": "韩元", "USD": "美元", "EUR": "欧元", "GBP": "英镑", "CNY": "元",
@@ -45,7 +45,7 @@ def cardinal(digits: str) -> str:
 
 
 def spelled(digits: str, one: str = "一") -> str:
-    """Digit by digit; what is no digit is left out. On the telephone `one` is 幺."""
+    """Digit by digit; other characters are left out. On the telephone `one` is 幺."""
     words = "".join(_DIGITS[int(d)] for d in digits if d.isdecimal())
     return words.replace("一", one)
 

@@ -30,7 +30,7 @@ from uniaudio_lm.parts.normalizers.english_words import (
 )
 from uniaudio_lm.parts.phonemizers.english import look_up
 
-_READ_AS_DIGITS = 13  # a whole number of so many digits is a code, not an amount
+_READ_AS_DIGITS = 13  # a whole number of this many digits is a code, not an amount
 _Match = re.Match[str]
 
 
@@ -62,7 +62,7 @@ def ordinal(number: int) -> str:
 
 
 def spelled(digits: str) -> str:
-    """Digit by digit; what is no digit is left out."""
+    """Digit by digit; other characters are left out."""
     return " ".join(DIGITS[int(d)] for d in digits if d.isdecimal())
 
 
@@ -89,7 +89,7 @@ def _iso_date(m: _Match) -> str:
 
 def _slash_date(m: _Match) -> str:
     first, second = int(m[1]), int(m[2])
-    # Month first as in America, unless that is no month.
+    # Month first as in America, unless that is not a month.
     day, month = (first, second) if first > 12 else (second, first)
     return _date(day, month, m[3]) or m[0]
 

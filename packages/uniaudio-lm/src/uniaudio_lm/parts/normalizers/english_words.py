@@ -57,7 +57,7 @@ _PLURAL_S = {
     "KB": "kilobyte", "kWh": "kilowatt hour", "kW": "kilowatt", "MW": "megawatt", "W": "watt",
     "kV": "kilovolt", "V": "volt",
 }  # fmt: skip
-# Letters that are words by themselves ("a", "in") are no units here.
+# Letters that are words by themselves ("a", "in") are not units here.
 UNITS = {symbol: (name, f"{name}s") for symbol, name in _PLURAL_S.items()} | {
     "km/h": ("kilometer per hour", "kilometers per hour"),
     "mph": ("mile per hour", "miles per hour"),

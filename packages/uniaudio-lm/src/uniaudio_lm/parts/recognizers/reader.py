@@ -66,7 +66,7 @@ class ReaderRecognizer(Recognizer):
         self.languages = tuple(languages)
         self.network = Reader(ReaderConfig(**network))
         self.text: TextTokenizer | None = None
-        self._codec: list[MingTok] = []  # a list: it is no part of this module's state
+        self._codec: list[MingTok] = []  # a list: it is not part of this module's state
 
     def load(self, folder: Path) -> None:
         """See `Recognizer.load`."""

@@ -60,7 +60,7 @@ class LinearStop(StopDetector):
     Args:
         dim: D.
         threshold: of the probability.
-        min_patches: no stop before so many; 18 is published (1.8 s), 1 is sensible for models
+        min_patches: no stop before this many; 18 is published (1.8 s), 1 is sensible for models
             that were trained on short speech. A task may ask for another minimum.
         max_patches: the end in any case, unless a task says another; None has no bound of its own.
         stop_after_patch: see `StopDetector`.
@@ -108,7 +108,7 @@ class LinearStop(StopDetector):
     def update(self, state: LinearState, hidden: Tensor, patch: Tensor, step: int) -> StopDecision:
         """See `StopDetector.update`."""
         probability = self.logits(hidden).float().softmax(dim=-1)[:, 1].cpu()
-        # Untrained or broken weights may give NaN; that is no stop, and the bounds still hold.
+        # Untrained or broken weights may give NaN; that does not stop, and the bounds still hold.
         fired = (probability.nan_to_num() > self.threshold).tolist()
         reasons: list[StopReason] = [
             self._reason(state.info[i], fired[i], step) for i in range(len(fired))

@@ -91,7 +91,7 @@ class BigramModel(WordModel):
 
     def _search(self, part: str) -> float:
         first = bisect.bisect_left(self.words, part)
-        last = bisect.bisect_left(self.words, part + "~")  # behind every letter
+        last = bisect.bisect_left(self.words, part + "~")  # after every letter
         if first == last:
             return _UNKNOWN + _LETTER * len(part)
         return min(float(self.costs[first:last].min()), FLOOR)

@@ -37,7 +37,7 @@ class AlignSource:
     split: str | None = "train"
     """Only items with this `split`; None takes all."""
     limit: int | None = None
-    """At most so many items, from the beginning."""
+    """At most this many items, from the beginning."""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def _colours(phonemes: Sequence[str], i: int, chinese: bool) -> bool:
 
 
 def frame_labels(timed: Sequence[Timed], frames: int, frame_rate: float) -> np.ndarray:
-    """(frames,) int64: the symbol at the middle of each frame, `IGNORED` behind the last one."""
+    """(frames,) int64: the symbol at the middle of each frame, `IGNORED` after the last one."""
     out = np.full(frames, IGNORED, dtype=np.int64)
     if not timed:
         return out
