@@ -26,9 +26,9 @@ pytest.importorskip("datasketch")
 
 from mingtok_audio.core.audio import load_audio
 from mingtok_audio.core.errors import ConfigError, PluginError, UserError
+from mingtok_audio.core.expressions import parse
 from mingtok_audio.curation import text as texts
 from mingtok_audio.curation.conformance import check_stage
-from mingtok_audio.curation.expressions import parse
 from mingtok_audio.curation.interfaces import CorpusStage, FileStage, SegmentStage
 from mingtok_audio.curation.manifest import CORE, Manifest
 from mingtok_audio.curation.pipeline import DEFAULT, Pipeline, load_config

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from lm_training_data import make_config
 
 from mingtok_audio.core.errors import ConfigError, FormatError, UserError
@@ -388,3 +390,14 @@ def test_part_of_an_answer_is_read_wrong_and_nothing_else() -> None:
     assert torch.equal(misread(ids, labels, 0.0, torch.Generator()), ids)
     nothing = torch.full_like(ids, -100)
     assert torch.equal(misread(ids, nothing, 0.5, torch.Generator()), ids)
+
+
+@given(sizes=st.lists(st.integers(1, 90), min_size=1, max_size=60), most=st.integers(90, 300))
+def test_batches_are_packed_as_the_tokenizer_packs_them(sizes: list[int], most: int) -> None:
+    from mingtok_audio.training.data import pack
+    from uniaudio_lm.training.plan import _packed
+
+    sizes = sorted(sizes)
+    starts = _packed(np.array(sizes), most).tolist()
+    expected = pack([(float(size), i) for i, size in enumerate(sizes)], most)
+    assert starts == [batch[0] for batch in expected]

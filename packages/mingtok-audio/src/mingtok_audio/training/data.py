@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.core.errors import ConfigError, UserError
-from mingtok_audio.training.manifests import Source, read_source
+from mingtok_audio.training.manifests import Source, read_sources
 
 _FULL_SCALE = 32768.0
 
@@ -46,7 +46,7 @@ class Library:
     def __init__(
         self, sources: Sequence[Source], sample_rate: int, cache_seconds: float = 36000.0
     ) -> None:
-        self.recordings = [r for source in sources for r in read_source(source)]
+        self.recordings = read_sources(sources)
         if not self.recordings:
             raise ConfigError("the manifests hold no recordings of the splits asked for")
         self.sample_rate = sample_rate
@@ -103,7 +103,7 @@ class CropSampler:
         self.library = Library(sources, sample_rate)
         self.crop_samples, self.batch_size, self.seed = crop_samples, batch_size, seed
         self.augmentation = augmentation
-        weights = np.array([r.weight for r in self.library.recordings], dtype=np.float64)
+        weights = self.library.recordings.weights
         self.cumulative = np.cumsum(weights / weights.sum())
 
     @property

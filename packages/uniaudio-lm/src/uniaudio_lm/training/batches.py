@@ -8,6 +8,7 @@ classes.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from uniaudio_lm.model.speech_lm import SpeechLM
 
 IGNORED = -100
+_TEXTS_KEPT = 200_000  # prepared texts in memory; those of further items are prepared again
 _HOTWORDS_AT_MOST = 5
 _RARE_LETTERS = 5  # words of this many letters are worth a hint
 
@@ -121,6 +123,7 @@ class Corpus:
         self._task, self._model, self._store, self._seed = task, model, store, seed
         sources = task.train if split == "train" else task.valid
         self.items, self.silent = read_utterances(sources, task.longest)
+        self._kept: dict[int, str] = {}
         self._classes = {symbol: i for i, symbol in enumerate(classes)}
         self._timed, self._recorded, self._framed = timed, recorded, framed
         if not recorded:
@@ -130,22 +133,30 @@ class Corpus:
         self._text = model.text_tokenizer
         self._normalizer = new_normalizer(model.config.text_normalizer)
         self._size = model.config.patch_size
-        self._said = [self._prepare(item) for item in self.items]
         self._words: list[str] = []
         if isinstance(task, Understanding) and task.hotwords:
             self._words = sorted({w for item in self.items for w in rare_words(item.text)})
         phases: Sequence[Phase] = ()
         if isinstance(task, Generation) and split == "train":
             phases = task.curriculum
+        continued = getattr(task, "continued", 0.0) if split == "train" else 0.0
+        tokens, weights, seconds = array("q"), array("d"), array("d")
+        speakers: list[str] = []
+        for index, item in enumerate(self.items):
+            tokens.append(self._tokens(index, item))
+            weights.append(item.weight)
+            seconds.append(item.recording.seconds)
+            if continued:
+                speakers.append(item.speaker or str(index))
         self._plan = Plan(
-            [self._tokens(i) for i in range(len(self.items))],
-            [item.weight for item in self.items],
+            tokens,
+            weights,
             task.max_tokens,
             seed,
-            seconds=[item.recording.seconds for item in self.items],
+            seconds=seconds,
             phases=phases,
-            speakers=[item.speaker or str(i) for i, item in enumerate(self.items)],
-            continued=getattr(task, "continued", 0.0) if split == "train" else 0.0,
+            speakers=speakers,
+            continued=continued,
         )
 
     def batch(self, number: int) -> Batch:
@@ -161,8 +172,16 @@ class Corpus:
 
     # --- items ---------------------------------------------------------------------------------
 
+    def _said(self, index: int, item: Utterance | None = None) -> str:
+        """An item's text as the model reads or writes it."""
+        found = self._kept.get(index)
+        if found is None:
+            found = self._prepare(self.items[index] if item is None else item)
+            if len(self._kept) < _TEXTS_KEPT:
+                self._kept[index] = found
+        return found
+
     def _prepare(self, item: Utterance) -> str:
-        """The text as the model reads or writes it."""
         if self.name == "understanding":
             return f"{item.language}\t{item.text}" if item.language else item.text
         if getattr(self._task, "text", "model") == "phonemes":
@@ -179,15 +198,16 @@ class Corpus:
     def _pieces(self, text: str) -> list[str]:
         return spoken_pieces(text, self._normalizer, self._model.config.piece_seconds)
 
-    def _tokens(self, index: int) -> int:
+    def _tokens(self, index: int, item: Utterance) -> int:
         """An item's tokens, to a few."""
-        frames = self.items[index].recording.seconds * self._model.tokenizer.frame_rate
+        said = self._said(index, item)
+        frames = item.recording.seconds * self._model.tokenizer.frame_rate
         patches = max(1, round(frames / self._size))
         if self.name == "generation":
-            segments = prompts.speech(self._said[index], "", patches)
+            segments = prompts.speech(said, "", patches)
             return len(prompts.encode(self._text, segments, join=False).ids)
         prompt = prompts.encode(self._text, prompts.recognition(patches))
-        return len(prompt.ids) + len(self._text.encode(self._said[index])) + 1
+        return len(prompt.ids) + len(self._text.encode(said)) + 1
 
     def _example(self, item: tuple[int, ...], rng: np.random.Generator) -> _Example | None:
         if self.name == "understanding":
@@ -208,7 +228,7 @@ class Corpus:
         hints = self._hotwords(index, rng) if rng.random() < task.hotwords else []
         prompt = prompts.encode(self._text, prompts.recognition(count, hints))
         answer = [
-            *self._text.encode(self._said[index]),
+            *self._text.encode(self._said(index)),
             self._text.special(prompts.END_OF_TEXT),
         ]
         example = _Example(
@@ -219,7 +239,7 @@ class Corpus:
             stretch = posterior.shape[1] / self._model.tokenizer.frame_rate / item.recording.seconds
             item = replace(item, durations=tuple(d * stretch for d in item.durations))
         if self._timed:
-            inside = self._answer_times(item, self._said[index], count)
+            inside = self._answer_times(item, self._said(index), count)
             example.said = None if inside is None else (example.start, inside)
         if self._classes:
             example.phonemes = phonemes_in_patches(
@@ -272,7 +292,7 @@ class Corpus:
             counts.append(count)
         if not counts[-1]:
             return None
-        texts = [self._said[index] for index in item]
+        texts = [self._said(index) for index in item]
         before, text = ("".join(texts[:-1]), texts[-1])
         segments = prompts.speech(text, before, sum(counts))
         prompt = prompts.encode(self._text, segments, join=False)

@@ -1,19 +1,20 @@
 """Which items a batch holds, and which task a step serves: functions of the seed and a number.
 
 Batches stay under a budget of tokens, padding included (paper, table 6). Items of similar size go
-together; every epoch groups and orders them again.
+together; every epoch groups and orders them again. Everything is held in arrays, some tens of bytes
+an item.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from mingtok_audio.core.errors import ConfigError
-from mingtok_audio.training.data import pack
 from uniaudio_lm.training.settings import Phase
 
 TaskName = Literal["understanding", "generation"]
@@ -80,7 +81,7 @@ class Plan:
             names = np.asarray(self._speakers)
             self._others = {n: np.flatnonzero(names == n) for n in set(self._speakers)}
         self._ends: list[list[int]] = [[] for _ in self._phases]
-        self._kept: dict[tuple[int, int], list[list[tuple[int, ...]]]] = {}
+        self._kept: dict[tuple[int, int], _Epoch] = {}
         self._lock = threading.Lock()
 
     def batch(self, number: int) -> list[tuple[int, ...]]:
@@ -103,7 +104,7 @@ class Plan:
         start = ends[epoch - 1] if epoch else 0
         return self._epoch(phase, epoch)[number - start]
 
-    def _epoch(self, phase: int, epoch: int) -> list[list[tuple[int, ...]]]:
+    def _epoch(self, phase: int, epoch: int) -> _Epoch:
         kept = self._kept.get((phase, epoch))
         if kept is not None:
             return kept
@@ -115,26 +116,78 @@ class Plan:
         copies = np.floor(weights + rng.random(len(items))).astype(np.int64)
         if not copies.any():
             copies[rng.integers(len(items))] = 1
-        chosen = [self._with_other(rng, int(i)) for i in np.repeat(items, copies)]
-        sizes = [int(self._tokens[list(item)].sum()) for item in chosen]
-        order = sorted(
-            zip(
-                (-(-size // _BUCKET) * _BUCKET for size in sizes),
-                rng.random(len(chosen)),
-                range(len(chosen)),
-                strict=True,
-            )
+        chosen, before = np.repeat(items, copies), None
+        sizes = self._tokens[chosen]
+        if self._continued:
+            before = np.array([self._other(rng, int(i)) for i in chosen], dtype=np.int64)
+            sizes = sizes + np.where(before >= 0, self._tokens[before], 0)
+        buckets = np.minimum(-(-sizes // _BUCKET) * _BUCKET, self._max)
+        order = np.lexsort((rng.random(len(chosen)), buckets))
+        starts = _packed(buckets[order], self._max)
+        made = _Epoch(
+            chosen[order],
+            None if before is None else before[order],
+            starts,
+            rng.permutation(len(starts)),
         )
-        batches = pack([(float(min(size, self._max)), i) for size, _, i in order], self._max)
-        made = [[chosen[i] for i in batches[b]] for b in rng.permutation(len(batches))]
         # Workers may be a little ahead or behind: two epochs are enough.
         self._kept = {**dict(list(self._kept.items())[-1:]), (phase, epoch): made}
         return made
 
-    def _with_other(self, rng: np.random.Generator, item: int) -> tuple[int, ...]:
-        if not self._continued or rng.random() >= self._continued:
-            return (item,)
+    def _other(self, rng: np.random.Generator, item: int) -> int:
+        """Another item of the same speaker that goes first; -1 for none."""
+        if rng.random() >= self._continued:
+            return -1
         others = self._others[self._speakers[item]]
         other = int(others[rng.integers(len(others))])
         both = int(self._tokens[other] + self._tokens[item])
-        return (item,) if other == item or both > self._max else (other, item)
+        return -1 if other == item or both > self._max else other
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """The batches of an epoch as arrays: some bytes an item, however many there are.
+
+    Attributes:
+        items: sorted by size.
+        before: what each of them follows, -1 for nothing; None where none follows another.
+        starts: of the batches among them.
+        order: in which batches come.
+    """
+
+    items: np.ndarray
+    before: np.ndarray | None
+    starts: np.ndarray
+    order: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, number: int) -> list[tuple[int, ...]]:
+        which = int(self.order[number])
+        begin = int(self.starts[which])
+        end = int(self.starts[which + 1]) if which + 1 < len(self.starts) else len(self.items)
+        items = self.items[begin:end].tolist()
+        if self.before is None:
+            return [(item,) for item in items]
+        pairs = zip(items, self.before[begin:end].tolist(), strict=True)
+        return [(item,) if other < 0 else (other, item) for item, other in pairs]
+
+
+def _packed(sizes: np.ndarray, most: int) -> np.ndarray:
+    """Where batches of sorted `sizes` begin, so that count x longest stays within `most`: as
+    `mingtok_audio.training.data.pack` groups them, a run of equal sizes at a time."""
+    starts: list[np.ndarray] = []
+    values, counts = np.unique(sizes, return_counts=True)
+    place, held = 0, 0  # items so far; items of the last batch
+    for size, count in zip(values.tolist(), counts.tolist(), strict=True):
+        room = max(1, most // size)
+        joining = min(count, max(0, room - held)) if starts else 0
+        rest = count - joining
+        held += joining
+        if rest:
+            first = np.arange(place + joining, place + count, room)
+            starts.append(first)
+            held = rest - room * (len(first) - 1)
+        place += count
+    return np.concatenate(starts)

@@ -6,12 +6,15 @@ Beside what every manifest has (`audio`, `seconds`), a row has `text`, and as it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
+
+import numpy as np
 
 from mingtok_audio.core.errors import ConfigError
-from mingtok_audio.training.manifests import Recording, Source, read_source
+from mingtok_audio.training.manifests import Recording, Recordings, Source, read_source
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,36 @@ class Utterance:
     """Seconds of each phoneme, from the recording's start; empty where unknown."""
 
 
-def read_utterances(sources: Sequence[Source], longest: float) -> tuple[list[Utterance], list[str]]:
-    """The items that can be used, and the names of those that have no transcript.
+class Utterances(Sequence[Utterance]):
+    """Items that can be used, read from their manifests when they are asked for.
 
-    Raises:
-        ConfigError: one line that names the manifest and the item.
+    Attributes:
+        seconds, weights: of each.
     """
-    found, silent = [], []
-    for source in sources:
-        if source.weight < 0:
-            raise ConfigError(f"{source.manifest}: a weight cannot be negative")
-        for recording in read_source(source):
+
+    def __init__(self, sources: Sequence[Source], longest: float) -> None:
+        self.silent: list[str] = []
+        """Names of those that have no transcript."""
+        self._recordings: list[Recordings] = []
+        self._source_weights: list[float] = []
+        picks, seconds, weights = [], [], []
+        for source in sources:
+            if source.weight < 0:
+                raise ConfigError(f"{source.manifest}: a weight cannot be negative")
+            found = read_source(source)
+            chosen = array("q", self._usable(source, found, longest))
+            number = len(self._recordings)
+            self._recordings.append(found)
+            self._source_weights.append(source.weight)
+            picks.append(np.asarray(chosen, dtype=np.int64) + (number << 40))
+            seconds.append(found.seconds[chosen] if len(chosen) else np.zeros(0))
+            weights.append(np.full(len(chosen), source.weight))
+        self._picks = np.concatenate([np.zeros(0, dtype=np.int64), *picks])
+        self.seconds = np.concatenate([np.zeros(0), *seconds])
+        self.weights = np.concatenate([np.zeros(0), *weights])
+
+    def _usable(self, source: Source, found: Recordings, longest: float) -> Iterator[int]:
+        for index, recording in enumerate(found):
             if recording.seconds > longest:
                 continue
             try:
@@ -46,16 +68,42 @@ def read_utterances(sources: Sequence[Source], longest: float) -> tuple[list[Utt
             except (TypeError, ValueError) as error:
                 raise ConfigError(f"{source.manifest}: item {recording.id}: {error}") from error
             if utterance.text:
-                found.append(utterance)
+                yield index
             else:
-                silent.append(recording.name)
+                self.silent.append(recording.name)
+
+    def __len__(self) -> int:
+        return len(self._picks)
+
+    @overload
+    def __getitem__(self, index: int) -> Utterance: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Utterance]: ...
+
+    def __getitem__(self, index: int | slice) -> Utterance | list[Utterance]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        source, place = divmod(int(self._picks[index]), 1 << 40)
+        return _utterance(self._recordings[source][place], self._source_weights[source])
+
+
+def read_utterances(
+    sources: Sequence[Source], longest: float
+) -> tuple[Sequence[Utterance], list[str]]:
+    """The items that can be used, and the names of those that have no transcript.
+
+    Raises:
+        ConfigError: one line that names the manifest and the item.
+    """
+    found = Utterances(sources, longest)
     if sources and not found:
         names = ", ".join(source.manifest for source in sources)
         raise ConfigError(
             f"no item of {names} has a transcript (`text`), the split asked for and at most "
             f"{longest:g} s"
         )
-    return found, silent
+    return found, found.silent
 
 
 def _utterance(recording: Recording, weight: float) -> Utterance:

@@ -18,7 +18,7 @@ from pathlib import Path
 from mingtok_audio.core.config.files import load_yaml, parse_yaml
 from mingtok_audio.core.config.schema import from_dict, near
 from mingtok_audio.core.errors import ConfigError
-from mingtok_audio.curation.expressions import Expression, parse
+from mingtok_audio.core.expressions import Expression, parse
 
 NAMES = ("edit", "generation", "understanding")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
