@@ -109,4 +109,6 @@ def test_the_numbered_examples_run(tmp_path: Path) -> None:
     run("01_reconstruct.py", clip, str(tmp_path / "copy.wav"))
     assert "ended by" in run("05_speech.py", "It is late.", str(tmp_path / "said.wav"))
     assert run("06_recognition.py", clip).count("\n") > 3
+    trained = run("07_train_part.py", str(tmp_path / "part"), "--set", "trainer.max_steps=2")
+    assert "changed: generation_head\n" in trained
     assert (tmp_path / "copy.wav").stat().st_size > 10_000

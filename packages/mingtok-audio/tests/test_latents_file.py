@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from mingtok_audio import mtok
 from mingtok_audio.core.errors import FormatError, UserError
 from mingtok_audio.latents import Latents
 from mingtok_audio.mtok import STORAGES, MtokHeader, MtokReader, read_header
@@ -207,6 +208,28 @@ def test_a_tampered_header_is_refused(path: Path, key: str) -> None:
         Latents.load(path)
     assert words in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_older_versions_are_migrated_and_newer_ones_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def second(meta: dict[str, str]) -> dict[str, str]:
+        return {**meta, "model_id": meta["model_id"] + "-2"}
+
+    def third(meta: dict[str, str]) -> dict[str, str]:
+        return {**meta, "model_id": meta["model_id"] + "-3"}
+
+    before = read_header(path).model_id
+    monkeypatch.setattr(mtok, "FORMAT_VERSION", 3)
+    with pytest.raises(FormatError, match="format_version 1; this release reads 3"):
+        read_header(path)
+    monkeypatch.setattr(mtok, "MIGRATIONS", {1: second, 2: third})
+    assert read_header(path).model_id == before + "-2-3"
+    header, data = parts(path)
+    for version in ("4", "0", "01", "-1", "1.0", "²"):
+        header["__metadata__"]["format_version"] = version
+        with pytest.raises(FormatError, match="this release reads 3"):
+            read_header(write(path, header, data))
 
 
 @pytest.mark.parametrize("key", ["format", "format_version", "storage", "posterior", "sample_rate"])

@@ -16,7 +16,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self, get_args
@@ -29,6 +29,9 @@ from mingtok_audio.core.models.weights import TensorInfo, parse_safetensors_head
 
 FORMAT = "mtok"
 FORMAT_VERSION = 1
+# A version to what rewrites its metadata as the next version has it. Raise FORMAT_VERSION, add the
+# step from the version before, and files of every earlier version are still read.
+MIGRATIONS: dict[int, Callable[[dict[str, str]], dict[str, str]]] = {}
 MTOK_SUFFIX = ".mtok"
 Storage = Literal["float32", "float16", "int8"]
 STORAGES: tuple[Storage, ...] = get_args(Storage)
@@ -235,12 +238,7 @@ class MtokReader:
             raise FormatError(
                 f"{where} is a safetensors file, but holds no latents ('format' is not 'mtok')"
             )
-        if meta.get("format_version") != str(FORMAT_VERSION):
-            raise FormatError(
-                f"{where} has format_version {meta.get('format_version', 'none')[:20]}; this "
-                f"release reads {FORMAT_VERSION}: upgrade mingtok-audio"
-            )
-        header = _parse_metadata(meta, table, where)
+        header = _parse_metadata(_migrated(meta, where), table, where)
         counts: dict[str, tuple[int, ...]] = {}
         for name in _COUNTS:
             if name in table:
@@ -294,6 +292,20 @@ def count_problem(header: MtokHeader) -> str | None:
         if samples and samples + header.context_samples > length * header.hop_length:
             return f"{length} frames cannot give {samples} samples"
     return None
+
+
+def _migrated(meta: dict[str, str], where: str) -> dict[str, str]:
+    """A file's metadata as the current version writes it."""
+    text = meta.get("format_version", "none")
+    version = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else -1
+    while version in MIGRATIONS and version < FORMAT_VERSION:
+        meta, version = MIGRATIONS[version](meta), version + 1
+    if version != FORMAT_VERSION or text != str(int(text)):
+        raise FormatError(
+            f"{where} has format_version {text[:20]}; this release reads {FORMAT_VERSION}: upgrade "
+            "mingtok-audio"
+        )
+    return {**meta, "format_version": str(FORMAT_VERSION)}
 
 
 def _parse_metadata(meta: dict[str, str], table: dict[str, TensorInfo], where: str) -> MtokHeader:
