@@ -147,10 +147,11 @@ def _snr(segment: Segment, recording: Recording) -> float | None:
     # Frames beside speech hold its ends: they are not background.
     silent = np.convolve(silent, np.ones(5), mode="same") > 4.5
     speech = np.mean(10 ** (inside[spoken] / 10))
+    # Where a noise begins and ends with the speech, only the gaps between its sounds show it.
+    noise = 10 ** (np.percentile(inside, 10) / 10)
     if silent.sum() >= _LEAST_NOISE:
-        noise = np.mean(10 ** (np.sort(around[silent])[: max(1, int(0.9 * silent.sum()))] / 10))
-    else:
-        noise = 10 ** (np.percentile(inside, 5) / 10)
+        quiet = np.sort(around[silent])[: max(1, int(0.9 * silent.sum()))]
+        noise = max(noise, np.mean(10 ** (quiet / 10)))
     clean = max(speech - noise, 1e-12)
     return float(np.clip(10 * np.log10(clean / max(noise, 1e-12)), *_SNR_RANGE))
 

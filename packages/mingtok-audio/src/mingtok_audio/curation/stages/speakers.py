@@ -22,9 +22,11 @@ from mingtok_audio.core.models.weights import sha256_of_file
 from mingtok_audio.curation import voice
 from mingtok_audio.curation.interfaces import FileStage
 from mingtok_audio.curation.loaders import find_loader, load_from_plugin, loader_version
-from mingtok_audio.curation.recording import Recording, Turn
+from mingtok_audio.curation.recording import FRAME, Recording, Turn
 
 _WINDOW, _HOP = 1.5, 0.5  # seconds
+_SEARCHED = 0.25  # seconds on either side of a change of speaker
+_QUIET = 5  # frames of the quietest place
 _AT_ONCE = 600  # windows that are clustered together
 _SMALLEST_SHARE, _SMALLEST = 0.02, 4.0  # of the speech, and seconds: a speaker has either
 THRESHOLDS = {"small": 0.33, "resemblyzer": 0.72, "plugin": 0.5}
@@ -143,7 +145,7 @@ class Speakers(FileStage):
         turns: list[Turn] = []
         for i, (start, end) in enumerate(recording.speech):
             mine = [j for j, window in enumerate(windows) if window[0] == i]
-            turns += _turns(start, end, [windows[j] for j in mine], labels[mine])
+            turns += _turns(recording, (start, end), [windows[j] for j in mine], labels[mine])
         return _in_order(turns)
 
 
@@ -236,20 +238,31 @@ def _without_rare(vectors: np.ndarray, labels: np.ndarray, seconds: np.ndarray) 
 
 
 def _turns(
-    start: float, end: float, windows: list[tuple[int, float, float]], labels: np.ndarray
+    recording: Recording,
+    span: tuple[float, float],
+    windows: list[tuple[int, float, float]],
+    labels: np.ndarray,
 ) -> list[Turn]:
-    """Turns that cover [start, end): the speaker changes halfway between two windows' middles."""
+    """Turns that cover a span: the speaker changes at the quietest place between two windows'
+    middles and `_SEARCHED` seconds around."""
     smooth = labels.copy()
     for k in range(1, len(labels) - 1):
         if labels[k - 1] == labels[k + 1]:
             smooth[k] = labels[k - 1]
     turns: list[Turn] = []
-    at = start
+    at, end = span
     for k in range(len(smooth)):
         last = k == len(smooth) - 1
         if last or smooth[k] != smooth[k + 1]:
-            middle = (windows[k][1] + windows[k][2]) / 2
-            stop = end if last else (middle + (windows[k + 1][1] + windows[k + 1][2]) / 2) / 2
+            stop = end
+            if not last:
+                before, after = (sum(windows[j][1:]) / 2 for j in (k, k + 1))
+                low, high = max(at, before - _SEARCHED), min(end, after + _SEARCHED)
+                level = recording.track("level", low, high)
+                stop = (before + after) / 2
+                if len(level) >= _QUIET:
+                    smoothed = np.convolve(level, np.ones(_QUIET) / _QUIET, mode="valid")
+                    stop = low + (int(smoothed.argmin()) + _QUIET / 2) * FRAME
             turns.append(Turn(at, max(at, min(stop, end)), str(smooth[k])))
             at = turns[-1].end
     return turns
