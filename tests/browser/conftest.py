@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,11 @@ from browser_server import Server
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server() -> Iterator[Any]:
+    """One for all tests; PAGE_SERVER=http://127.0.0.1:PORT takes one that runs already."""
+    if address := os.environ.get("PAGE_SERVER"):
+        yield SimpleNamespace(address=address)
+        return
     server = Server()
     yield server
     server.stop()
@@ -33,7 +39,7 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def visit(chromium: Any, server: Server) -> Iterator[Callable[..., Any]]:
+def visit(chromium: Any, server: Any) -> Iterator[Callable[..., Any]]:
     """`visit()` opens the page as a browser of its own; what it complains about fails the test."""
     contexts, complaints = [], []
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mingtok_audio.core.audio import audio_info, iter_audio_blocks
+from mingtok_audio.core.audio import audio_info
 from mingtok_audio.core.errors import AudioError, UserError
 from uniaudio_edit.editor import Editor, write_result
 from uniaudio_edit.errors import AmbiguousInstructionError
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _CHUNK_SECONDS = 25.0  # of speech that is recognised between two reports of progress
 _REMOVED = 0.1  # of a span: what keeps less of itself is gone
 _BLOCK_SECONDS = 5.0
+_AS_LONG_AS_THE_FILE = frozenset(
+    {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "ULAW", "ALAW", "FLOAT", "DOUBLE"}
+)
 
 
 def open_upload(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
@@ -40,20 +43,36 @@ def open_upload(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
     """
     path = Path(params["path"])
     try:
-        rate = audio_info(path).sample_rate
-        total = 0
-        # Counted before anything is kept: a small file can promise hours.
-        for block in iter_audio_blocks(path, _BLOCK_SECONDS):
-            total += len(block)
-            if total > params["max_seconds"] * rate:
-                raise AudioError(
-                    f"it is longer than {params['max_seconds']:g} s, the most that is taken"
-                )
+        if not _shorter(path, params["max_seconds"]):
+            raise AudioError(
+                f"it is longer than {params['max_seconds']:g} s, the most that is taken"
+            )
         recording = read_recording(path)
     except AudioError as error:
         raise AudioError(str(error).replace(str(path), params["name"])) from error
     _draw(recording, Path(params["wave"]))
     yield {"info": _info(recording, path)}
+
+
+def _shorter(path: Path, seconds: float) -> bool:
+    """Whether a file holds at most `seconds`, counted before anything of it is kept: a small
+    compressed file can hold hours, whatever its header says."""
+    import soundfile
+
+    info = audio_info(path)
+    if info.num_samples > seconds * info.sample_rate:
+        return False
+    if info.subtype in _AS_LONG_AS_THE_FILE and info.format != "FLAC":
+        return True
+    total = 0
+    block = np.empty((round(_BLOCK_SECONDS * info.sample_rate), info.channels), np.int16)
+    try:
+        with soundfile.SoundFile(path) as file:
+            while total <= seconds * info.sample_rate and (n := len(file.read(out=block))):
+                total += n
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(f"{path} is damaged ({error})") from error
+    return total <= seconds * info.sample_rate
 
 
 def find_words(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
@@ -260,20 +279,27 @@ def _editor(engine: Engine, seed: int) -> Editor:
 
 
 def _info(recording: Recording, path: Path) -> dict[str, Any]:
-    about = recording.describe()
     return {
         "seconds": round(recording.seconds, 6),
-        "sample_rate": about["sample_rate"],
-        "channels": about["channels"],
-        "num_samples": about["num_samples"],
-        "subtype": about["subtype"],
+        "sample_rate": recording.sample_rate,
+        "channels": recording.pcm.shape[1],
+        "num_samples": len(recording.pcm),
+        "subtype": recording.subtype,
         "format": recording.format,
         "bytes": path.stat().st_size,
-        "sha256": about["sha256"],
+        "sha256": recording.sha256,
     }
 
 
 def _draw(recording: Recording, path: Path) -> None:
     """One channel as int16 in an array file, of which any part can be read quickly."""
-    mono = to_float(recording.pcm).mean(axis=1)
-    np.save(path, np.clip(np.round(mono * 32767), -32768, 32767).astype(np.int16))
+    mono = np.empty(len(recording.pcm), np.int16)
+    size = round(_BLOCK_SECONDS * recording.sample_rate)
+    for start in range(0, len(mono), size):
+        block = recording.pcm[start : start + size]
+        if block.dtype == np.int16:
+            level = block.astype(np.int32).sum(axis=1) // block.shape[1]
+        else:
+            level = np.round(to_float(block).mean(axis=1) * 32767)
+        mono[start : start + size] = np.clip(level, -32768, 32767)
+    np.save(path, mono)

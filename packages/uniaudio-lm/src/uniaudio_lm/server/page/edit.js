@@ -71,7 +71,7 @@ class Editing {
       this.wordsBody);
 
     this.line = h("input", { type: "text", autocomplete: "off", class: "grow", "aria-label": t("do"), placeholder: t("doPlaceholder") });
-    this.doCard = h("section", { class: "card", "aria-label": t("do") },
+    this.doCard = h("section", { class: "card do-card", "aria-label": t("do") },
       h("h2", {}, t("do")),
       h("form", { class: "row", onsubmit: (event) => { event.preventDefault(); if (this.line.value.trim()) this.ask({ instruction: this.line.value.trim() }); else this.line.focus(); } },
         this.line, button(t("plan"), null, { type: "submit" })),
@@ -79,9 +79,9 @@ class Editing {
       h("div", { class: "chips", role: "group", "aria-label": t("quick") }, QUICK.map(([key, instruction]) =>
         button(t(key), () => { this.line.value = instruction; this.ask({ instruction }); }, { kind: "chip", title: instruction }))));
 
-    this.side = h("div", { class: "side-now", "aria-live": "polite" });
+    this.side = h("div", { class: "side-now" });
     this.history = h("ol", { class: "history" });
-    this.historyCard = h("section", { class: "card", "aria-label": t("history") },
+    this.historyCard = h("section", { class: "card history-card", "aria-label": t("history") },
       h("div", { class: "row" }, h("h2", { class: "grow" }, t("history")),
         this.undoButton = signButton(t("undoThis"), "undo", () => this.undo()), this.redoButton = signButton(t("redoThis"), "redo", () => this.redo())),
       this.history, h("p", { class: "hint" }, t("historyHint")));
@@ -269,7 +269,7 @@ class Editing {
     this.sound.words = step.words ?? [];
     this.sound.selection = null;
     this.wordsCard.classList.toggle("is-before", this.before);
-    this.showWords(partly ? (i) => changed.some(([a, b]) => step.words[i].start < b - 0.02 && step.words[i].end > a + 0.02) : null);
+    this.showWords(partly ? (i) => changed.some(([a, b]) => (step.words[i].start + step.words[i].end) / 2 >= a && (step.words[i].start + step.words[i].end) / 2 < b) : null);
     this.ab.hidden = now.parent === null;
     this.beforeButton.setAttribute("aria-pressed", String(this.before));
     this.afterButton.setAttribute("aria-pressed", String(!this.before));

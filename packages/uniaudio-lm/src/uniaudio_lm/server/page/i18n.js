@@ -140,6 +140,11 @@ const TEXTS = {
   op_delete: ["Delete “{old}”", "删除“{old}”"],
   op_insert: ["Insert “{new}”", "插入“{new}”"],
   op_replace: ["Replace “{old}” with “{new}”", "把“{old}”替换为“{new}”"],
+  op_volume: ["Volume: {db} dB", "音量：{db} dB"],
+  op_speed: ["Speed: × {factor}", "速度：× {factor}"],
+  op_pitch: ["Pitch: {semitones} semitones", "音高：{semitones} 个半音"],
+  op_loudness: ["Loudness: {lufs} LUFS", "响度：{lufs} LUFS"],
+  op_sound: ["Add a sound: {sound}", "添加声音：{sound}"],
 
   // after
   done: ["Done", "完成"],

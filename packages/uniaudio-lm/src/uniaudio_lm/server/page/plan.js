@@ -44,13 +44,26 @@ export function describe(op) {
   if (op.type === "deletion") return t("op_delete", { old: op.old });
   if (op.type === "insertion") return t("op_insert", { new: op.new });
   if (op.type === "substitution") return t("op_replace", { old: op.old, new: op.new });
-  const values = Object.entries(op.params).filter(([, value]) => value !== null && value !== "").map(([name, value]) => `${name} ${value}`).join(", ");
-  return `${op.type.replaceAll("_", " ")}${values ? `: ${values}` : ""}`;
+  const { params } = op;
+  const signed = (value) => `${value > 0 ? "+" : "−"}${Math.abs(value)}`;
+  switch (op.type) {
+    case "volume": if (params.db !== undefined) return t("op_volume", { db: signed(params.db) }); break;
+    case "speed": return t("op_speed", { factor: params.factor });
+    case "pitch": return t("op_pitch", { semitones: signed(params.semitones) });
+    case "loudness": return t("op_loudness", { lufs: params.lufs });
+    case "add_sound": return t("op_sound", { sound: params.sound });
+    case "denoise": return t("q_denoise");
+    case "reverb": return t("q_reverb");
+    default:
+  }
+  const values = Object.entries(params).filter(([, value]) => value !== null && value !== "").map(([name, value]) => `${name} ${value}`).join(", ");
+  return `${op.type.replaceAll("_", " ")}${values ? ` (${values})` : ""}`;
 }
 
 /** A plan in a few words, for the history. */
 export function title(plan) {
-  const said = plan.operations.map(describe).join(" · ");
+  // Sounds are named as they were asked for; words that were selected have no instruction of their own.
+  const said = plan.operations.every((op) => op.text_span) ? plan.operations.map(describe).join(" · ") : plan.instruction;
   return said.length > 90 ? `${said.slice(0, 89)}…` : said;
 }
 

@@ -72,8 +72,8 @@ export function announce(text) {
 
 /** An error where it happened: what is wrong, and what can be done. */
 export function errorBox(error, ...actions) {
-  announce(error.message);
-  return h("div", { class: "note error", role: "alert" }, h("p", {}, error.message), actions.length ? h("div", { class: "row" }, actions) : null);
+  const message = error.message.charAt(0).toUpperCase() + error.message.slice(1);
+  return h("div", { class: "note error", role: "alert" }, h("p", {}, message), actions.length ? h("div", { class: "row" }, actions) : null);
 }
 
 /** Work that goes on: what is done, for how long, and a button that stops it. */
