@@ -213,7 +213,7 @@ def test_bad_manifests_are_named_in_a_line(
     [
         (["data.ratio=[0,0]"], "ratio needs two whole numbers"),
         (["data.generation.train=[]"], r"generation\.train names no manifest"),
-        (["learn=[backbones]"], "'backbones' is no part"),
+        (["learn=[backbones]"], "'backbones' is not a part"),
         (["learn=[generation_head]"], "no step of understanding reaches"),
         (["init=x"], "text language model as `init`, and not both"),
         (["data.generation.max_token=5"], "did you mean 'max_tokens'"),

@@ -544,6 +544,45 @@ def _doctor() -> dict[str, Any]:
 
 app.add_typer(voices, name="voices")
 add_train(app, "uniaudio_lm.training.run", help="Train a stage of the language model.")
+
+
+@app.command()
+def ablate(
+    name: Annotated[str, typer.Argument(help="table4, table5, table15, figure5 or figure8.")],
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Folder of the runs and of the page.")
+    ],
+    scale: Annotated[
+        str, typer.Option(help="nano trains small models here; paper writes full-size files.")
+    ] = "nano",
+    data: Annotated[
+        str | None, typer.Option(help="A manifest with the splits train and valid (nano).")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each variant (nano).")] = 2,
+    steps: Annotated[int | None, typer.Option(help="Of each run, in the place of 300.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value in all variants."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """An ablation of the paper: the runs that differ, and a page with the paper's figures.
+
+    Started again, it goes on where it was."""
+    from uniaudio_lm.commands.ablate import ablate as work
+
+    if scale not in ("nano", "paper"):
+        raise UserError(f"--scale is nano or paper, not '{scale}'")
+    found = work(
+        name, output, scale=scale, data=data, seeds=seeds, steps=steps, overrides=set_ or ()
+    )
+    if as_json:
+        emit_json(found)
+    else:
+        typer.echo(found["page"])
+
+
 app.add_typer(plugins_app(_hosts), name="plugins")
 
 
@@ -579,6 +618,7 @@ _commands = mount_commands(
     app,
     {
         *(
+            "ablate",
             "asr",
             "ask",
             "convert",
