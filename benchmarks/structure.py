@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import itertools
 import json
 import os
 import shutil
@@ -123,6 +124,44 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return out
 
 
+SHARED = 6
+
+
+def duplicates(modules: dict[str, Path]) -> int:
+    """Pairs of places that share six lines or more; imports, docstrings, comments and lines of
+    brackets alone do not count, signatures do."""
+    where: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+    for name, path in modules.items():
+        lines = code_lines(path.read_text(encoding="utf-8"))
+        for at in range(len(lines) - SHARED + 1):
+            where.setdefault(tuple(lines[at : at + SHARED]), []).append((name, at))
+    shared: dict[tuple[str, str, int], list[int]] = {}
+    for places in where.values():
+        for (a, i), (b, j) in itertools.combinations(places, 2):
+            if a != b or abs(i - j) >= SHARED:
+                shared.setdefault((a, b, i - j), []).append(i)
+    # Runs of windows that follow each other are one pair.
+    return sum(
+        1 + sum(b - a > 1 for a, b in itertools.pairwise(sorted(starts)))
+        for starts in shared.values()
+    )
+
+
+def code_lines(text: str) -> list[str]:
+    """The lines of a module that count for `duplicates`, without their indentation."""
+    skipped: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        words = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if words or isinstance(node, (ast.Import, ast.ImportFrom)):
+            skipped |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    lines = (
+        line.split("  # ")[0].strip()
+        for number, line in enumerate(text.splitlines(), 1)
+        if number not in skipped
+    )
+    return [line for line in lines if line.strip("()[]{},") and not line.startswith("#")]
+
+
 def widest(root: Path) -> dict[str, int]:
     """Command line to its number of visible options, asked of the installed apps themselves."""
     code = (
@@ -220,6 +259,7 @@ def main() -> None:
         "modules": {p: s[1] for p, s in sizes.items()},
         "circles": [len(c) for c in found],
         "files_naming_denoise": len(named),
+        "pairs_of_places_sharing_six_lines": duplicates(modules),
         "widest_command": max(options.items(), key=lambda x: x[1]) if options else None,
         "files_run": runs(args.root) if args.runs else None,
     }

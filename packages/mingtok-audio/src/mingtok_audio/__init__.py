@@ -9,8 +9,9 @@ Importing this package does not import torch; the names below do, when they are 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mingtok_audio.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mingtok_audio.core.audio import load_audio, resample, save_audio
@@ -32,25 +33,15 @@ __all__ = [
     "save_audio",
 ]
 
-_LAZY = {
-    "Compressor": "mingtok_audio.interfaces",
-    "Latents": "mingtok_audio.latents",
-    "MingTok": "mingtok_audio.models.mingtok",
-    "UserError": "mingtok_audio.core.errors",
-    "load_audio": "mingtok_audio.core.audio",
-    "resample": "mingtok_audio.core.audio",
-    "save_audio": "mingtok_audio.core.audio",
-}
-
-
-def __getattr__(name: str) -> Any:
-    module = _LAZY.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Compressor": "mingtok_audio.interfaces",
+        "Latents": "mingtok_audio.latents",
+        "MingTok": "mingtok_audio.models.mingtok",
+        "UserError": "mingtok_audio.core.errors",
+        "load_audio": "mingtok_audio.core.audio",
+        "resample": "mingtok_audio.core.audio",
+        "save_audio": "mingtok_audio.core.audio",
+    },
+)

@@ -5,7 +5,9 @@ Public names are imported when they are used: `import uniaudio_edit` costs nothi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mingtok_audio.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from uniaudio_edit.editor import Edited, Editor
@@ -16,17 +18,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_NAMES = {
-    "AmbiguousInstructionError": "uniaudio_edit.errors",
-    "Edited": "uniaudio_edit.editor",
-    "Editor": "uniaudio_edit.editor",
-    "InstructionError": "uniaudio_edit.errors",
-    "Operation": "uniaudio_edit.plan",
-    "Plan": "uniaudio_edit.plan",
-    "Receipt": "uniaudio_edit.receipt",
-    "Word": "uniaudio_edit.interfaces",
-    "read_receipt": "uniaudio_edit.receipt",
-}
 
 __all__ = [
     "AmbiguousInstructionError",
@@ -41,10 +32,17 @@ __all__ = [
     "read_receipt",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        from importlib import import_module
-
-        return getattr(import_module(_NAMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "AmbiguousInstructionError": "uniaudio_edit.errors",
+        "Edited": "uniaudio_edit.editor",
+        "Editor": "uniaudio_edit.editor",
+        "InstructionError": "uniaudio_edit.errors",
+        "Operation": "uniaudio_edit.plan",
+        "Plan": "uniaudio_edit.plan",
+        "Receipt": "uniaudio_edit.receipt",
+        "Word": "uniaudio_edit.interfaces",
+        "read_receipt": "uniaudio_edit.receipt",
+    },
+)

@@ -9,8 +9,9 @@ first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mingtok_audio.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mingtok_audio.core.errors import UserError
@@ -36,28 +37,18 @@ __all__ = [
     "__version__",
 ]
 
-_LAZY = {
-    "Aligner": "uniaudio_lm.interfaces",
-    "Answer": "uniaudio_lm.tasks.ask",
-    "Backbone": "uniaudio_lm.interfaces",
-    "GenerationHead": "uniaudio_lm.interfaces",
-    "StopDetector": "uniaudio_lm.interfaces",
-    "Speech": "uniaudio_lm.tasks.tts",
-    "Transcript": "uniaudio_lm.tasks.asr",
-    "UniAudio": "uniaudio_lm.engine",
-    "VoicePrompt": "uniaudio_lm.tasks.tts",
-    "UserError": "mingtok_audio.core.errors",
-}
-
-
-def __getattr__(name: str) -> Any:
-    module = _LAZY.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Aligner": "uniaudio_lm.interfaces",
+        "Answer": "uniaudio_lm.tasks.ask",
+        "Backbone": "uniaudio_lm.interfaces",
+        "GenerationHead": "uniaudio_lm.interfaces",
+        "StopDetector": "uniaudio_lm.interfaces",
+        "Speech": "uniaudio_lm.tasks.tts",
+        "Transcript": "uniaudio_lm.tasks.asr",
+        "UniAudio": "uniaudio_lm.engine",
+        "VoicePrompt": "uniaudio_lm.tasks.tts",
+        "UserError": "mingtok_audio.core.errors",
+    },
+)

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mingtok_audio.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from audio_eval.build.baselines import ground_truth, oracle_splice, source_unchanged
@@ -14,19 +16,6 @@ if TYPE_CHECKING:
     from audio_eval.build.interpreter import Interpretation, interpret
     from audio_eval.build.presets import Cell, balanced, preset
 
-_HOMES = {
-    "BuildOptions": "builder",
-    "BuildReport": "builder",
-    "build": "builder",
-    "Cell": "presets",
-    "balanced": "presets",
-    "preset": "presets",
-    "Interpretation": "interpreter",
-    "interpret": "interpreter",
-    "ground_truth": "baselines",
-    "oracle_splice": "baselines",
-    "source_unchanged": "baselines",
-}
 __all__ = [
     "BuildOptions",
     "BuildReport",
@@ -41,10 +30,19 @@ __all__ = [
     "source_unchanged",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    import importlib
-
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "BuildOptions": "audio_eval.build.builder",
+        "BuildReport": "audio_eval.build.builder",
+        "build": "audio_eval.build.builder",
+        "Cell": "audio_eval.build.presets",
+        "balanced": "audio_eval.build.presets",
+        "preset": "audio_eval.build.presets",
+        "Interpretation": "audio_eval.build.interpreter",
+        "interpret": "audio_eval.build.interpreter",
+        "ground_truth": "audio_eval.build.baselines",
+        "oracle_splice": "audio_eval.build.baselines",
+        "source_unchanged": "audio_eval.build.baselines",
+    },
+)

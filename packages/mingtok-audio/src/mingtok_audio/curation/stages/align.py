@@ -35,7 +35,7 @@ class Align(SegmentStage):
     def missing(self) -> str:
         """Whether no package offers an aligner."""
         if find_loader("aligner") is None:
-            return "no installed package offers an aligner: pip install uniaudio-lm"
+            return "no package offers an aligner: pip install packages/uniaudio-lm (in a clone)"
         return ""
 
     def identity(self) -> Mapping[str, Any]:

@@ -53,7 +53,9 @@ class CleanText(SegmentStage):
     def missing(self) -> str:
         """Whether a normaliser is asked for and not there."""
         if self.numbers == "spoken" and find_loader("text_normalizer") is None:
-            return "no installed package offers a text_normalizer: pip install uniaudio-lm"
+            return (
+                "no package offers a text_normalizer: pip install packages/uniaudio-lm (in a clone)"
+            )
         return ""
 
     def identity(self) -> Mapping[str, Any]:
