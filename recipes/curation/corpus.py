@@ -307,9 +307,15 @@ class Builder:
     def single(self, name: str, said: Utterance, condition: str, **about: Any) -> None:
         """One utterance between two pauses."""
         canvas = Canvas(self.rng)
-        canvas.pause(0.5)
-        canvas.say(said, condition, self.noise())
-        canvas.pause(0.5)
+        if condition.startswith("snr"):  # noise goes on where nobody speaks
+            margin = RATE // 2
+            spans = tuple((a + margin / RATE, b + margin / RATE) for a, b in said.spans)
+            said = Utterance(np.pad(said.wav, margin), spans, said.row)
+            canvas.say(said, condition, self.noise())
+        else:
+            canvas.pause(0.5)
+            canvas.say(said, condition, self.noise())
+            canvas.pause(0.5)
         self.write(name, about.pop("kind", "single"), canvas, **about)
 
     def texts(self, count: int) -> None:
