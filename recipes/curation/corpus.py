@@ -43,6 +43,7 @@ SPEECH_DB, FLOOR_DB = 30.0, 38.0
 PAUSE = 0.3  # seconds without voice that end a span
 ROOM_DB = -70.0  # of the noise floor of every file
 LEVEL_DB = -24.0  # of speech
+_SHORTEST = 3.4  # seconds of what must become a segment of its own
 LADDER = ("clean", "snr20", "snr10", "snr0")
 Event = dict[str, Any]
 
@@ -324,7 +325,9 @@ class Builder:
         while len(made) < count:
             (speaker,) = self.speakers("en", 1, text=True)
             said = self.next(speaker)
-            if said is not None and said.row.get("text") and len(said.row["text"].split()) > 3:
+            if said is None or len(said.wav) < _SHORTEST * RATE:
+                continue
+            if len(str(said.row.get("text") or "").split()) > 3:
                 made.append(said)
         for i, said in enumerate(made):
             text, wrong = str(said.row["text"]), None
@@ -368,7 +371,7 @@ class Builder:
         while True:
             (speaker,) = self.speakers(language, 1)
             said = self.next(speaker)
-            if said is not None and len(said.wav) > 3.2 * RATE:
+            if said is not None and len(said.wav) > _SHORTEST * RATE:
                 return said
 
     def nothing(self) -> None:
