@@ -72,7 +72,8 @@ export function announce(text) {
 
 /** An error where it happened: what is wrong, and what can be done. */
 export function errorBox(error, ...actions) {
-  const message = error.message.charAt(0).toUpperCase() + error.message.slice(1);
+  // A sentence begins with a capital; a file's name stays as it is.
+  const message = error.message.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
   return h("div", { class: "note error", role: "alert" }, h("p", {}, message), actions.length ? h("div", { class: "row" }, actions) : null);
 }
 
