@@ -185,7 +185,10 @@ def test_the_two_modes_cannot_be_mixed_up(visit: Visit) -> None:
     page.get_by_role("button", name="Correct what was heard").click()
     assert "Only the text changes here" in page.locator(".mode-text").inner_text()
     assert page.locator(".piece").count() == 0
-    assert page.locator("section[inert]").count() == 1  # nothing can be asked for meanwhile
+    assert page.locator("section[inert]").count() == 2  # nothing else can be begun meanwhile
+    page.locator(".correcting .mode-text").click()
+    page.keyboard.press("Control+z")
+    assert page.locator(".correcting").count() == 1
     page.get_by_label("What is said in the recording").fill(TEXT)
     page.keyboard.press("Control+Enter")
     page.locator(".piece").first.wait_for()
@@ -193,6 +196,22 @@ def test_the_two_modes_cannot_be_mixed_up(visit: Visit) -> None:
     assert words(page).split() == TEXT.rstrip(".").split()
     assert page.locator(".history li").count() == 1  # the sound is what it was
     assert downloaded(page) == CLIP.read_bytes()
+
+
+def test_a_sound_is_edited_while_the_words_are_looked_for(visit: Visit) -> None:
+    page = visit()
+    holding: list[Any] = []
+    page.route("**/words", lambda route: holding.append(route))  # as if recognition took long
+    choose(page, page.get_by_role("button", name="Open a file"), CLIP)
+    page.locator(".words-body .busy").wait_for()
+    page.get_by_role("button", name="Louder").click()
+    apply(page)
+    assert page.locator(".history li").count() == 2
+    page.get_by_role("button", name="Write them down").wait_for()
+    for route in holding:
+        route.continue_()
+    page.get_by_role("button", name="Opened").click()
+    page.locator(".piece").first.wait_for()
 
 
 def test_an_ambiguous_instruction_becomes_a_choice(visit: Visit) -> None:

@@ -123,9 +123,11 @@ class Editing {
       const work = await getJson("/v1/recordings", { form, signal: stop.signal });
       busy.end();
       this.file = file;
+      this.finding?.abort();
+      this.finding = new AbortController(); // the words are looked for next
+      [this.foundFor, this.findingParts] = [0, []];
       await this.show(work);
-      if (text !== null) await this.findWords({ text });
-      else await this.findWords({});
+      await this.findWords(text === null ? {} : { text }).catch((problem) => this.wordsUnknown(problem));
     } catch (error) {
       busy.end();
       if (error.name === "AbortError") return;
@@ -139,7 +141,6 @@ class Editing {
       const work = await getJson(`/v1/recordings/${id}`);
       this.file = null;
       await this.show(work, step);
-      if (this.step().text === null) this.wordsUnknown();
     } catch (error) {
       this.remember(null);
       this.opening.list();
@@ -162,6 +163,7 @@ class Editing {
 
   close() {
     this.stop?.abort();
+    this.finding?.abort();
     this.player.clear();
     this.work = null;
     this.remember(null);
@@ -283,7 +285,7 @@ class Editing {
   }
 
   async compare(before) {
-    if (this.step().parent === null || before === this.before) return;
+    if (this.step().parent === null || before === this.before || this.mode !== "edit") return;
     const from = this.shown.number, time = this.player.time;
     this.before = before;
     this.showStep();
@@ -293,12 +295,12 @@ class Editing {
 
   undo() {
     const { parent } = this.step();
-    if (parent !== null) { this.side.replaceChildren(); this.go(parent); }
+    if (parent !== null && this.mode === "edit") { this.side.replaceChildren(); this.go(parent); }
   }
 
   redo() {
     const next = this.work.steps.filter((s) => s.parent === this.current).pop();
-    if (next) { this.go(next.number); this.showDone(); }
+    if (next && this.mode === "edit") { this.go(next.number); this.showDone(); }
   }
 
   renderHistory() {
@@ -339,6 +341,11 @@ class Editing {
       parts.push(this.before ? h("p", { class: "note" }, t("hearingBefore")) : this.bar);
     } else if (step.text) parts.push(h("p", { class: "words" }, step.text), ...step.notes.map((note) => h("p", { class: "note warning" }, note)));
     else if (step.text !== null) parts.push(h("p", { class: "muted" }, t("noWords")), h("div", { class: "row" }, button(t("typeWords"), () => this.setMode("correct"))));
+    else {
+      if (this.finding && this.foundFor === step.number) this.wordsBody.replaceChildren(...this.findingParts);
+      else this.wordsUnknown();
+      return;
+    }
     this.wordsBody.replaceChildren(...parts);
     this.selected();
   }
@@ -349,18 +356,23 @@ class Editing {
   }
 
   async findWords(body, number = this.current) {
+    // Of its own: sounds can be edited while the words are looked for.
     const stop = new AbortController();
-    this.stop = stop;
+    this.finding?.abort();
+    this.finding = stop;
     const { id } = this.work;
     const busy = new Busy(t(body.text ? "aligning" : "recognising"), () => stop.abort());
     const heard = h("p", { class: "words faint" });
-    this.wordsBody.replaceChildren(busy.element, heard);
+    this.foundFor = number;
+    this.findingParts = [busy.element, heard];
+    this.wordsBody.replaceChildren(...this.findingParts);
     try {
       const last = await lines(`${this.base}/steps/${number}/words`, body, (event) => {
         if (event.stage === "recognise") { busy.update(t("recognising"), event.done); heard.append(`${event.text} `); }
         if (event.stage === "align") busy.update(t("aligning"));
       }, stop.signal);
       busy.end();
+      if (this.finding === stop) this.finding = null;
       if (this.work?.id !== id) return true;
       this.replaceStep(last.step);
       this.showStep();
@@ -368,7 +380,9 @@ class Editing {
       return true;
     } catch (error) {
       busy.end();
-      if (this.work?.id !== id) return false;
+      if (this.finding !== stop && this.finding !== null) return false; // begun again meanwhile
+      this.finding = null;
+      if (this.work?.id !== id || this.mode === "correct") return false;
       if (error.code === "no_such_recording") { this.lost(); return false; }
       if (body.text !== undefined && error.name !== "AbortError") throw error;
       this.wordsUnknown(error.name === "AbortError" ? null : error);
@@ -383,20 +397,21 @@ class Editing {
   }
 
   setMode(mode) {
+    if (mode === "correct" && this.before) this.compare(false); // what is corrected is the current step
+    if (mode === "correct") this.finding?.abort();
     this.mode = mode;
     for (const [name, element] of Object.entries(this.modes)) element.setAttribute("aria-pressed", String(name === mode));
     this.modeText.textContent = t(mode === "edit" ? "modeEditText" : "modeCorrectText");
     this.wordsCard.classList.toggle("correcting", mode === "correct");
-    this.doCard.inert = mode === "correct";
+    // A correction is of one step: nothing else can be begun, and no other step chosen, meanwhile.
+    for (const part of [this.doCard, this.historyCard, this.ab]) part.inert = mode !== "edit";
     if (mode === "correct") this.correct();
     else if (this.work && this.step()) {
-      if (this.shown.text === null) this.wordsUnknown();
-      else this.showStep();
+      this.showStep();
     }
   }
 
   correct() {
-    if (this.before) this.compare(false);
     this.side.replaceChildren();
     this.sound.selection = null;
     const step = this.step();
@@ -405,6 +420,7 @@ class Editing {
     const hot = h("input", { type: "text", autocomplete: "off" });
     const problem = h("div");
     const save = async () => {
+      if (this.mode !== "correct") return;
       const text = area.value.trim();
       if (!text) { area.focus(); return; }
       const number = this.current;
@@ -694,7 +710,7 @@ export async function start(root) {
   if (hash.get("work")) await editing.resume(hash.get("work"), Number(hash.get("step")));
   else await editing.opening.list();
   return {
-    take: (file, text = null) => { editing.stop?.abort(); editing.close(); return editing.open(file, text); },
+    take: (file, text = null) => { editing.close(); return editing.open(file, text); },
     leave: () => editing.player.pause(),
     enter: () => { if (!editing.work) editing.opening.list(); else editing.sound.draw(); },
   };
