@@ -342,7 +342,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(visit: Visit) -> None:
         server.start()
         page.get_by_role("button", name="Try again").click()
         page.get_by_role("button", name="Open the sound again").click()
-        page.locator(".piece").first.wait_for(timeout=180_000)
+        page.locator(".piece").first.wait_for(timeout=120_000)
         assert words(page).split() == TEXT.rstrip(".").split()
     finally:
         page.complaints[:] = [c for c in page.complaints if "ERR_CONNECTION" not in c]
