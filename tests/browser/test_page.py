@@ -201,7 +201,11 @@ def test_the_two_modes_cannot_be_mixed_up(visit: Visit) -> None:
 def test_a_sound_is_edited_while_the_words_are_looked_for(visit: Visit) -> None:
     page = visit()
     holding: list[Any] = []
-    page.route("**/words", lambda route: holding.append(route))  # as if recognition took long
+
+    def hold(route: Any) -> None:  # as if recognition took long
+        holding.append(route)
+
+    page.route("**/words", hold)
     choose(page, page.get_by_role("button", name="Open a file"), CLIP)
     page.locator(".words-body .busy").wait_for()
     page.get_by_role("button", name="Louder").click()
