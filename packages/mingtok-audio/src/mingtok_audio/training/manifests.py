@@ -263,7 +263,7 @@ class _Columns(Part):
             raise ConfigError(f"{path}: Parquet needs pyarrow: pip install pyarrow") from error
         self._path, self._source = path, source
         self._lock = threading.Lock()
-        self._groups: OrderedDict[int, list[dict[str, Any]]] = OrderedDict()
+        self._groups: OrderedDict[int, Any] = OrderedDict()
         try:
             self._file = parquet.ParquetFile(path)
         except (OSError, ValueError) as error:
@@ -282,26 +282,38 @@ class _Columns(Part):
         self.seconds = seconds
 
     def _rows(self, group: int) -> list[dict[str, Any]]:
-        rows = self._file.read_row_group(group).to_pylist()
-        return [
-            {("audio" if k == "path" and "audio" not in row else k): v for k, v in row.items()
-             if v is not None}
-            for row in rows
-        ]  # fmt: skip
+        return [_plain(row) for row in self._file.read_row_group(group).to_pylist()]
 
     def at(self, index: int) -> Recording:
         group, number = divmod(self._places[index], 1 << 32)
         with self._lock:
-            rows = self._groups.pop(group, None)
-            if rows is None:
-                rows = self._rows(group)
-            self._groups[group] = rows
+            table = self._groups.pop(group, None)
+            if table is None:
+                table = self._file.read_row_group(group)
+            self._groups[group] = table
             while len(self._groups) > _GROUPS_KEPT:
                 self._groups.popitem(last=False)
-        found = _recording(rows[number], self._path, self._source, number)
+        return self._made(_plain(table.slice(number, 1).to_pylist()[0]), number)
+
+    def all(self) -> Iterator[Recording]:
+        last, rows = -1, list[dict[str, Any]]()
+        for place in self._places:
+            group, number = divmod(place, 1 << 32)
+            if group != last:
+                last, rows = group, self._rows(group)
+            yield self._made(rows[number], number)
+
+    def _made(self, row: dict[str, Any], number: int) -> Recording:
+        found = _recording(row, self._path, self._source, number)
         if found is None:
             raise UserError(f"{self._path} has changed while it was read: start the run again")
         return found
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a table as a line of JSONL has it: without what is null, `path` as `audio`."""
+    named = "path" if "audio" not in row else ""
+    return {("audio" if k == named else k): v for k, v in row.items() if v is not None}
 
 
 class _Chosen:
