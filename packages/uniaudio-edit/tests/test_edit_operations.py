@@ -22,9 +22,7 @@ from uniaudio_edit.operations.loudness import measured
 from uniaudio_edit.plugins import SLOTS, edit_operations, get_host
 
 RATE = 16000
-_BUILT_IN = [
-    f"{slot}:{name}" for slot in SLOTS for name in get_host().names(slot) if slot != "watermark"
-]
+_BUILT_IN = [f"{slot}:{name}" for slot in SLOTS for name in get_host().names(slot)]
 
 
 @pytest.mark.parametrize("name", _BUILT_IN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import soundfile
 
 from mingtok_audio.core.errors import UserError
 from uniaudio_edit.editor import Editor
-from uniaudio_edit.interfaces import Change, Watermark, Word
+from uniaudio_edit.interfaces import Word
 from uniaudio_edit.pcm import file_sha256
 from uniaudio_edit.receipt import Names, apply_receipt, read_receipt, undo_receipt
 
@@ -93,28 +92,6 @@ def test_what_does_not_belong_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="missing"):
         apply_receipt(place, None, tmp_path / "x.wav")
     assert not (tmp_path / "x.wav").exists()
-
-
-class _Marks(Watermark):
-    outside = False
-
-    def mark(self, pcm: np.ndarray, sample_rate: int, changes: Sequence[Change]) -> np.ndarray:
-        (c, d) = changes[0].output
-        pcm[slice(0, 1) if self.outside else slice(c, d)] = 7
-        return pcm
-
-
-def test_watermark_is_called_and_may_touch_only_the_edit(tmp_path: Path) -> None:
-    source = recording(tmp_path / "in.wav")
-    editor = Editor()
-    editor._watermark = _Marks()
-    receipt = editor.edit_file(source, "delete 'two'", tmp_path / "out.wav", words=_WORDS)
-    c, d = receipt.changed[0]["output"]
-    assert np.all(soundfile.read(tmp_path / "out.wav", dtype="int16")[0][c:d] == 7)
-    editor._watermark.outside = True
-    with pytest.raises(UserError, match="outside"):
-        editor.edit_file(source, "delete 'two'", tmp_path / "out2.wav", words=_WORDS)
-    assert not (tmp_path / "out2.wav").exists()
 
 
 @pytest.mark.parametrize("name", ["out.mp3", "out.ogg", "out", "nowhere/out.wav"])

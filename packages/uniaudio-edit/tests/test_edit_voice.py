@@ -121,11 +121,37 @@ def test_only_the_declared_samples_change(  # noqa: PLR0917
     assert receipt.models == {"voice": model.model_id}
     assert any("take" in note and "kept" in note for note in receipt.warnings)
     assert any("16000 Hz" in note for note in receipt.warnings) == (rate > 16000)
+    assert receipt.watermark == {"name": "spectral", "marked": True}
     # Again from the receipt, and back, byte for byte.
     assert apply_receipt(names.receipt, None, tmp_path / "again.wav")["same_file"]
     assert (tmp_path / "again.wav").read_bytes() == names.output.read_bytes()
     assert undo_receipt(names.receipt, None, tmp_path / "back.wav")["same_file"]
     assert (tmp_path / "back.wav").read_bytes() == path.read_bytes()
+
+
+def test_only_new_words_are_marked(model: UniAudio, tmp_path: Path) -> None:
+    path = recording(tmp_path / "in.wav", 44100, 2, "PCM_24")
+    made, spans = [], []
+    for mark in ("spectral", None):
+        editor = Editor(model=model, judge=longest, options={"candidates": 1}, watermark=mark)
+        receipt = editor.edit_file(
+            path,
+            "replace 'three' with 'eight' and delete 'five'",
+            tmp_path / f"{mark}.wav",
+            words=WORDS,
+        )
+        assert receipt.watermark == {"name": mark, "marked": mark is not None}
+        made.append(read_recording(tmp_path / f"{mark}.wav").pcm)
+        new = next(c for c in receipt.changed if receipt.plan["operations"][c["operation"]]["new"])
+        spans.append(slice(*new["output"]))
+    assert spans[0] == spans[1]
+    keep = np.ones(len(made[0]), bool)
+    keep[spans[0]] = False
+    assert np.array_equal(made[0][keep], made[1][keep])
+    assert not np.array_equal(made[0], made[1])
+    assert np.all(made[0] % 256 == 0)  # 24 bits stay 24 bits
+    gone = Editor().edit_file(path, "delete 'five'", tmp_path / "gone.wav", words=WORDS)
+    assert gone.watermark == {"name": "spectral", "marked": False}
 
 
 def test_a_seed_means_the_same_and_the_judge_decides(model: UniAudio, tmp_path: Path) -> None:

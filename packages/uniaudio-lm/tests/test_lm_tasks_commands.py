@@ -27,7 +27,7 @@ from uniaudio_lm.text.words import split_words
 
 TTS_FIELDS = {
     "output", "seconds", "sample_rate", "stop_reason", "patches", "seed", "voice", "first_audio_ms",
-    "rtf", "model", "problems", "overdriven_samples",
+    "rtf", "model", "problems", "overdriven_samples", "watermark",
 }  # fmt: skip
 ASR_FIELDS = {"input", "text", "language", "words", "segments", "model"}
 

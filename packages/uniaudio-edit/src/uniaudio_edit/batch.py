@@ -32,6 +32,7 @@ from mingtok_audio.core.jobs import (
 from uniaudio_edit.errors import AmbiguousInstructionError
 from uniaudio_edit.pcm import OUTPUT_SUFFIXES
 from uniaudio_edit.receipt import Names, read_receipt
+from uniaudio_lm.watermarking import DEFAULT_WATERMARK
 
 if TYPE_CHECKING:
     from uniaudio_edit.editor import Editor
@@ -49,7 +50,7 @@ class Settings:
     aligner: str = ""
     recognizer: str = ""
     check: bool = False
-    watermark: str = ""
+    watermark: str | None = DEFAULT_WATERMARK
     which: str = "refuse"
     seed: int = 0
     force: bool = False

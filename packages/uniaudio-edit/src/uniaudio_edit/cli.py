@@ -95,7 +95,9 @@ def edit(
         bool,
         typer.Option("--check", help="Recognise the output and write the result into the receipt."),
     ] = False,
-    watermark: Annotated[str, typer.Option(help="Watermark plugin for written recordings.")] = "",
+    no_watermark: Annotated[
+        bool, typer.Option("--no-watermark", help="Don't mark new speech as synthetic.")
+    ] = False,
     which: Annotated[
         str,
         typer.Option(help="Where several places match: refuse, first, last, all, or a number."),
@@ -126,6 +128,7 @@ def edit(
     from uniaudio_edit.batch import Settings
     from uniaudio_edit.commands import Options, replay, with_options
     from uniaudio_edit.commands import run as run_command
+    from uniaudio_lm.watermarking import DEFAULT_WATERMARK
 
     if apply is not None or undo is not None:
         if apply is not None and undo is not None:
@@ -142,7 +145,7 @@ def edit(
         aligner=aligner,
         recognizer=recognizer,
         check=check,
-        watermark=watermark,
+        watermark=None if no_watermark else DEFAULT_WATERMARK,
         which=which,
         seed=seed,
         force=force,

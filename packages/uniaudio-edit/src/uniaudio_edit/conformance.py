@@ -23,11 +23,9 @@ from uniaudio_edit.errors import InstructionError, MissingPartError
 from uniaudio_edit.grammar.engine import LANGUAGES, GrammarParser
 from uniaudio_edit.honesty import check_result
 from uniaudio_edit.interfaces import (
-    Change,
     EditBackend,
     EditRequest,
     InstructionParser,
-    Watermark,
     Word,
 )
 from uniaudio_edit.operations.base import EditOperation, Sound, SoundOperation
@@ -366,27 +364,7 @@ def _words() -> list[Word]:
     return [Word(u.text, 0.1 + 0.3 * i, 0.35 + 0.3 * i) for i, u in enumerate(units)]
 
 
-# --- watermarks and voices ------------------------------------------------------------------------
-
-
-def check_watermark(watermark: type) -> list[CheckResult]:
-    """Check a watermark: it keeps shape and type, and touches nothing outside the changes."""
-    made: Watermark = watermark()
-
-    def kind() -> None:
-        require(isinstance(made, Watermark), "it is not a Watermark")
-
-    def keeps() -> None:
-        pcm = (_speech(1.0, 2) * 32767).astype(np.int16)
-        for changes in ([], [Change((100, 900), (100, 900), 0)]):
-            marked = made.mark(pcm.copy(), _RATE, changes)
-            require(marked.shape == pcm.shape and marked.dtype == pcm.dtype, "other shape or type")
-            keep = np.ones(len(pcm), bool)
-            for change in changes:
-                keep[slice(*change.output)] = False
-            require(np.array_equal(marked[keep], pcm[keep]), "it touches samples outside the edit")
-
-    return run_checks([("interface", kind), ("outside the edit nothing changes", keeps)])
+# --- voices ---------------------------------------------------------------------------------------
 
 
 def check_voice_converter(converter: type) -> list[CheckResult]:

@@ -18,7 +18,6 @@ from uniaudio_edit.interfaces import (
     EditBackend,
     EditRequest,
     InstructionParser,
-    Watermark,
     Word,
 )
 from uniaudio_edit.parts import DEFAULT_MODEL, Judge, Parts, Transcriber, mono_float
@@ -26,8 +25,10 @@ from uniaudio_edit.pcm import (
     Recording,
     check_output,
     from_array,
+    from_float,
     pcm_sha256,
     read_recording,
+    to_float,
     write_pcm,
 )
 from uniaudio_edit.plan import Operation, Plan
@@ -42,6 +43,7 @@ from uniaudio_edit.receipt import (
 from uniaudio_edit.text import Text
 from uniaudio_edit.wavfile import file_shell, read_tags
 from uniaudio_edit.words import align, check_length, unit_times, words_to_text
+from uniaudio_lm.watermarking import DEFAULT_WATERMARK
 
 if TYPE_CHECKING:
     from uniaudio_lm import Aligner, UniAudio
@@ -80,7 +82,8 @@ class Editor:
     Args:
         parser: an `instruction_parser` by name.
         backend: "auto", or an `edit_backend` by name for everything.
-        watermark: a `watermark` by name; "" leaves recordings as they are.
+        watermark: a `watermark` of uniaudio-lm by name, for speech that a model made, and only
+            there; None marks nothing.
         model: speaks and recognises: a `UniAudio`, or its name or folder, which is loaded when it
             is first needed.
         transcriber: samples (T,) and their rate to text; None asks the model.
@@ -98,7 +101,7 @@ class Editor:
         *,
         parser: str = "grammar",
         backend: str = "auto",
-        watermark: str = "",
+        watermark: str | None = DEFAULT_WATERMARK,
         model: UniAudio | str | Path = DEFAULT_MODEL,
         transcriber: Transcriber | None = None,
         aligner: Aligner | str = "",
@@ -111,9 +114,7 @@ class Editor:
     ) -> None:
         self._parser: InstructionParser = get_host().create("instruction_parser", parser)
         self._backend = backend
-        self._watermark: Watermark | None = (
-            get_host().create("watermark", watermark) if watermark else None
-        )
+        self._watermark = watermark
         self._parts = Parts(model, transcriber, aligner, judge) if parts is None else parts
         self._check = check
         self.seed = seed
@@ -275,6 +276,7 @@ class Editor:
         pcm, changes, models = recording.pcm, list[Change](), dict[str, str]()
         everything: list[int] = []
         passes = 0
+        spoken: list[tuple[int, int]] = []
         for name in names:
             backend = self._get(name)
             mine = [op for op in plan.operations if op.backend == name]
@@ -291,12 +293,12 @@ class Editor:
                 whole = [c.operation for c in changes] + everything
                 everything = sorted(dict.fromkeys(whole))
             changes = result.changes
-            pcm = result.pcm
+            pcm = self._marked(result.pcm, recording, result.spoken)
+            spoken += result.spoken
             notes += result.warnings
             models |= result.models
         if everything and passes > 1:
             changes = [Change((0, len(recording.pcm)), (0, len(pcm)), everything[0])]
-        pcm = self._marked(pcm, recording, changes)
         rows = [
             {"source": list(c.source), "output": list(c.output), "operation": c.operation}
             for c in changes
@@ -315,6 +317,7 @@ class Editor:
             models=models,
             warnings=[*plan.assumptions, *notes],
             undo="",
+            watermark={"name": self._watermark, "marked": bool(spoken and self._watermark)},
         )
         return Edited(edited, receipt, changes)
 
@@ -329,19 +332,21 @@ class Editor:
         return {"text": heard, "match": keys[0] == keys[1]}
 
     def _marked(
-        self, pcm: np.ndarray, recording: Recording, changes: Sequence[Change]
+        self, pcm: np.ndarray, recording: Recording, spoken: Sequence[tuple[int, int]]
     ) -> np.ndarray:
-        if self._watermark is None:
+        """`pcm` with the watermark in the spans that a model spoke; all else stays as it is."""
+        if self._watermark is None or not spoken:
             return pcm
-        marked = self._watermark.mark(pcm.copy(), recording.sample_rate, changes)
-        if marked.shape != pcm.shape or marked.dtype != pcm.dtype:
-            raise UserError("the watermark changed the shape or type of the samples; not written")
-        keep = np.ones(len(pcm), bool)
-        for change in changes:
-            keep[slice(*change.output)] = False
-        if not np.array_equal(marked[keep], pcm[keep]):
-            raise UserError("the watermark touched samples outside the edit; not written")
-        return marked
+        from uniaudio_lm.parts.watermarks import new_watermark
+
+        watermark, out = new_watermark(self._watermark), pcm.copy()
+        for start, end in spoken:
+            part = to_float(pcm[start:end])
+            made = watermark.mark_spans(part, recording.sample_rate, [(0, end - start)])
+            if made.shape != part.shape:
+                raise UserError("the watermark changed the number of samples; not written")
+            out[start:end] = from_float(made, pcm.dtype, recording.bits)[0]
+        return out
 
     def edit_file(
         self,

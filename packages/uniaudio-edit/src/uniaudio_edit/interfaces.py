@@ -1,4 +1,4 @@
-"""What a plugin for the editor extends: instruction parsers, edit backends, watermarks.
+"""What a plugin for the editor extends: instruction parsers and edit backends.
 
 Axes: T samples, C channels. PCM is (T, C) in the source's own integer (or float) type.
 """
@@ -92,12 +92,15 @@ class EditResult:
         changes: in order, not overlapping; everything outside is equal to the source.
         warnings: one line each.
         models: names to ids of what was used.
+        spoken: spans of `pcm`, in samples, whose speech a model made; within `changes`. They are
+            given a watermark.
     """
 
     pcm: np.ndarray
     changes: list[Change]
     warnings: list[str] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
+    spoken: list[tuple[int, int]] = field(default_factory=list)
 
 
 class EditBackend(ABC):
@@ -127,16 +130,4 @@ class EditBackend(ABC):
         Raises:
             MissingPartError: a model, an aligner or a sound is not there; says which.
             UserError: the operation cannot be done on this recording.
-        """
-
-
-class Watermark(ABC):
-    """Called on every recording that is written; may mark it, must keep its shape and type."""
-
-    @abstractmethod
-    def mark(self, pcm: np.ndarray, sample_rate: int, changes: Sequence[Change]) -> np.ndarray:
-        """The samples to write, (T, C).
-
-        Samples outside `changes` must stay as they are: the editor refuses a watermark that
-        touches them.
         """

@@ -47,7 +47,8 @@ class _Watched(LmBackend):
 def edit_case(model: SpeechLM, case: EditCase) -> EditedSpeech:
     """A recorded edit through the editor and its `lm` backend."""
     backend = _Watched(Draws(noise=case.noise, posterior_noise=case.posterior_noise))
-    editor = Editor(backend="lm", parts=Parts(UniAudio(model)), backends={"lm": backend})
+    parts = Parts(UniAudio(model))
+    editor = Editor(backend="lm", watermark=None, parts=parts, backends={"lm": backend})
     rate = model.tokenizer.config.sample_rate
     edited = editor.apply(case.wav.numpy(), rate, plan_of(case.instruction, case.use_cot))
     made = backend.made[-1]

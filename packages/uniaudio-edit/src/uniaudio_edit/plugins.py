@@ -1,4 +1,4 @@
-"""The editor's plugin host and its built-in parsers, backends and watermarks."""
+"""The editor's plugin host and its built-in parsers, operations and backends."""
 
 from __future__ import annotations
 
@@ -37,12 +37,6 @@ SLOTS = {
         1,
         f"{_KIT}:check_edit_backend",
         "carries out operations on samples",
-    ),
-    "watermark": SlotDef(
-        "uniaudio_edit.interfaces:Watermark",
-        1,
-        f"{_KIT}:check_watermark",
-        "called on every recording written",
     ),
     "voice_converter": SlotDef(
         "uniaudio_edit.data.voices:VoiceConverter",

@@ -46,6 +46,8 @@ class Receipt:
             number of an operation of the plan, or a list of numbers.
         check: `{text, match}` of a recognition of the output; null where nobody listened.
         undo: the sidecar's name.
+        watermark: `{name, marked}`: the watermark of new speech (null: switched off), and whether
+            this edit holds speech that was marked.
         previous: `{receipt, sha256}` of the receipt of the source, where it has one.
         key: of everything that the output depends on; for runs that are resumed.
     """
@@ -59,6 +61,7 @@ class Receipt:
     models: dict[str, Any]
     warnings: list[str]
     undo: str
+    watermark: dict[str, Any] | None = None
     previous: dict[str, Any] | None = None
     key: str = ""
     format_version: int = FORMAT_VERSION

@@ -39,7 +39,7 @@ def edit(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
     parts = engine.once("edit parts", lambda: Parts(engine.lm))
     wav, rate = read_upload(params["data"], params["name"], params["max_seconds"])
     yield {"read": True}
-    editor = Editor(parts=parts, seed=params["seed"])
+    editor = Editor(parts=parts, seed=params["seed"], watermark=engine.settings.watermark)
     try:
         plan = editor.plan(wav, rate, params["instruction"], text=params["text"])
     except AmbiguousInstructionError as error:

@@ -74,6 +74,10 @@ _OmniModel = Annotated[
         "--model", "-m", help='Ming-omni-tts: a folder, "org/name" or "hf://org/name@revision".'
     ),
 ]
+_NoWatermark = Annotated[
+    bool,
+    typer.Option("--no-watermark", help="Don't mark the speech as synthetic (see detect)."),
+]
 _Force = Annotated[bool, typer.Option("--force", help="Overwrite existing results.")]
 _TextOutput = Annotated[
     str | None,
@@ -309,6 +313,7 @@ def tts(
     lines: Annotated[
         bool, typer.Option("--lines", help="Each line of the file is a text of its own.")
     ] = False,
+    no_watermark: _NoWatermark = False,
     workers: Workers = None,
     ray: Ray = None,
     batch_size: Annotated[int, typer.Option(help="Texts that are spoken together.")] = 8,
@@ -327,6 +332,7 @@ def tts(
     from uniaudio_lm.commands.tts import Speaking
     from uniaudio_lm.commands.tts import run as run_tts
     from uniaudio_lm.config import SamplingChanges
+    from uniaudio_lm.watermarking import DEFAULT_WATERMARK
 
     choice = ModelChoice(
         model, device, dtype, head, stop, compressor, normalizer, device_map=device_map,
@@ -335,8 +341,9 @@ def tts(
     changes = SamplingChanges(
         num_steps=steps, cfg_scale=cfg, temperature=temperature, noise_scale=noise_scale
     )
+    mark = None if no_watermark else DEFAULT_WATERMARK
     work = Speaking(
-        choice, voice, voice_text, speaker, language, changes, seed, tuple(instruct or ())
+        choice, voice, voice_text, speaker, language, changes, seed, tuple(instruct or ()), mark
     )  # fmt: skip
     run_tts(
         texts, output, work, stream=stream, words=words, lines=lines, as_json=as_json,
@@ -364,6 +371,7 @@ def dialogue(
     cfg: _Guidance = None,
     temperature: _Temperature = None,
     seed: _Seed = 0,
+    no_watermark: _NoWatermark = False,
     device: _Device = "auto",
     dtype: _Dtype = "auto",
     quantize: _Quantize = None,
@@ -375,12 +383,16 @@ def dialogue(
     from uniaudio_lm.commands.described import run_dialogue
     from uniaudio_lm.commands.models import ModelChoice
     from uniaudio_lm.config import SamplingChanges
+    from uniaudio_lm.watermarking import DEFAULT_WATERMARK
 
     choice = ModelChoice(
         model, device, dtype, quantize=quantize, encoder_layers=encoder_layers, threads=threads
     )
     changes = SamplingChanges(num_steps=steps, cfg_scale=cfg, temperature=temperature)
-    run_dialogue(script, output, choice, voice or (), voice_text or (), changes, seed, as_json)
+    mark = None if no_watermark else DEFAULT_WATERMARK
+    run_dialogue(
+        script, output, choice, voice or (), voice_text or (), changes, seed, as_json, mark
+    )  # fmt: skip
 
 
 @app.command()
@@ -441,6 +453,20 @@ def music(
     changes = SamplingChanges(num_steps=steps, cfg_scale=cfg, temperature=temperature)
     words = {"genre": genre, "mood": mood, "instrument": instrument, "theme": theme}
     run_music(output, choice, words, seconds, changes, seed, as_json)
+
+
+@app.command()
+def detect(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="IN...", help="Audio files, folders, or -.")
+    ],
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Tell whether recordings hold the watermark of synthetic speech, and where."""
+    from uniaudio_lm.commands.detect import run as run_detect
+
+    run_detect(inputs, as_json)
 
 
 voices = typer.Typer(
@@ -509,16 +535,21 @@ def serve(
     max_seconds: Annotated[
         float, typer.Option(help="Longest recording taken, in seconds.")
     ] = 3600.0,
+    no_watermark: _NoWatermark = False,
     device: _Device = "auto",
     dtype: _Dtype = "auto",
 ) -> None:
     """Serve speech, transcripts, edits and tokens over HTTP (the OpenAI audio interface)."""
     from uniaudio_lm.commands.serve import ServeChoice
     from uniaudio_lm.commands.serve import serve as run_server
+    from uniaudio_lm.watermarking import DEFAULT_WATERMARK
 
+    mark = None if no_watermark else DEFAULT_WATERMARK
     run_server(
-        ServeChoice(host, port, model, workers, queue, batch, api_keys, max_seconds, device, dtype)
-    )
+        ServeChoice(
+            host, port, model, workers, queue, batch, api_keys, max_seconds, mark, device, dtype
+        )
+    )  # fmt: skip
 
 
 def _hosts() -> list[PluginHost]:
@@ -625,6 +656,7 @@ _commands = mount_commands(
             "dialogue",
             "music",
             "sound",
+            "detect",
             "train",
             "tts",
             "serve",

@@ -7,6 +7,7 @@ normaliser, an aligner, a word model. The tasks themselves are functions in `uni
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
@@ -33,6 +34,7 @@ from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.parts.aligners.loading import load_aligner, shipped_aligner
 from uniaudio_lm.parts.normalizers import new_normalizer
 from uniaudio_lm.parts.recognizers.loading import check_recognizer, load_recognizer
+from uniaudio_lm.parts.watermarks import new_watermark
 from uniaudio_lm.recognition.words import load_word_model
 from uniaudio_lm.speaker_file import Speaker, speakers_of
 from uniaudio_lm.tasks import ask as ask_task
@@ -40,6 +42,7 @@ from uniaudio_lm.tasks import asr, described, tts
 from uniaudio_lm.tasks import edit as edit_task
 from uniaudio_lm.tasks.likelihood import text_log_probs
 from uniaudio_lm.tasks.voice import Voice, VoicePrompt, prepare_voice
+from uniaudio_lm.watermarking import DEFAULT_WATERMARK, Watermark
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -58,6 +61,7 @@ class UniAudio:
         normalizer: writes a text as it is spoken; None leaves texts as they are.
         aligner: gives recognised words their times; None: words have no times. It is not saved.
         recognizer: recognises in the language model's place; see `use_recognizer`.
+        watermark: marks all speech that this object gives; None: it is not marked. It is not saved.
     """
 
     def __init__(
@@ -67,9 +71,11 @@ class UniAudio:
         normalizer: TextNormalizer | None = None,
         aligner: Aligner | None = None,
         recognizer: Recognizer | str | Path = "model",
+        watermark: Watermark | str | None = DEFAULT_WATERMARK,
     ) -> None:
         self.model = model
         self.aligner = aligner
+        self.watermark = new_watermark(watermark) if isinstance(watermark, str) else watermark
         self._recognizer: Recognizer | str | Path | None = recognizer
         self.normalizer = normalizer or new_normalizer(model.config.text_normalizer)
         self._words: WordModel | None = None
@@ -228,6 +234,15 @@ class UniAudio:
         if isinstance(normalizer, PartConfig):
             normalizer = new_normalizer(normalizer)
         self.normalizer = normalizer
+        return self
+
+    def use_watermark(self, watermark: Watermark | str | None) -> Self:
+        """Take a watermark: an object, or a plugin's name; None takes the present one away.
+
+        Raises:
+            PluginError: no such plugin.
+        """
+        self.watermark = new_watermark(watermark) if isinstance(watermark, str) else watermark
         return self
 
     def speakers(self) -> list[Speaker]:
@@ -397,6 +412,7 @@ class UniAudio:
         seed: int = 0,
         language: str | None = None,
         instruction: Mapping[str, Any] | None = None,
+        marked: bool = True,
     ) -> tts.Job:
         """A text that is checked and ready for `tasks.tts.run_jobs`; see `synthesize_stream`."""
         return tts.make_job(
@@ -408,6 +424,7 @@ class UniAudio:
             normalizer=self.normalizer,
             recognise=self.recognise,
             instruction=instruction,
+            watermark=self.watermark if marked else None,
         )
 
     def guard(self) -> tts.Guard | None:
@@ -433,6 +450,7 @@ class UniAudio:
         language: str | None = None,
         instruction: Mapping[str, Any] | None = None,
         checked: bool = False,
+        marked: bool = True,
         sampling: Sampling | None = None,
         **changes: Unpack[SamplingChanges],
     ) -> SpeechStream:
@@ -448,6 +466,8 @@ class UniAudio:
                 `model.omni_prompts.caption`.
             checked: give the samples of a piece once it is complete and checked, see `synthesize`,
                 instead of at once.
+            marked: whether the `watermark` is put in; False is for samples that are changed again
+                and marked then.
             sampling: of the generation head; the model's own by default. Single fields can be
                 changed by keyword: `num_steps`, `cfg_scale`, `temperature`, `noise_scale`.
 
@@ -456,7 +476,9 @@ class UniAudio:
                 once, not at the first piece.
         """
         chosen = self.sampling(sampling, **changes)
-        job = self.job(text, voice, seed=seed, language=language, instruction=instruction)
+        job = self.job(
+            text, voice, seed=seed, language=language, instruction=instruction, marked=marked
+        )
         return tts.SpeechStream(self.model, job, chosen, self.guard() if checked else None)
 
     def synthesize(
@@ -486,12 +508,14 @@ class UniAudio:
         *,
         seeds: Sequence[int] | None = None,
         language: str | None = None,
+        marked: bool = True,
         sampling: Sampling | None = None,
         **changes: Unpack[SamplingChanges],
     ) -> list[Speech]:
         """Say several texts together; each as `synthesize` says it alone, to rounding.
 
-        `voices` and `seeds` are one for each text; by default no voice and seed 0.
+        `voices` and `seeds` are one for each text; by default no voice and seed 0. `marked` is as
+        in `synthesize_stream`.
         """
         voices = [None] * len(texts) if voices is None else voices
         seeds = [0] * len(texts) if seeds is None else seeds
@@ -499,7 +523,7 @@ class UniAudio:
             raise UserError("give as many voices and seeds as texts")
         chosen = self.sampling(sampling, **changes)
         jobs = [
-            self.job(text, voice, seed=seed, language=language)
+            self.job(text, voice, seed=seed, language=language, marked=marked)
             for text, voice, seed in zip(texts, voices, seeds, strict=True)
         ]
         return tts.speak_batch(self.model, jobs, chosen, self.guard())
@@ -526,7 +550,12 @@ class UniAudio:
                 a voice, or a voice that cannot be used.
         """
         job = described.dialogue_job(
-            self.model, turns, voices or {}, seed, normalizer=self.normalizer
+            self.model,
+            turns,
+            voices or {},
+            seed,
+            normalizer=self.normalizer,
+            watermark=self.watermark,
         )
         return tts.speak_batch(self.model, [job], self.sampling(sampling, **changes))[0]
 
@@ -624,6 +653,10 @@ class UniAudio:
         self.check_task("edits")
         self._check_listens()
         chosen = self.sampling(sampling, **changes)
-        return edit_task.edit(
+        made = edit_task.edit(
             self.model, wav, sample_rate, instruction, use_cot=use_cot, seed=seed, sampling=chosen
         )
+        if self.watermark is None:
+            return made
+        marked = self.watermark.mark(made.wav.numpy(), made.sample_rate)
+        return replace(made, wav=torch.from_numpy(marked))

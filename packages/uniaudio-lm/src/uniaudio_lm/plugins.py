@@ -47,6 +47,12 @@ SLOTS = {
     "phonemizer": SlotDef(
         f"{_INTERFACES}:Phonemizer", 1, f"{_KITS}:check_phonemizer", "words to phonemes"
     ),
+    "watermark": SlotDef(
+        "uniaudio_lm.watermarking:Watermark",
+        1,
+        f"{_KITS}:check_watermark",
+        "an inaudible mark in synthetic speech",
+    ),
     "word_model": SlotDef(
         f"{_INTERFACES}:WordModel", 1, f"{_KITS}:check_word_model", "scores words in recognition"
     ),
@@ -143,6 +149,12 @@ _BUILTINS = (
         "mandarin",
         "parts.phonemizers.mandarin:MandarinPhonemizer",
         "pinyin initials and finals with tones (extra: zh)",
+    ),
+    (
+        "watermark",
+        "spectral",
+        "parts.watermarks.spectral:SpectralWatermark",
+        "a keyed pattern of small gains in time and frequency; needs no weights",
     ),
     (
         "word_model",

@@ -107,7 +107,7 @@ class LmBackend(EditBackend):
             notes.append(f"{clipped} samples clipped")
         index = request.plan.operations.index(first)
         change = Change((0, len(request.pcm)), (0, len(pcm)), index)
-        return EditResult(pcm, [change], notes, {"lm": model.model_id})
+        return EditResult(pcm, [change], notes, {"lm": model.model_id}, [change.output])
 
     def make(  # noqa: PLR0917
         self,

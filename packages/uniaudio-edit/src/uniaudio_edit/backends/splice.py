@@ -295,6 +295,7 @@ def _disjoint(cuts: list[_Cut], bits: int) -> list[_Cut]:
 def _join(pcm: np.ndarray, cuts: Sequence[_Cut], bits: int) -> EditResult:
     pieces: list[np.ndarray] = []
     changes: list[Change] = []
+    spoken: list[tuple[int, int]] = []
     position = written = 0
     for cut in cuts:
         half = cut.fade // 2
@@ -311,10 +312,12 @@ def _join(pcm: np.ndarray, cuts: Sequence[_Cut], bits: int) -> EditResult:
         written += len(kept)
         source = (cut.start - half, cut.end + half)
         changes.append(Change(source, (written, written + len(made)), cut.operation))
+        if cut.new is not None:
+            spoken.append((written, written + len(made)))
         written += len(made)
         position = cut.end + half
     pieces.append(pcm[position:])
-    return EditResult(np.concatenate(pieces), changes)
+    return EditResult(np.concatenate(pieces), changes, spoken=spoken)
 
 
 def crossfade(left: np.ndarray, right: np.ndarray, bits: int) -> np.ndarray:

@@ -97,7 +97,8 @@ def speak(request: EditRequest, op: Operation) -> Spoken:
     prompt = VoicePrompt(voice.wav, request.sample_rate, voice.text)
     index = request.plan.operations.index(op)
     seeds = [request.seed + 1000 * index + n for n in range(count)]
-    speeches = model.synthesize_batch([said] * count, [prompt] * count, seeds=seeds)
+    # The editor marks what is kept of them.
+    speeches = model.synthesize_batch([said] * count, [prompt] * count, seeds=seeds, marked=False)
     takes = []
     for speech in speeches:
         wav, rate = speech.wav.numpy(), speech.sample_rate

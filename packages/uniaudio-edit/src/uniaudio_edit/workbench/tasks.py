@@ -275,7 +275,7 @@ def _parts(engine: Engine) -> Parts:
 
 
 def _editor(engine: Engine, seed: int) -> Editor:
-    return Editor(parts=_parts(engine), seed=seed)
+    return Editor(parts=_parts(engine), seed=seed, watermark=engine.settings.watermark)
 
 
 def _info(recording: Recording, path: Path) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def run_dialogue(  # noqa: PLR0917
     changes: SamplingChanges,
     seed: int,
     as_json: bool,
+    watermark: str | None,
 ) -> None:
     """See the command's help."""
     turns = script(open_text(text))
@@ -87,9 +88,9 @@ def run_dialogue(  # noqa: PLR0917
 
     def make(model: UniAudio) -> Speech:
         prompts = {name: read_voice(model, path, texts.get(name)) for name, path in files.items()}
-        return model.dialogue(turns, prompts, seed=seed, **changes)
+        return model.use_watermark(watermark).dialogue(turns, prompts, seed=seed, **changes)
 
-    _run(output, choice, changes, make, seed, as_json)
+    _run(output, choice, changes, make, seed, as_json, watermark)
 
 
 def run_sound(  # noqa: PLR0917
@@ -142,6 +143,7 @@ def _run(  # noqa: PLR0917
     make: Callable[[UniAudio], Speech],
     seed: int,
     as_json: bool,
+    watermark: str | None = None,
 ) -> None:
     about = choice.about()
     sampling_of(Sampling(), **changes)
@@ -174,7 +176,7 @@ def _run(  # noqa: PLR0917
             "output": output, "seconds": seconds, "sample_rate": made.sample_rate,
             "stop_reason": made.stop_reason, "patches": made.patches,
             "pieces": len(made.pieces), "overdriven_samples": made.overdriven, "seed": seed,
-            "rtf": round(wall / seconds, 4), "model": model.model_id,
+            "rtf": round(wall / seconds, 4), "watermark": watermark, "model": model.model_id,
         })  # fmt: skip
     else:
         typer.echo(f"{output}: {seconds:.2f} s, ended by {made.stop_reason}", err=output == "-")

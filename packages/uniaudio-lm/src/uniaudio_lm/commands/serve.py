@@ -28,6 +28,7 @@ class ServeChoice:
     batch: int
     api_keys: str | None
     max_seconds: float
+    watermark: str | None
     device: str
     dtype: str
 
@@ -85,7 +86,11 @@ def serve(choice: ServeChoice) -> None:
         host=choice.host,
         port=choice.port,
         model=ModelSettings(
-            choice.model, device, "float32" if dtype is None else dtype, batch=choice.batch
+            choice.model,
+            device,
+            "float32" if dtype is None else dtype,
+            batch=choice.batch,
+            watermark=choice.watermark,
         ),
         workers=choice.workers,
         waiting=choice.queue,

@@ -24,6 +24,7 @@ from uniaudio_lm.commands.sinks import open_sink
 from uniaudio_lm.commands.texts import Text, open_text, read_texts
 from uniaudio_lm.config import Sampling, SamplingChanges
 from uniaudio_lm.speaker_file import look_up_speaker
+from uniaudio_lm.watermarking import DEFAULT_WATERMARK
 
 if TYPE_CHECKING:
     from uniaudio_lm.engine import UniAudio
@@ -50,6 +51,7 @@ class Speaking(Work):
     seed: int = 0
     instruct: tuple[str, ...] = ()
     """`key=value` words: how to speak."""
+    watermark: str | None = DEFAULT_WATERMARK
 
     @property
     def device(self) -> str:
@@ -58,7 +60,7 @@ class Speaking(Work):
 
     def load(self) -> UniAudio:
         """See `Work.load`."""
-        return self.choice.load()
+        return self.choice.load().use_watermark(self.watermark)
 
     def identity(self) -> dict[str, Any]:
         """See `Work.identity`."""
@@ -161,6 +163,7 @@ class Speaking(Work):
             "voice": self.speaker if self.speaker is not None else self.voice,
             "first_audio_ms": round(1000 * first, 1),
             "rtf": round(wall / (samples / rate), 4),
+            "watermark": self.watermark,
             "model": model.model_id,
         }
 

@@ -12,6 +12,7 @@ from uniaudio_lm.conformance.recognizers import check_recognizer
 from uniaudio_lm.conformance.speech_decoders import check_speech_decoder
 from uniaudio_lm.conformance.stops import check_stop_detector
 from uniaudio_lm.conformance.text_normalizers import check_text_normalizer
+from uniaudio_lm.conformance.watermarks import check_watermark
 from uniaudio_lm.conformance.word_models import check_word_model
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "check_speech_decoder",
     "check_stop_detector",
     "check_text_normalizer",
+    "check_watermark",
     "check_word_model",
 ]

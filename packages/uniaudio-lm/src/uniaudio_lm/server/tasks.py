@@ -30,8 +30,15 @@ def speech(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
         wav, rate = read_upload(params["reference"], "ref_audio", params["max_seconds"])
         voice = VoicePrompt(wav, rate, params["reference_text"] or "")
         yield {"checked": True}
-    job = engine.lm.job(params["text"], voice, seed=params["seed"], language=params["language"])
-    rate, speed = engine.lm.tokenizer.config.sample_rate, params["speed"]
+    speed = params["speed"]
+    job = engine.lm.job(
+        params["text"],
+        voice,
+        seed=params["seed"],
+        language=params["language"],
+        marked=speed == 1.0,  # else it is marked once it is stretched
+    )
+    rate = engine.lm.tokenizer.config.sample_rate
     yield {"sample_rate": rate}
     total, held = 0, []
     with engine.say(job) as ticket:
@@ -48,6 +55,8 @@ def speech(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
             yield {}
     if held:
         wav = stretch(np.concatenate(held)[:, None], rate, speed, 0.0)[:, 0].astype(np.float32)
+        if engine.lm.watermark is not None:
+            wav = engine.lm.watermark.mark(wav, rate)
         total = len(wav)
         yield {"wav": wav}
     yield {

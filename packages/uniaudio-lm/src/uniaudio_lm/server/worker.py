@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mingtok_audio.core.jobs import end_with_parent
+from uniaudio_lm.watermarking import DEFAULT_WATERMARK
 
 if TYPE_CHECKING:
     from uniaudio_lm.tasks.tts import Job, SpeechBatch
@@ -37,6 +38,7 @@ class ModelSettings:
         threads: of torch, for each worker.
         batch: texts that are said at once; others wait, and long texts let them go ahead after each
             piece.
+        watermark: of all speech that leaves the server, by name, or None.
     """
 
     model: str = "nano"
@@ -44,6 +46,7 @@ class ModelSettings:
     dtype: str | None = "float32"
     threads: int = 1
     batch: int = 16
+    watermark: str | None = DEFAULT_WATERMARK
 
 
 class Ticket:
@@ -89,6 +92,7 @@ class Engine:
             settings.model, device=settings.device, dtype=settings.dtype
         )
         self.lm.use_aligner(fitting_aligner(self.lm.tokenizer))
+        self.lm.use_watermark(settings.watermark)
         self._made: dict[str, Any] = {}
         self._tickets: dict[int, Ticket] = {}
         self._batch = self._new_batch()

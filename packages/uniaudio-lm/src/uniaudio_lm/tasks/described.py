@@ -17,6 +17,7 @@ from uniaudio_lm.tasks.tts import Job, spoken_pieces
 from uniaudio_lm.tasks.voice import Voice, VoicePrompt, prepare_voices
 from uniaudio_lm.text.length import speech_seconds
 from uniaudio_lm.text.markup import plain_text
+from uniaudio_lm.watermarking import Watermark
 
 if TYPE_CHECKING:
     from uniaudio_lm.model.speech_lm import SpeechLM
@@ -35,6 +36,7 @@ def dialogue_job(
     seed: int,
     *,
     normalizer: TextNormalizer | None = None,
+    watermark: Watermark | None = None,
 ) -> Job:
     """A dialogue that is checked and ready for `tts.run_jobs`; see `UniAudio.dialogue`. Long ones
     are cut between turns, and each piece has the same voices.
@@ -78,7 +80,10 @@ def dialogue_job(
             parts.append([turn])
             lengths.append(seconds)
     texts = [omni_prompts.dialogue_text(part) for part in parts]
-    return Job(texts, voice, SeededNoise(seeded_generator(seed)), seconds=lengths)
+    noise = SeededNoise(seeded_generator(seed))
+    rate = model.tokenizer.config.sample_rate
+    marker = None if watermark is None else watermark.new_marker(rate)
+    return Job(texts, voice, noise, seconds=lengths, marker=marker)
 
 
 def sound_job(model: SpeechLM, description: str, seconds: float | None, seed: int) -> Job:

@@ -7,6 +7,7 @@ L frames, d latent dimensions, p frames of a patch.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ from uniaudio_lm.text.ssml import spoken_parts
 if TYPE_CHECKING:
     from mingtok_audio.streaming import DecodingState
     from uniaudio_lm.model.speech_lm import SpeechLM
+    from uniaudio_lm.watermarking import Marker, Watermark
 
 __all__ = ["Job", "Speech", "SpeechStream", "VoicePrompt", "make_job", "run_jobs"]
 
@@ -83,6 +85,7 @@ class Job:
         pauses: piece -> seconds of silence before it; after the last one, under their number.
         samples: given so far.
         spans: see `Speech`.
+        marker: puts a watermark into the samples.
     """
 
     texts: list[str]
@@ -102,6 +105,7 @@ class Job:
     spans: list[tuple[int, int]] = field(default_factory=list)
     latents: list[Tensor] = field(default_factory=list)
     """Patches (p, d) of the current piece."""
+    marker: Marker | None = None
 
     @property
     def pieces(self) -> list[tuple[str, str]]:
@@ -177,6 +181,7 @@ def make_job(
     normalizer: TextNormalizer | None = None,
     recognise: Recogniser | None = None,
     instruction: Mapping[str, Any] | None = None,
+    watermark: Watermark | None = None,
 ) -> Job:
     """Check a text and a voice, and cut the text into pieces.
 
@@ -184,6 +189,7 @@ def make_job(
         normalizer: writes the text as it is spoken; None leaves it as it is.
         recognise: see `prepare_voice`.
         instruction: how to speak; see `model.omni_prompts.caption`.
+        watermark: marks the samples; None leaves them as they are.
 
     Raises:
         UserError: nothing to say, too much of it, or a voice that cannot be used.
@@ -201,7 +207,10 @@ def make_job(
             pauses[len(pieces)] = pauses.get(len(pieces), 0.0) + part.pause
     made = prepare_voice(model, voice, recognise)
     how = omni_prompts.checked_instruction(instruction) if instruction else None
-    return Job(pieces, made, SeededNoise(seeded_generator(seed)), how, pauses=pauses)
+    rate = model.tokenizer.config.sample_rate
+    marker = None if watermark is None else watermark.new_marker(rate)
+    noise = SeededNoise(seeded_generator(seed))
+    return Job(pieces, made, noise, how, pauses=pauses, marker=marker)
 
 
 def spoken_pieces(
@@ -335,10 +344,24 @@ class SpeechBatch:
         for item in gone:
             del self._speaking[item]
 
-    @torch.no_grad()
     def step(self) -> list[tuple[int, Tensor]]:
         """The next patch of every text that has its turn: (number, samples (m,)). A job whose
         `stop_reason` is set is over."""
+        jobs = {text.key: text.job for text in (*self._waiting, *self._speaking.values())}
+        out: list[tuple[int, Tensor]] = []
+        for key, wavs in itertools.groupby(self._step(), lambda pair: pair[0]):
+            marker = jobs[key].marker
+            if marker is None:
+                out += wavs
+            else:
+                out += [(key, torch.from_numpy(marker.push(wav.numpy()))) for _, wav in wavs]
+        for key, job in jobs.items():
+            if job.marker is not None and job.stop_reason:
+                _append(out, key, torch.from_numpy(job.marker.flush()))
+        return [(key, wav) for key, wav in out if len(wav)]
+
+    @torch.no_grad()
+    def _step(self) -> list[tuple[int, Tensor]]:
         said = self._begin()
         if not self._speaking:
             return said
@@ -530,6 +553,15 @@ def word_times(
         found = aligner.align(part, text, guess_language(text))
         words += [replace(w, start=w.start + begin, end=w.end + begin) for w in found]
     return words
+
+
+def _append(said: list[tuple[int, Tensor]], key: int, wav: Tensor) -> None:
+    """Add samples to the last ones of a text."""
+    for i in reversed(range(len(said))):
+        if said[i][0] == key:
+            said[i] = (key, torch.cat([said[i][1], wav]))
+            return
+    said.append((key, wav))
 
 
 def run_jobs(
