@@ -98,6 +98,15 @@ def memory(inputs: list[str], hours: float) -> float:
         return float(done.stdout.split()[-1])
 
 
+def own_peak_mb() -> float:
+    """Peak memory of this process alone: what `getrusage` says begins with the parent's."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return peak_memory_mb()
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -111,7 +120,7 @@ def main() -> None:
     if args.alone:
         recording, folder = args.inputs
         curate(find_sources([recording]), Path(folder), load_config(None, PLAIN))
-        print(peak_memory_mb())
+        print(own_peak_mb())
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "joined.flac"

@@ -156,9 +156,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     low = speech(6.0, 105.0, 1)
     man, _ = load_audio(EXAMPLES / "librispeech_1089-134686-0000.flac", sample_rate=RATE)
-    other, _ = load_audio(EXAMPLES / "librivox_0880.wav", sample_rate=RATE)
+    # The other voice is a fifth smaller, and so speaks twice.
+    woman, _ = load_audio(EXAMPLES / "librivox_0880.wav", sample_rate=RATE * 4 // 5)
+    other = np.concatenate([woman, woman])
     write(folder / "one.wav", silence(1.0), low, silence(1.5), speech(4.0, 105.0, 5), silence(1.0))
-    write(folder / "two.wav", man[: 7 * RATE], silence(0.8), other[: 7 * RATE])
+    write(folder / "two.wav", man[: 7 * RATE], silence(0.8), other)
     write(folder / "copy.flac", silence(0.5), 0.5 * low, silence(0.5))
     write(folder / "clipped.wav", np.clip(20 * speech(6.0, 140.0, 8), -0.9, 0.9))
     write(folder / "short.wav", silence(1.0), speech(1.2, 150.0, 9), silence(1.0))

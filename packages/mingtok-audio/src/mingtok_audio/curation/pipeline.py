@@ -27,7 +27,7 @@ from mingtok_audio.curation.sources import UNREADABLE, source_key
 from mingtok_audio.plugins import get_host
 
 SLOT = "curation_stage"
-VERSION = 2  # part of every record: another number makes all parts again
+VERSION = 3  # part of every record: another number makes all parts again
 FAILED = "failed"
 DEFAULT = (
     "standardise", "separate", "vad", "speakers", "segments",

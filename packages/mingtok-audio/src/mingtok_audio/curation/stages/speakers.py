@@ -24,12 +24,12 @@ from mingtok_audio.curation.interfaces import FileStage
 from mingtok_audio.curation.loaders import find_loader, load_from_plugin, loader_version
 from mingtok_audio.curation.recording import FRAME, Recording, Turn
 
-_WINDOW, _HOP = 1.5, 0.5  # seconds
+_WINDOW, _HOP = 3.0, 0.5  # seconds
 _SEARCHED = 0.25  # seconds on either side of a change of speaker
 _QUIET = 5  # frames of the quietest place
 _AT_ONCE = 600  # windows that are clustered together
 _SMALLEST_SHARE, _SMALLEST = 0.02, 4.0  # of the speech, and seconds: a speaker has either
-THRESHOLDS = {"small": 0.33, "resemblyzer": 0.72, "plugin": 0.5}
+THRESHOLDS = {"small": 0.37, "resemblyzer": 0.72, "plugin": 0.5}
 """Mean similarity from which two clusters are one speaker."""
 
 Embed = Callable[[np.ndarray, int], np.ndarray]
@@ -140,7 +140,9 @@ class Speakers(FileStage):
             ]
         )
         labels = cluster(vectors, self.threshold, self.most)
-        lengths = np.array([min(stop - at, _HOP) for _, at, stop in windows])
+        shares = np.bincount([i for i, _, _ in windows], minlength=len(recording.speech))
+        spans = np.array([end - start for start, end in recording.speech])
+        lengths = np.array([spans[i] / shares[i] for i, _, _ in windows])
         labels = _without_rare(vectors, labels, lengths)
         turns: list[Turn] = []
         for i, (start, end) in enumerate(recording.speech):
