@@ -36,7 +36,9 @@ def score(
     system: Annotated[
         str | None,
         typer.Option(
-            "--system", help="Make the outputs: folder:DIR, command:LINE or python:mod:func."
+            "--system",
+            help="Make the outputs: folder:DIR, command:LINE, python:mod:func, or a system by name "
+            "with its options, as uniaudio:model=DIR.",
         ),
     ] = None,
     compat: Annotated[

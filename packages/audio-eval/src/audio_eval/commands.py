@@ -54,13 +54,20 @@ def make_system(text: str) -> System:
         if not value:
             raise UserError(f"--system {text}: expected {name}:{_MAIN_OPTION[name].upper()}")
         return create_system(name, **{_MAIN_OPTION[name]: value})
-    options = {}
+    options: dict[str, Any] = {}
     for part in value.split(",") if colon else []:
         key, equals, word = part.partition("=")
         if not equals:
             raise UserError(f"--system {text}: {part!r} is not option=value")
-        options[key.strip()] = word
+        options[key.strip()] = _typed(word)
     return create_system(name, **options)
+
+
+def _typed(word: str) -> str | int | bool:
+    """An option's value: true, false, a whole number, else the text."""
+    if word in ("true", "false"):
+        return word == "true"
+    return int(word) if word.lstrip("-").isdigit() else word
 
 
 def doctor() -> dict[str, Any]:

@@ -204,6 +204,9 @@ def _json_item(
         values["reference"] = values.pop("audio")
     values["task"] = TASK_NAMES.get(values.get("task", ""), values.get("task", ""))
     if "entities" in parameters:
+        entities = parameters["entities"]
+        if not isinstance(entities, list) or not all(isinstance(e, str) for e in entities):
+            raise UserError(f"{path}: line {number}: 'entities' must be a list of strings")
         values["task"] = values["task"] or "context_asr"
     values["mode"] = MODE_NAMES.get(values.get("mode", ""), values.get("mode", ""))
     values["language"] = values.get("language") or language
