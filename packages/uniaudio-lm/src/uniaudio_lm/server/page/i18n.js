@@ -152,6 +152,7 @@ const TEXTS = {
   equalCount: ["{equal} of {compared} samples outside the edit are equal.", "编辑之外的 {compared} 个采样中有 {equal} 个相同。"],
   wholeChanged: ["The whole recording was changed, as asked.", "按要求改变了整段录音。"],
   notEqual: ["Not everything else is equal: undo this edit and report it.", "其余部分并不完全相同：请撤销并报告。"],
+  marked: ["The new words carry an inaudible mark that says they are synthetic.", "新词带有听不见的标记，表明其为合成。"],
   undoThis: ["Undo", "撤销"],
   redoThis: ["Redo", "重做"],
   otherTake: ["Say it again differently", "换一种说法重说"],

@@ -20,7 +20,9 @@ export function diff(plan, words) {
       op.seen = true;
       const [a, b] = op.text_span;
       if (b > a) out.push(h("del", {}, old(a, b)), " ");
-      if (op.new) out.push(h("ins", {}, op.new), " ");
+      // A replacement keeps the marks that follow the old words.
+      const after = b > a ? text.slice(words[b - 1].to, b < words.length ? words[b].from : text.length) : " ";
+      if (op.new) out.push(h("ins", {}, op.new), after);
       i = Math.max(i, b);
       skipped = false;
       continue;
@@ -133,6 +135,7 @@ export function doneCard(step, words, act) {
     h("h2", {}, t("done")),
     diff(plan, words) ?? h("p", { class: "what" }, title(plan)),
     checked,
+    receipt.watermark?.marked ? h("p", { class: "muted" }, t("marked")) : null,
     warnings.length ? h("details", {}, h("summary", {}, t("notes")), h("ul", {}, warnings.map((note) => h("li", {}, note)))) : null,
     h("div", { class: "row" },
       button(t("undoThis"), act.undo, { sign: "undo" }),
