@@ -44,6 +44,7 @@ PAUSE = 0.3  # seconds without voice that end a span
 ROOM_DB = -70.0  # of the noise floor of every file
 LEVEL_DB = -24.0  # of speech
 _SHORTEST = 3.4  # seconds of what must become a segment of its own
+_IN_DIALOGUE = 6  # recordings that a speaker of a long file has at least
 LADDER = ("clean", "snr20", "snr10", "snr0")
 Event = dict[str, Any]
 
@@ -228,13 +229,16 @@ class Builder:
         self._used: dict[str, int] = defaultdict(int)
         (output / "audio").mkdir(parents=True, exist_ok=True)
 
-    def speakers(self, language: str | None, count: int, text: bool = False) -> list[str]:
-        """Speakers with the most recordings that are still unused, in an order by chance."""
+    def speakers(
+        self, language: str | None, count: int, text: bool = False, least: int = 1
+    ) -> list[str]:
+        """Speakers with at least so many unused recordings, in an order by chance that favours
+        those with many."""
         fitting = [
             name
             for name, said in sorted(self.voices.items())
             if (language is None or said[0].row["language"] == language)
-            and self._used[name] < len(said)
+            and len(said) - self._used[name] >= least
             and (not text or said[self._used[name]].row.get("text"))
         ]
         if len(fitting) < count:
@@ -449,9 +453,13 @@ def main() -> None:
     for i in range(options.dialogues):
         # Every second long file has a second language, with a speaker of its own.
         if i % 2 and others:
-            pair = [*builder.speakers(first, 1), *builder.speakers(others[i // 2 % len(others)], 1)]
+            other = others[i // 2 % len(others)]
+            pair = [
+                *builder.speakers(first, 1, least=_IN_DIALOGUE),
+                *builder.speakers(other, 1, least=_IN_DIALOGUE),
+            ]
         else:
-            pair = builder.speakers(first, 2)
+            pair = builder.speakers(first, 2, least=_IN_DIALOGUE)
         builder.dialogue(f"dialogue-{i}", pair, options.seconds)
     builder.texts(options.texts)
     for i in range(options.ladders):
