@@ -315,7 +315,7 @@ MODELS: dict[str, Case] = {
     "empty folder": (lambda p: p.with_model(p.file("empty/x").parent), "config.json"),
     "hub name while offline": (lambda p: p.with_model("org/name"), "offline mode is on"),
     "hub name with a revision": (lambda p: p.with_model("hf://org/name@v1"), "offline mode is on"),
-    "hub name that is none": (lambda p: p.with_model("hf://../etc"), "no repository"),
+    "hub name that is none": (lambda p: p.with_model("hf://../etc"), "not a repository"),
     "no weights": (lambda p: p.with_model(without_weights(p)), "holds no weights"),
     "pickle weights": (lambda p: p.with_model(pickled(p)), "only safetensors"),
     "config that is no JSON": (lambda p: p.with_model(broken_config(p, "{,")), "config.json"),

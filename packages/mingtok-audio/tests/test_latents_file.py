@@ -261,8 +261,8 @@ def variant(path: Path, **tensors: np.ndarray | None) -> Path:
     [
         ({"values": None}, "no values"),
         ({"values": np.zeros((2, 30), np.float32)}, "no values (B, L, D)"),
-        ({"values": np.zeros((2, 30, 0), np.float32)}, "are no latents"),
-        ({"values": np.zeros((2, 0, 7), np.float32)}, "are no latents"),
+        ({"values": np.zeros((2, 30, 0), np.float32)}, "are not valid latents"),
+        ({"values": np.zeros((2, 0, 7), np.float32)}, "are not valid latents"),
         ({"values": np.zeros((2, 30, 7), np.float64)}, "is F64"),
         ({"values": np.zeros((2, 30, 7), np.int8)}, "is I8"),
         ({"values": np.full((2, 30, 7), np.nan, np.float32)}, "NaN"),

@@ -37,7 +37,7 @@ def never_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
         (["tts", "?!", "-o", "o.wav"], ["no letter or digit"]),
         (["tts", "hello", "-o", "o.wav", "--steps", "0"], ["solver steps"]),
         (["tts", "hello", "-o", "o.wav", "--noise-scale", "9"], ["noise scale"]),
-        (["tts", "hello", "-o", "o.wav", "--language", "klingon language"], ["no code such as"]),
+        (["tts", "hello", "-o", "o.wav", "--language", "klingon language"], ["not a code such as"]),
         (["asr", "none.wav"], ["none.wav"]),
         (["asr", "WAV", "--language", "klingon"], ["klingon", "recognises en"]),
         (["asr", "WAV", "--hotwords", "a\nb"], ["hotword"]),

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mingtok_audio.core.errors import FormatError
+from mingtok_audio.core.models.fit import check_names
 from uniaudio_lm import parity
-from uniaudio_lm.checkpoint.fit import check_names
 from uniaudio_lm.checkpoint.load import tokenizer_zeros
 from uniaudio_lm.checkpoint.published import model_place, published_config
 from uniaudio_lm.model.speech_lm import SpeechLM

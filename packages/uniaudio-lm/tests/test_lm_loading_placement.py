@@ -117,7 +117,7 @@ def test_half_precision_comes_back_from_disk_as_it_was(whole: SpeechLM) -> None:
         ({"backbone": "cpu", "backbone.block.1": "disk"}, "holds no layer"),
         ({"backbone": "gpu"}, "unknown device 'gpu'"),
         ({"backbone": "cuda:99"}, "'cuda:99' is not"),
-        ({"backbone": True}, "true is no device"),
+        ({"backbone": True}, "true is not a device"),
         ({}, "must name a device"),
         ("somewhere", "auto, balanced or a JSON file"),
     ],

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mingtok_audio.core.errors import ConfigError, FormatError, UserError
+from mingtok_audio.core.models.fit import check_names
 from uniaudio_lm import UniAudio, parity
-from uniaudio_lm.checkpoint.fit import check_names
 from uniaudio_lm.checkpoint.omni import omni_config, omni_place
 from uniaudio_lm.model import omni_prompts
 from uniaudio_lm.model.speech_lm import SpeechLM

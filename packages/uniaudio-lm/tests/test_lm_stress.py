@@ -116,7 +116,7 @@ def test_what_cannot_be_said_is_refused_at_once(model: UniAudio) -> None:
         ("😀🎉", "no letter"),
         ("...!?", "no letter"),
         ("\u0301" * 100, "no letter"),
-        ("bytes \udcff", "no UTF-8"),
+        ("bytes \udcff", "not UTF-8"),
         ("x" * 10**6, "at most"),
         ("好" * 10**6, "at most"),
     ):

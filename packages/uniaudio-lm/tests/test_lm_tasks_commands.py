@@ -284,7 +284,7 @@ def test_bad_inputs_are_one_line_and_leave_nothing(
         (("tts", "😀", *out), ("no letter or digit",)),
         (("tts", f"@{texts}", *out), ("1,000,000", "at most")),
         (("tts", "@nothing.txt", *out), ("nothing.txt",)),
-        (("tts", "hi", *out, "--language", "12"), ("no code",)),
+        (("tts", "hi", *out, "--language", "12"), ("not a code",)),
         (("tts", "hi", *out, "--voice", silent, "--voice-text", "a"), ("silent",)),
         (("tts", "hi", *out, "--voice-text", "a"), ("--voice",)),
         (("tts", "hi", *out, "--voice", reference, "--speaker", "x"), ("give one",)),

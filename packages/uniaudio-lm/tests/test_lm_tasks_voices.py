@@ -167,7 +167,7 @@ def test_files_of_speakers_that_cannot_be_read(small, speech, tmp_path) -> None:
         (tensors["ann"], None, "holds no speakers"),
         (tensors["ann"], {**described, "format_version": "2"}, "upgrade"),
         (tensors["ann"], about, "does not name"),
-        (tensors["ann"], {**about, "speakers": "{"}, "no JSON"),
+        (tensors["ann"], {**about, "speakers": "{"}, "not JSON"),
         (tensors["ann"].half(), described, "F16"),
         (tensors["ann"][0], described, "not \\(L, d\\)"),
     ):

@@ -302,7 +302,7 @@ def test_what_does_not_go_together_is_refused(
     plain = to_dict(config_for(data, init=str(folder)))
     dense = {"name": "dense", "options": {"dim": 32, "num_layers": 1, "num_heads": 2, "mlp_dim": 8}}
     for changed, words in (
-        ({"model": None}, "neither hears nor speaks"),
+        ({"model": None}, "neither recognises nor speaks"),
         ({"init": None}, "model.backbone"),
         ({"init": None, "model": None}, "give `model`"),
         ({"model": {**plain["model"], "backbone": dense}}, "not both"),

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.config import from_dict, load_json
-from mingtok_audio.core.errors import ConfigError, FormatError, UserError
+from mingtok_audio.core.errors import ConfigError, UserError
+from mingtok_audio.core.models.fit import Account, Place
 from mingtok_audio.core.models.hub import load_tensors, resolve, sha256_of_weights
 from mingtok_audio.core.runtime import select_device, select_dtype
 from mingtok_audio.models.reference import (
     AGGREGATOR_LAYERS,
     PART_OF_MODEL,
     EncoderLayers,
-    Target,
     implied_zero_rows,
     is_dropped_layer,
     is_published,
@@ -31,8 +31,6 @@ from mingtok_audio.models.reference import (
 from mingtok_audio.weights import NEWEST_NANO, shipped_weights
 
 logger = logging.getLogger("mingtok_audio.loading")
-
-_SHOWN = 8
 
 
 class Tokenizer(Protocol):
@@ -190,82 +188,38 @@ def fill(
     Raises `FormatError` listing every name that is missing or left over and every shape that does
     not fit. The published layout's unused parameters are skipped by name.
     """
-    check = _Check(model, published)
+    account = _account(model, published)
     ready = False
     for name, tensor in tensors:
-        target = check.accept(name, tuple(tensor.shape))
+        target = account.accept(name, tuple(tensor.shape))
         if target is None:
             continue
         if not ready:
             kind = tensor.dtype if dtype is None else dtype
             model.to(kind).to_empty(device=device)
-            for rows in check.zero_rows.values():
+            for rows in () if published is None else implied_zero_rows(published).values():
                 model.get_parameter(rows.name).data[rows.start : rows.stop] = 0
             ready = True
         parameter = model.get_parameter(target.name).data
         parameter[target.start : target.stop].copy_(tensor)
-    check.finish()
+    account.finish()
 
 
 def check_names(
     model: nn.Module, config: MingTokConfig, shapes: Mapping[str, Iterable[int]]
 ) -> None:
     """Check the published names and shapes against a model (on the meta device); see `fill`."""
-    check = _Check(model, config)
+    account = _account(model, config)
     for name, shape in shapes.items():
-        check.accept(name, tuple(shape))
-    check.finish()
+        account.accept(name, tuple(shape))
+    account.finish()
 
 
-class _Check:
-    """Keeps account of which rows of which parameter have been given."""
+def _account(model: nn.Module, published: MingTokConfig | None) -> Account:
+    def place(name: str) -> Place | None:
+        return Place(name) if published is None else target_of(name, published)
 
-    def __init__(self, model: nn.Module, published: MingTokConfig | None) -> None:
-        self.published = published
-        self.shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
-        self.zero_rows = {} if published is None else implied_zero_rows(published)
-        self.given: dict[str, set[tuple[int, int]]] = {name: set() for name in self.shapes}
-        for name, rows in self.zero_rows.items():
-            self.given[name].add((rows.start, rows.stop or 0))
-        self.unexpected: list[str] = []
-        self.misfits: dict[str, str] = {}
-
-    def accept(self, name: str, shape: tuple[int, ...]) -> Target | None:
-        """The place of a tensor, or None when there is nothing to copy (skipped or refused)."""
-        try:
-            target = Target(name) if self.published is None else target_of(name, self.published)
-        except KeyError:
-            target = Target("")
-        if target is None:
-            return None
-        full = self.shapes.get(target.name)
-        if full is None:
-            self.unexpected.append(name)
-            return None
-        stop = full[0] if target.stop is None else target.stop
-        expected = (stop - target.start, *full[1:])
-        if shape != expected:
-            self.misfits[target.name] = f"{name} is {list(shape)}, expected {list(expected)}"
-            return None
-        self.given[target.name].add((target.start, stop))
-        return Target(target.name, target.start, stop)
-
-    def finish(self) -> None:
-        missing = [
-            name
-            for name, shape in self.shapes.items()
-            if name not in self.misfits
-            and sum(stop - start for start, stop in self.given[name]) != shape[0]
-        ]
-        problems = [
-            f"{kind}: {', '.join(names[:_SHOWN])}"
-            + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-            for kind, names in (
-                ("shapes that do not fit", list(self.misfits.values())),
-                ("missing", missing),
-                ("not part of this model", self.unexpected),
-            )
-            if names
-        ]
-        if problems:
-            raise FormatError(f"the weights do not fit the config; {'; '.join(problems)}")
+    account = Account(model, place)
+    if published is not None:
+        account.zeros(implied_zero_rows(published).values())
+    return account

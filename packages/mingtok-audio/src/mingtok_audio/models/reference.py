@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from mingtok_audio.config import MingTokConfig, TransformerConfig
 from mingtok_audio.core.errors import ConfigError, UserError
+from mingtok_audio.core.models.fit import Place
 
 EncoderLayers = Literal["all", "published"]
 """How many layers of AudioVAE's encoder run; see `published_config`."""
@@ -22,15 +22,6 @@ EncoderLayers = Literal["all", "published"]
 # Of AudioVAE's aggregator. The published code sets the number on a config object that it shares
 # with the encoder, so that newer versions of its library run as many layers of the encoder too.
 AGGREGATOR_LAYERS = 4
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a published tensor goes: rows [start, stop) of one of our parameters."""
-
-    name: str
-    start: int = 0
-    stop: int | None = None
 
 
 # Parameters that the published files hold and the published code never uses.
@@ -218,7 +209,7 @@ def _whisper(section: Mapping[str, Any]) -> TransformerConfig:
     )
 
 
-def target_of(name: str, config: MingTokConfig) -> Target | None:
+def target_of(name: str, config: MingTokConfig) -> Place | None:
     """Where a published parameter goes; None for one that is unused here.
 
     Raises `KeyError` for a name that the published layout does not have.
@@ -226,14 +217,14 @@ def target_of(name: str, config: MingTokConfig) -> Target | None:
     if any(pattern.fullmatch(name) for pattern in UNUSED):
         return None
     if name == "encoder.cls_embed" and config.aggregator is not None:
-        return Target(name)
+        return Place(name)
     stem, _, kind = name.rpartition(".")
     if stem in _PLAIN:
         if stem == "decoder.fc3" and config.decoder_input == "latent":
             return None
-        return Target(f"{_PLAIN[stem]}.{kind}")
+        return Place(f"{_PLAIN[stem]}.{kind}")
     if match := _QWEN_NORM.fullmatch(name):
-        return Target(f"{_STACK[match[1]]}.norm.weight")
+        return Place(f"{_STACK[match[1]]}.norm.weight")
     if match := _QWEN_LAYER.fullmatch(name):
         stack = _STACK[match[1]]
         part = {"encoder.transformer": config.encoder, "encoder.aggregator": config.aggregator}.get(
@@ -250,21 +241,21 @@ def target_of(name: str, config: MingTokConfig) -> Target | None:
 
 def _layer_target(
     prefix: str, part: str, kind: str, config: TransformerConfig, names: Mapping[str, str]
-) -> Target:
+) -> Place:
     if part in names:
-        return Target(f"{prefix}.{names[part]}.{kind}")
+        return Place(f"{prefix}.{names[part]}.{kind}")
     if part in _QKV:
         query, key = config.dim, config.kv_heads * config.head_dim
         start, size = {"q": (0, query), "k": (query, key), "v": (query + key, key)}[_QKV[part]]
-        return Target(f"{prefix}.attn.qkv.{kind}", start, start + size)
+        return Place(f"{prefix}.attn.qkv.{kind}", start, start + size)
     if part == "mlp.gate_proj":
-        return Target(f"{prefix}.mlp.up.{kind}", 0, config.mlp_dim)
+        return Place(f"{prefix}.mlp.up.{kind}", 0, config.mlp_dim)
     if part == "mlp.up_proj":
-        return Target(f"{prefix}.mlp.up.{kind}", config.mlp_dim, 2 * config.mlp_dim)
+        return Place(f"{prefix}.mlp.up.{kind}", config.mlp_dim, 2 * config.mlp_dim)
     raise KeyError(f"{prefix}.{part}.{kind}")
 
 
-def implied_zero_rows(config: MingTokConfig) -> dict[str, Target]:
+def implied_zero_rows(config: MingTokConfig) -> dict[str, Place]:
     """Rows that the published layout leaves out and that are zero: Whisper's keys have no bias."""
     if config.semantic is None:
         return {}
@@ -272,4 +263,4 @@ def implied_zero_rows(config: MingTokConfig) -> dict[str, Target]:
     names = (
         f"semantic.transformer.blocks.{i}.attn.qkv.bias" for i in range(config.semantic.num_layers)
     )
-    return {name: Target(name, dim, 2 * dim) for name in names}
+    return {name: Place(name, dim, 2 * dim) for name in names}

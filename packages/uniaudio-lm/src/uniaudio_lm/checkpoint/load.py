@@ -15,6 +15,7 @@ from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import ConfigError, PluginError, UserError
 from mingtok_audio.core.models.components import PinnedModel, load_component, read_component_config
+from mingtok_audio.core.models.fit import Place
 from mingtok_audio.core.models.hub import (
     CONFIG_NAME,
     WEIGHTS_NAME,
@@ -39,7 +40,7 @@ from uniaudio_lm.checkpoint.fit import Placer, fill
 from uniaudio_lm.checkpoint.inferred import completed
 from uniaudio_lm.checkpoint.omni import is_omni, omni_config, omni_place
 from uniaudio_lm.checkpoint.place import Memory, Placement
-from uniaudio_lm.checkpoint.published import Place, model_place, published_config
+from uniaudio_lm.checkpoint.published import model_place, published_config
 from uniaudio_lm.checkpoint.quantise import Quantizer
 from uniaudio_lm.checkpoint.read import TOKENIZER_FOLDER, backbone_pin, read_tensors, tensor_headers
 from uniaudio_lm.checkpoint.text_llm import is_text_llm

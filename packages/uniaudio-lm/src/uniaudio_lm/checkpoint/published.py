@@ -10,11 +10,11 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mingtok_audio.config import MingTokConfig
 from mingtok_audio.core.errors import ConfigError
+from mingtok_audio.core.models.fit import Place
 from mingtok_audio.models.reference import published_config as published_tokenizer_config
 from mingtok_audio.models.reference import target_of as tokenizer_target
 from uniaudio_lm.config import PartConfig, Sampling, UniAudioConfig
@@ -25,17 +25,6 @@ logger = logging.getLogger("uniaudio_lm.reference")
 PATCH_SIZE = 5
 # The published generation.
 SAMPLING = Sampling(num_steps=10, cfg_scale=2.0, temperature=1.5)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a published tensor goes: rows [start, stop) of one of our parameters, or of its
-    `expert`."""
-
-    name: str
-    start: int = 0
-    stop: int | None = None
-    expert: int | None = None
 
 
 def published_config(

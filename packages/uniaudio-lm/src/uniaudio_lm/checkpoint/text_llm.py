@@ -26,10 +26,11 @@ from torch import Tensor, nn
 
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import ConfigError, FormatError
+from mingtok_audio.core.models.fit import Place
 from mingtok_audio.core.models.hub import CONFIG_NAME, ResolvedSource, resolve
 from uniaudio_lm.checkpoint.describe import is_published
 from uniaudio_lm.checkpoint.fit import fill
-from uniaudio_lm.checkpoint.published import Place, backbone_options, backbone_place
+from uniaudio_lm.checkpoint.published import backbone_options, backbone_place
 from uniaudio_lm.checkpoint.read import read_tensors, tensor_headers
 from uniaudio_lm.config import PartConfig
 from uniaudio_lm.interfaces import Backbone
