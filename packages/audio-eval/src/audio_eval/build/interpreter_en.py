@@ -18,14 +18,26 @@ _SMALL = (
 )
 _ONES = {word: number for number, word in enumerate(_SMALL.split(" "))}
 _TENS = {
-    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80,
+    "twenty": 20,
+    "thirty": 30,
+    "forty": 40,
+    "fifty": 50,
+    "sixty": 60,
+    "seventy": 70,
+    "eighty": 80,
     "ninety": 90,
-}  # fmt: skip
+}
 _RANKS = {
-    "first": 1, "second": 2, "third": 3, "fifth": 5, "eighth": 8, "ninth": 9, "twelfth": 12,
+    "first": 1,
+    "second": 2,
+    "third": 3,
+    "fifth": 5,
+    "eighth": 8,
+    "ninth": 9,
+    "twelfth": 12,
     **{f"{word}th": number for word, number in _ONES.items() if number in {4, 6, 7} or number > 9},
     **{f"{word[:-1]}ieth": number for word, number in _TENS.items()},
-}  # fmt: skip
+}
 _PLACES = "after|following|before|ahead|in|between|START|END"
 _WHOLE = "(sentence|recording|clip|audio|text)"
 
@@ -45,7 +57,7 @@ _BEFORE_NUMBERS = _compiled(
     (rf"\bat the (very )?(beginning|start)( of the {_WHOLE})?\b", "START"),
     (rf"\bat the (very )?end( of the {_WHOLE})?\b", "END"),
     (rf"\b(from|in|of) the {_WHOLE}\b", ""),
-)  # fmt: skip
+)
 # Longest first where one is the start of another. Upper-case results are symbols.
 _AFTER_NUMBERS = _compiled(
     (r"\b(can|could|would) you\b", ""),
@@ -97,7 +109,7 @@ _AFTER_NUMBERS = _compiled(
     (r"\band\b", "AND"),
     (r"\bpart\b", "REST"),
     (r"\b(the|an?)\b", ""),
-)  # fmt: skip
+)
 
 
 def _numbers(line: str) -> str:

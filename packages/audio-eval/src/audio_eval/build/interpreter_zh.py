@@ -43,7 +43,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"一直到|到|至", "TO"),
     (r"和|与", "AND"),
     (r"吧|一下|[(（）)]", ""),
-)  # fmt: skip
+)
 _PHRASES = tuple((re.compile(pattern), symbol) for pattern, symbol in _PATTERNS)
 
 

@@ -130,9 +130,11 @@ class Context:
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            "judges": self.judges, "seed": self.seed, "compat": self.compat,
+            "judges": self.judges,
+            "seed": self.seed,
+            "compat": self.compat,
             "path": self._cache.path,
-        }  # fmt: skip
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         cache = JsonlCache.copy_of(state["path"])

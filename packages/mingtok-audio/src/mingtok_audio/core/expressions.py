@@ -31,9 +31,15 @@ _TOKEN = re.compile(
     r"|(?P<sign><=|>=|==|!=|<>|[<>=()+\-*/,]))"
 )
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-    "==": operator.eq, "=": operator.eq, "!=": operator.ne, "<>": operator.ne,
-}  # fmt: skip
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<>": operator.ne,
+}
 _WORDS = frozenset({"and", "or", "not", "in", "is", "null", "true", "false"})
 
 

@@ -139,8 +139,10 @@ def report_encoder_layers(config: MingTokConfig, layers: int) -> None:
     logger.warning(
         "%d of the encoder's %d layers run; the published code runs %d or all, depending on its "
         "transformers version (encoder_layers='published' or 'all')",
-        config.encoder.num_layers, layers, AGGREGATOR_LAYERS,
-    )  # fmt: skip
+        config.encoder.num_layers,
+        layers,
+        AGGREGATOR_LAYERS,
+    )
 
 
 def override_windows(

@@ -189,9 +189,11 @@ class Description(nn.Module):
     def save(self, path: str | Path, sample_rate: int) -> Path:
         """Write the components and what they are of, as safetensors."""
         shape = {
-            "spectrum_dims": self.config.spectrum_dims, "pitch_dims": self.config.pitch_dims,
-            "sample_rate": sample_rate, "hop_length": self.hop,
-        }  # fmt: skip
+            "spectrum_dims": self.config.spectrum_dims,
+            "pitch_dims": self.config.pitch_dims,
+            "sample_rate": sample_rate,
+            "hop_length": self.hop,
+        }
         tensors = {"centre": self.centre, "basis": self.basis, "scale": self.scale}
         save_tensors(Path(path), tensors, {"description": json.dumps(shape)})
         return Path(path)

@@ -61,9 +61,11 @@ def describe(inputs: Sequence[str]) -> list[dict[str, Any]]:
 
 def _describe_published(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     names = {
-        "backbone": "bailing_moe", "compressor": "linear_pooling", "generation_head": "dit",
+        "backbone": "bailing_moe",
+        "compressor": "linear_pooling",
+        "generation_head": "dit",
         "stop_detector": "linear",
-    }  # fmt: skip
+    }
     if "aggregator_config" in config:  # Ming-omni-tts, Ming-3.0-tts
         names["compressor"] = "aggregator"
         names["backbone"] = "dense" if config.get("model_type") == "dense" else "bailing_moe"

@@ -50,8 +50,13 @@ _SIZES = {
 }
 # Of a config.json: about the file that it was saved as, not about the network.
 _NOT_THE_NETWORK = (
-    "architectures", "auto_map", "torch_dtype", "dtype", "transformers_version", "_name_or_path",
-)  # fmt: skip
+    "architectures",
+    "auto_map",
+    "torch_dtype",
+    "dtype",
+    "transformers_version",
+    "_name_or_path",
+)
 
 
 @dataclass(frozen=True)
@@ -283,9 +288,14 @@ def _check_sizes(config: Mapping[str, Any], path: Path) -> None:
 
 
 _COUNTS = (
-    "num_key_value_heads", "head_dim", "num_experts", "num_experts_per_tok",
-    "moe_intermediate_size", "num_shared_experts", "first_k_dense_replace",
-)  # fmt: skip
+    "num_key_value_heads",
+    "head_dim",
+    "num_experts",
+    "num_experts_per_tok",
+    "moe_intermediate_size",
+    "num_shared_experts",
+    "first_k_dense_replace",
+)
 
 
 def _check_tokenizer(config: Mapping[str, Any], text: TextTokenizer, folder: Path) -> None:

@@ -45,16 +45,31 @@ def _backbone_options(found: type) -> dict[str, Any]:
     if names == {"config"}:
         return {
             "config": {
-                "model_type": "qwen2", "vocab_size": 40, "hidden_size": DIM,
-                "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-                "num_key_value_heads": 1, "max_position_embeddings": 128, "pad_token_id": 0,
-                "bos_token_id": 1, "eos_token_id": 2,
+                "model_type": "qwen2",
+                "vocab_size": 40,
+                "hidden_size": DIM,
+                "intermediate_size": 32,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "num_key_value_heads": 1,
+                "max_position_embeddings": 128,
+                "pad_token_id": 0,
+                "bos_token_id": 1,
+                "eos_token_id": 2,
             }
-        }  # fmt: skip
+        }
     sizes = {
-        "vocab_size": 40, "dim": DIM, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1,
-        "head_dim": 16, "num_experts": 5, "experts_per_token": 2, "moe_dim": 16, "mlp_dim": 32,
-    }  # fmt: skip
+        "vocab_size": 40,
+        "dim": DIM,
+        "num_layers": 2,
+        "num_heads": 2,
+        "num_kv_heads": 1,
+        "head_dim": 16,
+        "num_experts": 5,
+        "experts_per_token": 2,
+        "moe_dim": 16,
+        "mlp_dim": 32,
+    }
     return {k: v for k, v in sizes.items() if k in names}
 
 

@@ -27,8 +27,9 @@ from uniaudio_lm.interfaces import GenerationHead
 
 def check_generation_head(head: type, **options: Any) -> list[CheckResult]:
     """Check a head class against the rules of `GenerationHead`; `options` build it."""
-    kit = HeadKit(head, small(head, options, {"cond_dim": DIM, "latent_dim": LATENT,
-                                                "patch_size": PATCH}))  # fmt: skip
+    kit = HeadKit(
+        head, small(head, options, {"cond_dim": DIM, "latent_dim": LATENT, "patch_size": PATCH})
+    )
     return run(
         [
             ("shapes, steps and guidance", kit.shapes),

@@ -196,8 +196,20 @@ def wav_header(sample_rate: int, channels: int = 1, num_samples: int | None = No
     rate = check_sample_rate(sample_rate)
     size = _UNKNOWN_SIZE if num_samples is None else num_samples * channels * 2
     riff = _UNKNOWN_SIZE if num_samples is None else min(size + 36, _UNKNOWN_SIZE)
-    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", riff, b"WAVE", b"fmt ", 16, 1, channels, rate,
-                       rate * channels * 2, channels * 2, 16)  # fmt: skip
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH",
+        b"RIFF",
+        riff,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        channels,
+        rate,
+        rate * channels * 2,
+        channels * 2,
+        16,
+    )
     return head + struct.pack("<4sI", b"data", min(size, _UNKNOWN_SIZE))
 
 

@@ -19,10 +19,25 @@ from mingtok_audio.core.plugins.specs import DISABLE_VARIABLE
 if TYPE_CHECKING:
     from mingtok_audio.core.plugins import PluginHost
 
-_LIBRARIES = ("torch", "numpy", "soundfile", "soxr", "safetensors", "huggingface-hub", "pluggy",
-              "typer", "transformers", "torchaudio")  # fmt: skip
-_VARIABLES = (DISABLE_VARIABLE, "HF_HUB_OFFLINE", "HF_HOME", "CUDA_VISIBLE_DEVICES",
-              "OMP_NUM_THREADS")  # fmt: skip
+_LIBRARIES = (
+    "torch",
+    "numpy",
+    "soundfile",
+    "soxr",
+    "safetensors",
+    "huggingface-hub",
+    "pluggy",
+    "typer",
+    "transformers",
+    "torchaudio",
+)
+_VARIABLES = (
+    DISABLE_VARIABLE,
+    "HF_HUB_OFFLINE",
+    "HF_HOME",
+    "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+)
 
 
 def doctor_report(

@@ -143,8 +143,11 @@ def _yaml_loader() -> type:
     add("null", r"^(?:~|null|Null|NULL|)$", "~nN")
     Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^$"), [""])
     add("int", r"^[-+]?(?:0|[1-9][0-9_]*)$", "-+0123456789")
-    add("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$",
-        "-+.0123456789")  # fmt: skip
+    add(
+        "float",
+        r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$",
+        "-+.0123456789",
+    )
     return Loader
 
 

@@ -179,9 +179,10 @@ class PluginHost:
         """
         slot, colon, rest = name.partition(":")
         wanted = [
-            s for s in self.specs() if s.spec.name == (rest if colon else name)
-            and (not colon or s.spec.slot == slot)
-        ]  # fmt: skip
+            s
+            for s in self.specs()
+            if s.spec.name == (rest if colon else name) and (not colon or s.spec.slot == slot)
+        ]
         slots = sorted({s.spec.slot for s in wanted if s.spec.slot})
         if not slots:
             if wanted:
@@ -235,9 +236,13 @@ class PluginHost:
                 plain = name == HOOK_NAME and inspect.isroutine(getattr(plugin, name, None))
                 if options is None and plain:
                     return pluggy.HookimplOpts(
-                            wrapper=False, hookwrapper=False, optionalhook=False, tryfirst=False,
-                            trylast=False, specname=None,
-                        )  # fmt: skip
+                        wrapper=False,
+                        hookwrapper=False,
+                        optionalhook=False,
+                        tryfirst=False,
+                        trylast=False,
+                        specname=None,
+                    )
                 return options
 
         self._manager = Manager(self.namespace)
@@ -253,8 +258,12 @@ class PluginHost:
         for entry in entry_points(self.group):
             source = LoadedSpec(
                 ComponentSpec("", entry.name, entry.value),
-                entry.distribution, entry.version, "ok", "", f"{entry.name} = {entry.value}",
-            )  # fmt: skip
+                entry.distribution,
+                entry.version,
+                "ok",
+                "",
+                f"{entry.name} = {entry.value}",
+            )
             if everything or normalize(entry.distribution) in disabled:
                 error = f"switched off by {DISABLE_VARIABLE}"
                 loaded.append(replace(source, status="disabled", error=error))
