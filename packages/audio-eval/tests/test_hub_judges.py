@@ -117,3 +117,46 @@ def test_what_is_not_there_is_said(tmp_path, monkeypatch):
     assert judge.evaluate(NOISE, 16000, id="a") == {"label": "happy"}
     with pytest.raises(JudgeUnavailableError, match="no label for 'b'"):
         judge.evaluate(NOISE, 16000, id="b")
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("classifier")
+    torch.manual_seed(0)
+    config = transformers.Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+        conv_dim=[8] * 7, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+        classifier_proj_size=8, num_labels=3,
+        id2label={0: "Happy", 1: "sad", 2: "angry"},
+    )  # fmt: skip
+    model = transformers.Wav2Vec2ForSequenceClassification(config)
+    model.save_pretrained(folder, safe_serialization=True)
+    transformers.Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    return folder
+
+
+def test_audio_labels_are_the_models(classifier):
+    judge = create_judge("audio_labels", model=str(classifier), device="cpu")
+    judge.check()
+    model = transformers.Wav2Vec2ForSequenceClassification.from_pretrained(classifier).eval()
+    wav = torch.from_numpy((NOISE - NOISE.mean()) / np.sqrt(NOISE.var() + 1e-7))[None]
+    with torch.no_grad():
+        share = model(wav).logits[0].softmax(dim=0)
+    names = ["Happy", "sad", "angry"]
+    found = judge.evaluate(NOISE, 16000)
+    assert found["label"] == names[int(share.argmax())]
+    assert found["probability"] == pytest.approx(float(share.max()), abs=1e-4)
+    for labels in (["happy"], ["SAD", "unknown"], ["happy", "angry"]):
+        known = [i for i, name in enumerate(names) if name.lower() in {x.lower() for x in labels}]
+        best = max(known, key=lambda i: float(share[i]))
+        assert judge.evaluate(NOISE, 16000, labels=labels)["label"] == names[best]
+    with pytest.raises(JudgeUnavailableError, match="Happy, sad, angry; none of calm"):
+        judge.evaluate(NOISE, 16000, labels=["calm"])
+    assert judge.evaluate(NOISE[:300], 16000)["label"] in names
+    assert classifier.name in judge.identity()
+
+
+def test_a_model_of_another_kind_is_no_label_judge(wavlm):
+    judge = create_judge("audio_labels", model=str(wavlm), device="cpu")
+    with pytest.raises(JudgeUnavailableError, match="no audio-classification model"):
+        judge.evaluate(NOISE, 16000)

@@ -60,6 +60,7 @@ _JUDGES = {
     "resemblyzer": ("resemblyzer:Resemblyzer", "GE2E speaker encoder with its weights inside"),
     "dnsmos": ("dnsmos:Dnsmos", "DNSMOS P.835 of the speechmos package"),
     "distillmos": ("distillmos:DistillMos", "DistillMOS with its weights inside"),
+    "audio_labels": ("audio_labels:AudioLabels", "an audio-classification model by hub id"),
     "label_files": ("label_files:LabelFiles", "labels from a table (human or external judge)"),
 }
 _SYSTEMS = {
