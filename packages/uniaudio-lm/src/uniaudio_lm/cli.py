@@ -573,6 +573,67 @@ def _doctor() -> dict[str, Any]:
     return doctor_report(["uniaudio-lm", "mingtok-audio"], _hosts(), weights)
 
 
+@app.command()
+def finetune(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Recordings with texts: x.txt beside x.wav, or metadata.csv; or a manifest.",
+        ),
+    ],
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The run's folder; its model/ is the result.")
+    ],
+    model: _Model,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="lora|full", help="Adapters (less memory), or all of the language model."
+        ),
+    ] = "lora",
+    steps: Annotated[int, typer.Option(help="Steps of the optimiser.")] = 1000,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate; by default 1e-4, or 2e-5 with full.")
+    ] = None,
+    rank: Annotated[int, typer.Option(help="Rank of the adapters.")] = 16,
+    max_tokens: Annotated[
+        int, typer.Option(help="Tokens of a batch; fewer need less memory.")
+    ] = 1000,
+    longest: Annotated[float, typer.Option(help="Longest recording taken, in seconds.")] = 30.0,
+    continued: Annotated[
+        float,
+        typer.Option(help="Share of items after another of the same speaker: cloning stays good."),
+    ] = 0.3,
+    precision: Annotated[
+        str,
+        typer.Option(metavar="no|bf16", help="bf16: products and frozen weights in bfloat16."),
+    ] = "no",
+    language: Annotated[str, typer.Option(help="Of the texts: en, zh.")] = "",
+    seed: _Seed = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after this long; --resume goes on later.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build everything and compute one loss.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Teach a model the voice of a folder of recordings with their texts."""
+    from uniaudio_lm.commands.finetune import run as run_finetune
+
+    values: dict[str, object] = {
+        "model": model, "method": method, "steps": steps, "lr": lr, "rank": rank,
+        "max_tokens": max_tokens, "longest": longest, "continued": continued,
+        "precision": precision, "language": language, "seed": seed,
+    }  # fmt: skip
+    run_finetune(source, output, values, resume, minutes, dry_run, as_json)
+
+
 app.add_typer(voices, name="voices")
 add_train(app, "uniaudio_lm.training.run", help="Train a stage of the language model.")
 

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.core.errors import UserError
-from uniaudio_lm.model import prompts
+from uniaudio_lm.model import omni_prompts, prompts
+from uniaudio_lm.model.omni_prompts import OmniPrompt
 from uniaudio_lm.parts.normalizers import new_normalizer
 from uniaudio_lm.tasks.tts import spoken_pieces
 from uniaudio_lm.text.phonemes import manifest_text
@@ -204,10 +205,18 @@ class Corpus:
         frames = item.recording.seconds * self._model.tokenizer.frame_rate
         patches = max(1, round(frames / self._size))
         if self.name == "generation":
-            segments = prompts.speech(said, "", patches)
+            segments = self._speech(said, "", patches)
             return len(prompts.encode(self._text, segments, join=False).ids)
         prompt = prompts.encode(self._text, prompts.recognition(patches))
         return len(prompt.ids) + len(self._text.encode(said)) + 1
+
+    def _speech(self, text: str, before: str, patches: int) -> list[prompts.Segment]:
+        """The prompt of speech, in the model's own format; no speaker has a slot."""
+        style = self._model.config.prompt_format
+        if style == "uniaudio":
+            return prompts.speech(text, before, patches)
+        asked = OmniPrompt(text, clip_text=before, patches=patches)
+        return omni_prompts.segments(asked, style)
 
     def _example(self, item: tuple[int, ...], rng: np.random.Generator) -> _Example | None:
         if self.name == "understanding":
@@ -294,7 +303,7 @@ class Corpus:
             return None
         texts = [self._said(index) for index in item]
         before, text = ("".join(texts[:-1]), texts[-1])
-        segments = prompts.speech(text, before, sum(counts))
+        segments = self._speech(text, before, sum(counts))
         prompt = prompts.encode(self._text, segments, join=False)
         example = _Example(
             prompt.ids, prompt.spans[0][0], sum(counts), np.concatenate(parts, axis=1)

@@ -16,9 +16,12 @@ from torch import nn
 from mingtok_audio.core.config import load_json
 from mingtok_audio.core.errors import ConfigError, UserError
 from mingtok_audio.core.models.hub import CONFIG_NAME, resolve
+from mingtok_audio.models.mingtok import MingTok
 from mingtok_audio.training.initial import start_from, with_semantic
 from mingtok_audio.training.manifests import Source
-from uniaudio_lm.checkpoint.load import load_model
+from mingtok_audio.weights import shipped_weights as shipped_tokenizer
+from uniaudio_lm.checkpoint.load import Room, load_model
+from uniaudio_lm.checkpoint.read import TOKENIZER_FOLDER
 from uniaudio_lm.checkpoint.save import save_model
 from uniaudio_lm.checkpoint.text_llm import TextLlm, read_text_llm
 from uniaudio_lm.config import PartConfig, UniAudioConfig
@@ -77,7 +80,9 @@ def start_model(config: JointConfig) -> SpeechLM:
         llm = None
         if "backbone" in parts and _names_text_llm(parts["backbone"]):
             llm = read_text_llm(parts.pop("backbone")).extended(SPECIALS)
-        model = load_model(config.init, parts=parts)
+        model = load_model(config.init, Room(dtype=config.init_dtype), parts)
+        if config.init_dtype != "float32":
+            _widen_tokenizer(model)
         if llm is not None:
             model = with_text_llm(model, llm, config.trainer.seed)
         for slot, part in config.parts.items():
@@ -119,6 +124,20 @@ def with_text_llm(model: SpeechLM, llm: TextLlm, seed: int) -> SpeechLM:
             setattr(made, name, child)
     made.model_id, made.folder = model.model_id, model.folder
     return made
+
+
+def _widen_tokenizer(model: SpeechLM) -> None:
+    """Read the tokenizer of a model that was loaded in bfloat16 again, in float32."""
+    assert model.folder is not None
+    folder, pinned = model.folder / TOKENIZER_FOLDER, model.config.tokenizer
+    if not folder.is_dir():  # the published layout holds it inside
+        folder = (
+            model.folder
+            if pinned is None
+            else resolve(pinned.id, kind="tokenizer", builtin=shipped_tokenizer).path
+        )
+    model.tokenizer.float()
+    model.tokenizer.load_state_dict(MingTok.from_pretrained(folder).state_dict())
 
 
 def with_part(model: SpeechLM, slot: str, part: PartConfig) -> SpeechLM:

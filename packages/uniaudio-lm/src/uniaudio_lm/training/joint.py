@@ -37,6 +37,7 @@ from uniaudio_lm.training.losses import (
 from uniaudio_lm.training.parts import (
     choose_learners,
     latent_noise,
+    latest_latents,
     save_model,
     set_head,
     stop_loss,
@@ -155,6 +156,13 @@ class JointTask:
         """Which parameters learn."""
         config = self.config
         learns = choose_learners(lm, config.learn, config.lora, config.semantic)
+        for parameter in lm.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        if config.data.ratio[0] and lm.config.prompt_format != "uniaudio":
+            raise ConfigError(
+                f"{lm.model_id} speaks only: it has no recognition to train (data.ratio [0, 1])"
+            )
         if config.data.ratio[0] and learns <= {"generation_head", "stop_detector"}:
             raise ConfigError(
                 "learn: no step of understanding reaches those parts: set data.ratio to [0, 1]"
@@ -337,7 +345,7 @@ class JointTask:
         """The head's loss on all patches, from their conditions (N, D) and latents (B, L, d)."""
         lm, weights = self._model.lm, self.config.loss
         patches = values.unflatten(1, (-1, lm.config.patch_size))  # (B, P, p, d)
-        before = torch.cat((torch.zeros_like(patches[:, :1]), patches[:, :-1]), dim=1)
+        before = latest_latents(values, lm.config.patch_size, lm.history_latents)
         if weights.history_noise:
             before = before + latent_noise(lm, before, weights.history_noise, generator)
         return lm.generation_head.loss(

@@ -78,6 +78,15 @@ def latent_noise(lm: SpeechLM, values: Tensor, most: float, generator: torch.Gen
     return noise
 
 
+def latest_latents(values: Tensor, patch: int, history: int) -> Tensor:
+    """Of every patch of `patch` latents of (B, L, d): the `history` latents before it, with zeros
+    before the first, (B, P, history, d)."""
+    count = values.shape[1] // patch
+    padded = torch.nn.functional.pad(values, (0, 0, history, 0))
+    windows = padded.unfold(1, history, patch)[:, :count]  # (B, P, d, history)
+    return windows.transpose(2, 3)
+
+
 def stop_places(lm: SpeechLM, starts: Tensor, counts: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
     """Where the stop detector reads the hidden states of speech.
 

@@ -271,6 +271,9 @@ class JointConfig:
     init: str | None = None
     """Trained weights to start from: a speech language model's folder (any layout) or Hub id; with
     `model`, a text language model's."""
+    init_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the weights of `init` that stay as they are; those that learn are in float32. bfloat16
+    needs trainer.mixed_precision bf16. The tokenizer stays in float32."""
     model: FreshModel | None = None
     """A fresh model; None with an `init` that is a speech language model."""
     parts: dict[str, str | PartConfig] = field(default_factory=dict)
