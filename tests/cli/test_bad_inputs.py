@@ -206,7 +206,7 @@ LATENTS: dict[str, Case] = {
     "start that is a word": (lambda p: p.decode(p.mtok, "--start", "soon"), "--start"),
     "start behind the end": (
         lambda p: p.decode(p.mtok, "--start", 7.5),
-        "behind the end of the clip (0.500 s)",
+        "after the end of the clip (0.500 s)",
     ),
 }
 

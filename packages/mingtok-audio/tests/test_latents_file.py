@@ -422,7 +422,7 @@ def test_reading_in_blocks_is_reading_at_once(path: Path) -> None:
         (float("nan"), None, "start time must be 0 or more"),
         (None, float("inf"), "end time must be 0 or more"),
         (None, -1.0, "end time must be 0 or more"),
-        (0.6, None, "behind the end of the clip (0.600 s)"),
+        (0.6, None, "after the end of the clip (0.600 s)"),
         (0.3, 0.2, "must be after the start"),
         (0.3, 0.3, "must be after the start"),
         (None, 0.0, "must be after the start"),

@@ -248,9 +248,9 @@ def _place(line: str, quotes: list[str], target: Target) -> tuple[int, bool]:
         return total, True
     if m := re.fullmatch(rf"BETWEEN (?:U )?{_Q} AND {_Q}", line):
         first, last = target.find_one(quotes[int(m[1])]), target.find_one(quotes[int(m[2])])
-        return _gap(target, first[1], last[0], line)
+        return target.gap(first[1], last[0], line)
     if m := re.fullmatch(r"BETWEEN (?:U )?[NO](\d+) AND [NO](\d+)(?: U)?", line):
-        return _gap(target, target.index(int(m[1])) + 1, target.index(int(m[2])), line)
+        return target.gap(target.index(int(m[1])) + 1, target.index(int(m[2])), line)
     if m := re.fullmatch(r"(AFTER|BEFORE) (.+)", line):
         spans = _spans(m[2], quotes, target)
         if len(spans) != 1 or len(spans[0]) != 1:
@@ -258,14 +258,6 @@ def _place(line: str, quotes: list[str], target: Target) -> tuple[int, bool]:
         start, stop = spans[0][0]
         return (stop, True) if m[1] == "AFTER" else (start, False)
     raise UnreadableError("not_understood", line)
-
-
-def _gap(target: Target, left: int, right: int, line: str) -> tuple[int, bool]:
-    if left != right:
-        raise UnreadableError("not_understood", f"nothing lies just between: {line}")
-    if target.text[target.places[left - 1][1] : target.places[left][0]].strip():
-        raise UnreadableError("two_readings", f"punctuation in between: {line}")
-    return left, True
 
 
 _SUBSTITUTIONS = (

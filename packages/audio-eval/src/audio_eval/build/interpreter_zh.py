@@ -129,9 +129,9 @@ def _place(line: str, quotes: list[str], target: Target) -> tuple[int, bool]:
     if m := re.fullmatch(r"Q(\d+)ANDQ(\d+)BETWEEN", line):
         left = target.find_one(quotes[int(m[1])])[1]
         right = target.find_one(quotes[int(m[2])])[0]
-        return _gap(target, left, right, line)
+        return target.gap(left, right, line)
     if m := re.fullmatch(rf"O{_N}U?ANDO{_N}UBETWEEN", line):
-        return _gap(target, target.index(number(m[1])) + 1, target.index(number(m[2])), line)
+        return target.gap(target.index(number(m[1])) + 1, target.index(number(m[2])), line)
     if m := re.fullmatch(r"(.+?)([<>])", line):
         spans = _spans(m[1], quotes, target)
         if len(spans) != 1:
@@ -139,14 +139,6 @@ def _place(line: str, quotes: list[str], target: Target) -> tuple[int, bool]:
         start, stop = spans[0]
         return (stop, True) if m[2] == ">" else (start, False)
     raise UnreadableError("not_understood", line)
-
-
-def _gap(target: Target, left: int, right: int, line: str) -> tuple[int, bool]:
-    if left != right:
-        raise UnreadableError("not_understood", f"nothing lies just between: {line}")
-    if target.text[target.places[left - 1][1] : target.places[left][0]].strip():
-        raise UnreadableError("two_readings", f"punctuation in between: {line}")
-    return left, True
 
 
 _SUBSTITUTIONS = (

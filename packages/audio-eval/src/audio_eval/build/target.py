@@ -54,6 +54,14 @@ class Target:
     def __len__(self) -> int:
         return len(self.places)
 
+    def gap(self, left: int, right: int, line: str) -> tuple[int, bool]:
+        """The place between unit `left - 1` and unit `right`, which have to be neighbours."""
+        if left != right:
+            raise UnreadableError("not_understood", f"nothing lies just between: {line}")
+        if self.text[self.places[left - 1][1] : self.places[left][0]].strip():
+            raise UnreadableError("two_readings", f"punctuation in between: {line}")
+        return left, True
+
     def find(self, quote: str) -> list[tuple[int, int]]:
         """Every place (also overlapping) where the words of `quote` stand."""
         words = Target(quote, self.language).heard

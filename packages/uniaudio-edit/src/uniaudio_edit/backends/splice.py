@@ -149,13 +149,7 @@ def _place(
     total = len(mono)
     margin = round(MARGIN_SECONDS * rate)
     fade = max(2, round(_FADE_SECONDS * rate) // 2 * 2)
-    first = min(max(round(words[i].start * rate), 0), total)
-    last = min(max(round(words[j - 1].end * rate), 0), total)
-    if last <= first:
-        raise UserError(
-            f"'{words[i].text}' is given from {words[i].start:g} to {words[j - 1].end:g} s, which "
-            "is outside the recording"
-        )
+    first, last = _samples_of(words[i:j], rate, total)
     before = round(words[i - 1].end * rate) if i else 0
     after = round(words[j].start * rate) if j < len(words) else total
     low, high = max(min(before, first), first - margin), min(max(after, last), last + margin)
@@ -201,13 +195,7 @@ def _opening(
         high = min(high + search // 2, middle + margin, total - half)
         point = _quietest(mono, rate, low, high)
         return _Cut(point, point, fade, operation)
-    first = min(max(round(words[i].start * rate), 0), total)
-    last = min(max(round(words[j - 1].end * rate), 0), total)
-    if last <= first:
-        raise UserError(
-            f"'{words[i].text}' is given from {words[i].start:g} to {words[j - 1].end:g} s, which "
-            "is outside the recording"
-        )
+    first, last = _samples_of(words[i:j], rate, total)
     inside, reach = search // 3, margin - half
     low = max(before - inside, first - 2 * search, first - reach, half)
     start = _quietest(mono, rate, low, min(first + inside, total - half))
@@ -216,6 +204,18 @@ def _opening(
     if end < start:
         raise UserError(f"'{words[i].text}' is too short to be replaced")
     return _Cut(start, end, fade, operation)
+
+
+def _samples_of(words: Sequence[Word], rate: int, total: int) -> tuple[int, int]:
+    """The samples [a, b) of neighbouring words in a recording of `total` samples."""
+    first = min(max(round(words[0].start * rate), 0), total)
+    last = min(max(round(words[-1].end * rate), 0), total)
+    if last <= first:
+        raise UserError(
+            f"'{words[0].text}' is given from {words[0].start:g} to {words[-1].end:g} s, which "
+            "is outside the recording"
+        )
+    return first, last
 
 
 def _quietest(mono: Mono, rate: int, low: int, high: int) -> int:
