@@ -148,6 +148,7 @@ def test_what_is_refused_says_why_and_changes_nothing(client: TestClient, work: 
     before = client.get(work).json()
     for body in (
         {"instruction": "paint it blue"},
+        {"instruction": "add thunder in the background"},
         {"edits": [{"start": 90, "end": 91}]},
         {"edits": [{"start": 2, "end": 1}]},
         {"edits": [{"start": 0, "end": len(TEXT.split())}]},
@@ -176,8 +177,8 @@ def test_a_recording_is_its_owners(client: TestClient, work: str) -> None:
     mine = client.get("/v1/recordings").json()["data"]
     assert [work.endswith(row["id"]) for row in mine] == [True]
     cookie = client.cookies.get("uniaudio_owner")
-    for other in ("", "x" * 32):
-        headers = {"cookie": f"uniaudio_owner={other}"}
+    for other in ("", "x" * 32, "é" * 32):
+        headers = {"cookie": f"uniaudio_owner={other}".encode()}
         client.cookies.clear()
         assert client.get(work, headers=headers).status_code == 404
         assert client.get("/v1/recordings", headers=headers).json()["data"] == []

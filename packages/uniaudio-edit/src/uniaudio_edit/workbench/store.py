@@ -159,7 +159,8 @@ class Store:
         """
         self._forget_old()
         work = self._works.get(id)
-        if work is None or not owner or not secrets.compare_digest(work.owner, owner):
+        given = owner.encode("utf-8", "replace")
+        if work is None or not secrets.compare_digest(work.owner.encode(), given):
             raise ApiError(
                 "no such recording: it was removed, is too old, or the server was restarted",
                 404,

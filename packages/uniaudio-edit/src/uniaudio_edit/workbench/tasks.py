@@ -15,9 +15,10 @@ import numpy as np
 from mingtok_audio.core.audio import audio_info
 from mingtok_audio.core.errors import AudioError, UserError
 from uniaudio_edit.editor import Editor, write_result
-from uniaudio_edit.errors import AmbiguousInstructionError
+from uniaudio_edit.errors import AmbiguousInstructionError, InstructionError
 from uniaudio_edit.grammar.engine import plan_word_edits
 from uniaudio_edit.interfaces import Word
+from uniaudio_edit.operations.background import MADE_SOUNDS
 from uniaudio_edit.parts import SILENT, Parts, mono_float
 from uniaudio_edit.pcm import Recording, read_recording, to_float
 from uniaudio_edit.plan import Plan
@@ -111,9 +112,16 @@ def plan(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
     editor = _editor(engine, 0)
 
     def read(which: str) -> Plan:
-        return editor.plan_recording(
+        made = editor.plan_recording(
             recording, params["instruction"], text=text, words=words, which=which
         )
+        for op in made.operations:
+            sound = op.params.get("sound")
+            if op.type == "add_sound" and sound not in MADE_SOUNDS:
+                raise InstructionError(
+                    f"there is no sound '{sound}' here; there are: {', '.join(MADE_SOUNDS)}"
+                )
+        return made
 
     try:
         yield {"plan": read(params["which"]).to_dict()}
