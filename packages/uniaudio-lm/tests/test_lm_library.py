@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -147,3 +149,14 @@ def test_languages_and_tasks_are_those_of_the_config(nano: UniAudio, clip: np.nd
         nano.ask(clip, 16000, "What is said?")
     with pytest.raises(UserError, match="not trained to carry out edits"):
         nano.edit(clip, 16000, "Delete the last word.")
+
+
+def test_loading_and_speaking_imports_no_compiler() -> None:
+    """torch imports its compiler (1.1 s of CPU) to draw random numbers on the meta device."""
+    code = (
+        "import sys; from uniaudio_lm import UniAudio; "
+        "UniAudio.from_pretrained('nano').synthesize('Hi.', num_steps=1); "
+        "print(sorted({'torch._dynamo', 'sympy', 'transformers', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -87,8 +87,8 @@ class CrossAttentionCompressor(Compressor):
         if width % num_heads or width < 1:
             raise ValueError(f"width {width} must be a multiple of num_heads {num_heads}")
         self.frame_in = nn.Linear(in_dim, width)
-        self.cls = nn.Parameter(torch.randn(width) * 0.02)
-        self.positions = nn.Parameter(torch.randn(patch_size, width) * 0.02)
+        self.cls = nn.Parameter(torch.empty(width).normal_(std=0.02))
+        self.positions = nn.Parameter(torch.empty(patch_size, width).normal_(std=0.02))
         self.blocks = nn.ModuleList(
             PatchBlock(width, num_heads, cls_only=i == num_layers - 1) for i in range(num_layers)
         )

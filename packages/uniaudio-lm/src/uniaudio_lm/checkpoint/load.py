@@ -23,6 +23,7 @@ from mingtok_audio.core.models.hub import (
     resolve,
     sha256_of_weights,
 )
+from mingtok_audio.core.models.shapes import without_weights
 from mingtok_audio.core.runtime import select_device, select_dtype
 from mingtok_audio.models.loading import read_config as read_tokenizer_config
 from mingtok_audio.models.loading import report_encoder_layers
@@ -87,7 +88,7 @@ def load_model(
     own = config
     config, components = _replace_parts(config, parts, source.path)
     text = TextTokenizer.from_file(source.path / TOKENIZER_NAME)
-    with torch.device("meta"):
+    with without_weights():
         model = SpeechLM(config, tokenizer, text)
         before = SpeechLM(own, tokenizer) if config != own else model
     given = _place_components(model, before, components, parts, source.path)
