@@ -634,6 +634,37 @@ def finetune(
     run_finetune(source, output, values, resume, minutes, dry_run, as_json)
 
 
+@app.command()
+def push(
+    source: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="A model's folder, or an adapter's.")
+    ],
+    repo: Annotated[str, typer.Argument(help="org/name on the Hugging Face Hub.")],
+    *,
+    license: Annotated[str, typer.Option(help="Of the weights: mit, apache-2.0, ...")],
+    private: Annotated[
+        bool, typer.Option("--private", help="A new repository is private.")
+    ] = False,
+    message: Annotated[str, typer.Option(help="Of the commit.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be sent.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Send a model to the Hugging Face Hub, with a model card."""
+    from uniaudio_lm.commands.push import push as push_folder
+
+    found = push_folder(
+        source, repo, license=license, private=private, message=message, dry_run=dry_run
+    )
+    if as_json:
+        emit_json(found)
+    else:
+        verb = "would be sent" if dry_run else "sent"
+        names = ", ".join(found["files"])
+        typer.echo(f"{repo}: {len(found['files'])} files, {found['bytes']:,} bytes {verb}: {names}")
+
+
 app.add_typer(voices, name="voices")
 add_train(app, "uniaudio_lm.training.run", help="Train a stage of the language model.")
 
