@@ -222,6 +222,7 @@ class Builder:
         self.output = output
         self.voices = voices
         self.noises = noises
+        self.steady = sorted(noises, key=lambda wav: float(frame_db(wav).std()))[:10]
         self.rng = np.random.default_rng(seed)
         self.files: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
@@ -309,17 +310,26 @@ class Builder:
                 canvas.pause(rng.uniform(0.3, 1.5))
         self.write(name, "dialogue", canvas, speakers=sorted(set(speakers)))
 
-    def single(self, name: str, said: Utterance, condition: str, **about: Any) -> None:
-        """One utterance between two pauses."""
+    def single(
+        self,
+        name: str,
+        said: Utterance,
+        condition: str,
+        background: np.ndarray | None = None,
+        **about: Any,
+    ) -> None:
+        """One utterance between two pauses; a background by chance where none is given."""
         canvas = Canvas(self.rng)
+        by_chance = self.noise()
+        under = by_chance if background is None else background
         if condition.startswith("snr"):  # noise goes on where nobody speaks
             margin = RATE // 2
             spans = tuple((a + margin / RATE, b + margin / RATE) for a, b in said.spans)
             said = Utterance(np.pad(said.wav, margin), spans, said.row)
-            canvas.say(said, condition, self.noise())
+            canvas.say(said, condition, under)
         else:
             canvas.pause(0.5)
-            canvas.say(said, condition, self.noise())
+            canvas.say(said, condition, under)
             canvas.pause(0.5)
         self.write(name, about.pop("kind", "single"), canvas, **about)
 
@@ -347,11 +357,12 @@ class Builder:
             )  # fmt: skip
 
     def ladder(self, name: str) -> None:
-        """One utterance from clean to noisy, and clipped, and through a telephone."""
+        """One utterance in more and more of one steady noise, clipped, and through a telephone."""
         said = self._long("en")
+        background = self.steady[len(self.ladders) % len(self.steady)]
         names = []
         for condition in (*LADDER, "clipped", "telephone"):
-            self.single(f"{name}-{condition}", said, condition, kind="ladder")
+            self.single(f"{name}-{condition}", said, condition, background, kind="ladder")
             if condition in LADDER:
                 names.append(f"{name}-{condition}")
         self.ladders.append(names)
