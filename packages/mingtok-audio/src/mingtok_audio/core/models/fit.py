@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from mingtok_audio.core.errors import FormatError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _SHOWN = 8
 
