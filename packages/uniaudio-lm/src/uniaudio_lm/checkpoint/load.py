@@ -23,7 +23,6 @@ from mingtok_audio.core.models.hub import (
     resolve,
     sha256_of_weights,
 )
-from mingtok_audio.core.models.shapes import without_weights
 from mingtok_audio.core.runtime import select_device, select_dtype
 from mingtok_audio.models.loading import read_config as read_tokenizer_config
 from mingtok_audio.models.loading import report_encoder_layers
@@ -44,6 +43,7 @@ from uniaudio_lm.checkpoint.place import Memory, Placement
 from uniaudio_lm.checkpoint.published import model_place, published_config
 from uniaudio_lm.checkpoint.quantise import Quantizer
 from uniaudio_lm.checkpoint.read import TOKENIZER_FOLDER, backbone_pin, read_tensors, tensor_headers
+from uniaudio_lm.checkpoint.shapes import without_weights
 from uniaudio_lm.checkpoint.text_llm import is_text_llm
 from uniaudio_lm.config import PartConfig, UniAudioConfig, parse_config
 from uniaudio_lm.model.layout import Columns
