@@ -12,7 +12,7 @@ import argparse
 import json
 import struct
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +192,21 @@ def reader_from_whisper(folder: Path, pieces: Tokenizer) -> Reader:
     positions = weights["decoder/position_encodings/encodings"]
     reader.piece_positions.data = positions[: reader.config.max_pieces].clone()
     return reader
+
+
+def encoder_from_whisper(folder: Path) -> Callable[[Tensor], Tensor]:
+    """Whisper's encoder: log-mel (B, 80, 3000) to features (B, 1500, 384)."""
+    weights = read_weights(folder / "model.bin")
+    stem = Stem(weights).eval()
+    layers = reader_from_whisper(folder, Tokenizer.from_file(str(folder / "tokenizer.json"))).eval()
+
+    def encode(mel: Tensor) -> Tensor:
+        x = stem(mel) + layers.positions
+        for layer in layers.encoder:
+            x, _ = layer(x, None, None)
+        return layers.encoder_norm(x)
+
+    return encode
 
 
 def main() -> None:
