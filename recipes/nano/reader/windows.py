@@ -70,7 +70,12 @@ def as_written(text: str) -> str:
 
 
 class Sounds:
-    """Noises and room responses, without the fifth that is kept for evaluation."""
+    """Noises and room responses, without the fifth that is kept for evaluation.
+
+    `room` and `band` are the shares of the clips that get a room, or a telephone's band.
+    """
+
+    room, band = 0.12, 0.06
 
     def __init__(self, folder: Path) -> None:
         self.noises: list[Wav] = []
@@ -97,11 +102,11 @@ class Sounds:
         if rng.random() < 0.25:
             wav = wav - np.float32(rng.uniform(-0.5, 0.5)) * np.concatenate([[0], wav[:-1]])
         power = float((wav**2).mean())
-        if rng.random() < 0.12 and self.rooms:
+        if rng.random() < self.room and self.rooms:
             room = self.rooms[int(rng.integers(len(self.rooms)))]
             wav = fftconvolve(wav, room)[: len(wav) + SAMPLE_RATE // 10]
             wav = wav * np.sqrt(power / (float((wav**2).mean()) + 1e-12))
-        if rng.random() < 0.06:
+        if rng.random() < self.band:
             band = butter(4, [300, 3400], "band", fs=SAMPLE_RATE, output="sos")
             wav = np.asarray(sosfilt(band, wav))
         if rng.random() < 0.6:
@@ -260,13 +265,17 @@ def main() -> None:
     parser.add_argument("--shards", type=int, nargs=2, default=(0, 60), metavar=("FIRST", "END"))
     parser.add_argument("--windows", type=int, default=50, help="of a shard")
     parser.add_argument("--real", type=float, default=0.5, help="share of real speech")
+    parser.add_argument("--room", type=float, default=Sounds.room, help="share in a room")
+    parser.add_argument("--band", type=float, default=Sounds.band, help="share by telephone")
     parser.add_argument("--whisper", type=Path)
     parser.add_argument("--mel", action="store_true")
     parser.add_argument("--packages", type=Path, default=Path(".data/packages"))
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.output.mkdir(parents=True, exist_ok=True)
-    speech = Speech(given.recordings, Sounds(given.noise), given.texts, given.packages)
+    sounds = Sounds(given.noise)
+    sounds.room, sounds.band = given.room, given.band
+    speech = Speech(given.recordings, sounds, given.texts, given.packages)
     codec = MingTok.from_pretrained("nano").eval()
     encoder = encoder_from_whisper(given.whisper) if given.whisper else None
     for shard in range(*given.shards):
