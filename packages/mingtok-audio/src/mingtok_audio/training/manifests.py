@@ -223,12 +223,11 @@ class _Lines(Part):
         if "recording" in row or not isinstance(row.get("audio"), str):
             found = _recording(row, self._path, self._source, number)
             return None if found is None else found.seconds
-        if split is not None and row.get("split") != split:
-            return None
         try:
-            return float(row["seconds"])
+            seconds = float(row["seconds"])
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{self._path}:{number}: {error!r}") from error
+        return seconds if split is None or row.get("split") == split else None
 
     def _parsed(self, raw: bytes, index: int) -> Recording:
         row = self._row(raw, index + 1) if raw else None
