@@ -164,8 +164,10 @@ class SpectralMarker(Marker):
         sound, source = sound[skipped:], source[skipped:]
         room = min(len(sound), self._received - self._given)
         self._given += room
-        limit = np.maximum(1.0, np.abs(source[:room]))
-        sound = np.clip(sound[:room], -limit, limit).astype(self._kind)
+        source, sound = source[:room], sound[:room]
+        limit = np.maximum(1.0, np.abs(source))
+        # Digital silence stays it: a frame would spread the speech beside a pause into it.
+        sound = np.where(source == 0, 0.0, np.clip(sound, -limit, limit)).astype(self._kind)
         return sound[:, 0] if self._flat else sound
 
     def _gains(self, count: int) -> np.ndarray:
