@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("fastapi")
@@ -144,6 +144,167 @@ def test_transcripts(client: TestClient, spoken: bytes, format: str) -> None:
     assert "morning" in answer.text.lower()
     if format == "vtt":
         assert answer.text.startswith("WEBVTT")
+
+
+def test_a_streamed_transcript_joins_to_the_whole(client: TestClient) -> None:
+    text = "Good morning. [pause 1s] Where is the station? [pause 1s] I will come tomorrow."
+    sound = client.post("/v1/audio/speech", json={**SPEECH, "input": text}).content
+    data = {"model": "nano", "stream": "true"}
+    files = {"file": ("a.wav", sound)}
+    answer = client.post("/v1/audio/transcriptions", files=files, data=data)
+    events = [json.loads(line[6:]) for line in answer.text.split("\n\n") if line]
+    deltas = [e["delta"] for e in events if e["type"] == "transcript.text.delta"]
+    assert len(deltas) == 3
+    assert events[-1]["type"] == "transcript.text.done"
+    whole = client.post("/v1/audio/transcriptions", files=files, data={"model": "nano"}).json()
+    assert "".join(deltas) == events[-1]["text"] == whole["text"]
+    bad = {"file": ("a.wav", b"no sound")}
+    assert client.post("/v1/audio/transcriptions", files=bad, data=data).status_code == 400
+
+
+def test_hotwords_reach_the_model(client: TestClient, spoken: bytes) -> None:
+    data = {"model": "nano", "hotwords": ",".join(f"{i:0>100}" for i in range(50))}
+    answer = client.post("/v1/audio/transcriptions", files={"file": ("a.wav", spoken)}, data=data)
+    assert answer.status_code == 400
+    assert "hotword" in answer.json()["error"]["message"]
+
+
+def test_words_have_times(client: TestClient, spoken: bytes) -> None:
+    asked = {**SPEECH, "word_timestamps": True}
+    assert client.post("/v1/audio/speech", json=asked).status_code == 400
+    made = client.post("/v1/audio/speech", json={**asked, "stream_format": "json"}).json()
+    assert base64.b64decode(made["audio"]) == spoken
+    assert made["seconds"] == pytest.approx(len(samples(spoken)) / RATE, abs=1e-3)
+    assert [w["word"].strip(".").lower() for w in made["words"]] == ["good", "morning"]
+    slow = client.post(
+        "/v1/audio/speech", json={**asked, "stream_format": "json", "speed": 0.5}
+    ).json()
+    for one, other in zip(made["words"], slow["words"], strict=True):
+        assert other["end"] == pytest.approx(2 * one["end"], abs=2e-3)
+    events = client.post("/v1/audio/speech", json={**asked, "stream_format": "sse"}).text
+    assert json.loads(events.strip().split("\n\n")[-1][6:])["words"] == made["words"]
+
+
+def test_a_batch_says_each_text_as_alone(client: TestClient, spoken: bytes) -> None:
+    requests = [SPEECH, {**SPEECH, "voice": "nobody"}, {**SPEECH, "input": "Yes.", "seed": 4}]
+    requests += [{**SPEECH, "seed": seed} for seed in range(1, 20)]  # more than are taken at once
+    answer = client.post("/v1/audio/speech/batch", json={"requests": requests})
+    assert answer.status_code == 200
+    lines = {line["index"]: line for line in map(json.loads, answer.text.splitlines())}
+    assert sorted(lines) == list(range(len(requests)))
+    found = samples(base64.b64decode(lines[0]["audio"])).astype(int)
+    assert np.abs(found - samples(spoken)).max() <= 33, "-60 dB"
+    assert "nobody" in lines[1]["error"]["message"]
+    assert all("audio" in line for index, line in lines.items() if index != 1)
+    for bad in ([], [{"model": "nano"}], [SPEECH] * 257):
+        answer = client.post("/v1/audio/speech/batch", json={"requests": bad})
+        assert answer.status_code == 400
+
+
+def test_speech_goes_out_as_text_comes_in(client: TestClient) -> None:
+    with client.websocket_connect("/v1/audio/speech/live") as socket:
+        socket.send_json({"type": "start", "model": "nano", "seed": 3})
+        socket.send_json({"type": "text", "text": "Good mor"})
+        socket.send_json({"type": "text", "text": "ning. Where is"})
+        first = b""
+        while (message := socket.receive()).get("bytes") is not None:
+            first += message["bytes"]
+        assert json.loads(message["text"]) == {"type": "said", "text": "Good morning."}
+        socket.send_json({"type": "text", "text": " the station?"})
+        socket.send_json({"type": "flush"})
+        second = b""
+        while (message := socket.receive()).get("bytes") is not None:
+            second += message["bytes"]
+        assert json.loads(message["text"])["text"] == "Where is the station?"
+        socket.send_json({"type": "end"})
+        done = socket.receive_json()
+    assert done["type"] == "done"
+    assert done["seconds"] == pytest.approx((len(first) + len(second)) / 2 / RATE, abs=1e-3)
+    alone = client.post(
+        "/v1/audio/speech", json={**SPEECH, "seed": 3, "response_format": "pcm"}
+    ).content
+    assert first == alone
+    heard = client.post(
+        "/v1/audio/transcriptions",
+        files={"file": ("a.wav", wav_bytes(np.frombuffer(second, "<i2") / 32768, RATE))},
+        data={"model": "nano"},
+    )
+    assert "station" in heard.json()["text"].lower()
+
+
+def test_a_transcript_grows_as_sound_comes_in(client: TestClient) -> None:
+    text = "Good morning. [pause 1s] Where is the station? [pause 1s] I will come tomorrow."
+    asked = {**SPEECH, "input": text, "response_format": "pcm"}
+    sound = client.post("/v1/audio/speech", json=asked).content
+    with client.websocket_connect("/v1/audio/transcriptions/live") as socket:
+        socket.send_json({"type": "start", "model": "nano", "sample_rate": RATE})
+        for i in range(0, len(sound), 6400):
+            socket.send_bytes(sound[i : i + 6400])
+        first = socket.receive_json()
+        assert first["type"] == "segment"
+        assert "morning" in first["text"].lower()
+        socket.send_json({"type": "end"})
+        segments = [first]
+        while (message := socket.receive_json())["type"] == "segment":
+            segments.append(message)
+    assert len(segments) == 3
+    times = [t for s in segments for t in (s["start"], s["end"])]
+    assert times == sorted(times)
+    assert message["duration"] == pytest.approx(len(sound) / 2 / RATE, abs=1e-3)
+    assert message["text"] == " ".join(s["text"] for s in segments)
+    assert "station" in segments[1]["text"].lower()
+    assert segments[1]["words"][0]["start"] >= segments[1]["start"] > 1.0
+
+
+BAD_TALK: list[tuple[str, list[Any]]] = [
+    ("speech", [{"type": "text", "text": "no start"}]),
+    ("speech", ["no json"]),
+    ("speech", ["[" * 100_000]),
+    ("speech", [{"type": "start", "voice": "nobody at all"}, {"type": "text", "text": "Yes. No."}]),
+    ("speech", [{"type": "start", "speed": 2}]),
+    ("speech", [{"type": "start", "seed": "x"}]),
+    ("speech", [{"type": "start"}, {"type": "sing"}]),
+    ("speech", [{"type": "start"}, {"type": "text", "text": 5}]),
+    ("speech", [{"type": "start"}, {"type": "text", "text": "x" * 501}]),
+    ("speech", [{"type": "start"}, {"type": "text", "text": "<speak>a"}, {"type": "flush"}]),
+    ("transcriptions", [{"type": "start", "sample_rate": 1}]),
+    ("transcriptions", [{"type": "start", "model": "gpt"}]),
+    ("transcriptions", [{"type": "start"}, b"odd"]),
+    ("transcriptions", [{"type": "start"}, {"type": "stop"}]),
+    ("transcriptions", [{"type": "start", "language": "klingon"}, b"\1\0" * RATE, {"type": "end"}]),
+    ("transcriptions", [{"type": "start"}, *[b"\0\0" * RATE * 10] * 4]),
+]
+
+
+@pytest.mark.parametrize(("route", "messages"), BAD_TALK, ids=lambda x: str(x)[:40])
+def test_bad_talk_ends_with_an_error(client: TestClient, route: str, messages: list[Any]) -> None:
+    with client.websocket_connect(f"/v1/audio/{route}/live") as socket:
+        for message in messages:
+            if isinstance(message, bytes):
+                socket.send_bytes(message)
+            elif isinstance(message, str):
+                socket.send_text(message)
+            else:
+                socket.send_json(message)
+        found = socket.receive()
+        while found.get("bytes") is not None or '"error"' not in (found.get("text") or '"error"'):
+            found = socket.receive()
+        error = json.loads(found["text"])["error"]
+        assert (
+            error["message"] and error["type"] == "invalid_request_error"
+        ) or "not_found" in str(error)
+        assert socket.receive()["type"] == "websocket.close"
+
+
+def test_a_live_session_that_is_left_is_over(client: TestClient) -> None:
+    with client.websocket_connect("/v1/audio/speech/live") as socket:
+        socket.send_json({"type": "start"})
+        socket.send_json({"type": "text", "text": "One two three four five. And so on."})
+        assert socket.receive()["bytes"]
+    limit = time.monotonic() + 10
+    while "uniaudio_running 0.0" not in client.get("/metrics").text:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
 
 
 def test_tokens_there_and_back(client: TestClient, spoken: bytes) -> None:
@@ -377,6 +538,7 @@ def test_a_model_that_cannot_be_loaded_is_said() -> None:
 
 
 @pytest.mark.parametrize("format", CONTENT_TYPES)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(0, 4000), max_size=12))
 def test_pieces_of_any_size_give_the_same_file(format: str, sizes: list[int]) -> None:
     wav = np.sin(np.arange(RATE) / 20).astype(np.float32) * 0.5

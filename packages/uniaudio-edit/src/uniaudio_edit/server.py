@@ -69,7 +69,7 @@ async def edits(
 
     An ambiguous instruction is refused with its readings in `error.candidates`.
     """
-    check_model(request, model)
+    check_model(request.app, model)
     params = {
         "data": await file.read(),
         "name": file.filename or "upload",

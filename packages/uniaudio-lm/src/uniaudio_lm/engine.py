@@ -6,7 +6,7 @@ normaliser, an aligner, a word model. The tasks themselves are functions in `uni
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
@@ -317,20 +317,35 @@ class UniAudio:
         sample_rates: Sequence[int],
         options: asr.RecognitionOptions,
     ) -> list[Transcript]:
+        options, parts = self._recognition(options)
+        return asr.transcribe_batch(self.model, wavs, sample_rates, options, **parts)
+
+    def _recognition(
+        self, options: asr.RecognitionOptions
+    ) -> tuple[asr.RecognitionOptions, dict[str, Any]]:
+        """Options with the model's defaults, and what recognition uses beside the network."""
         recognizer, words = self.recognizer, None
         if recognizer is None:
             self._check_listens()
             options = options.completed(self.config.recognition, self.model_id)
             words = self.words if options.word_weight else None
-        return asr.transcribe_batch(
-            self.model,
-            wavs,
-            sample_rates,
-            options,
-            words=words,
-            aligner=self.aligner,
-            recognizer=recognizer,
-        )
+        return options, {"words": words, "aligner": self.aligner, "recognizer": recognizer}
+
+    def transcribe_stream(
+        self,
+        wav: ArrayLike | Tensor,
+        sample_rate: int,
+        language: str | None = None,
+        hotwords: Sequence[str] = (),
+    ) -> Iterator[Transcript]:
+        """Recognise a recording (T,) segment by segment: a `Transcript` of each as soon as it is
+        there. `tasks.asr.join_transcripts` makes of them what `transcribe` gives.
+
+        Raises:
+            AudioError: see `transcribe`.
+        """
+        options, parts = self._recognition(asr.RecognitionOptions(language, tuple(hotwords)))
+        return asr.transcribe_segments(self.model, wav, sample_rate, options, **parts)
 
     def log_likelihood(
         self, wav: ArrayLike | Tensor, sample_rate: int, text: str, language: str | None = None

@@ -67,7 +67,7 @@ class ServerSettings:
 def create_app(settings: ServerSettings) -> FastAPI:
     """The application; its workers start and end with it."""
     from uniaudio_lm.server.extensions import include_extensions
-    from uniaudio_lm.server.routes import audio, page, state
+    from uniaudio_lm.server.routes import audio, batch, live, page, state
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -91,6 +91,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
     errors.install(app)
     app.include_router(state.router)
     app.include_router(audio.router)
+    app.include_router(batch.router)
+    app.include_router(live.router)
     app.include_router(page.router)
     include_extensions(app)
     app.add_middleware(Guard, settings=settings)

@@ -98,8 +98,17 @@ class WorkerPool:
         """Requests that wait for a worker."""
         return self._queued
 
-    async def run(self, task: str, params: dict[str, Any]) -> AsyncIterator[Event]:
+    async def run(
+        self,
+        task: str,
+        params: dict[str, Any],
+        inputs: AsyncIterator[Any] | None = None,
+    ) -> AsyncIterator[Event]:
         """The events of a task. Leaving the iteration cancels it.
+
+        Args:
+            inputs: what the client gives while the task runs; the task finds it in
+                `params["inputs"]`, and None at its end. What it raises ends the task.
 
         Raises:
             BusyError: too many wait.
@@ -113,11 +122,14 @@ class WorkerPool:
         worker.requests[request] = events
         self.counts.started += 1
         over, begun = False, time.monotonic()
+        feeding: asyncio.Task | None = None
         try:
             try:
                 worker.connection.send(("run", request, task, params))
             except OSError as error:
                 raise ApiError("the worker of this request died", 500) from error
+            if inputs is not None:
+                feeding = asyncio.ensure_future(self._feed(worker, request, inputs, events))
             while True:
                 left = end - time.monotonic()
                 try:
@@ -128,6 +140,8 @@ class WorkerPool:
                 if kind == "event":
                     yield first
                     continue
+                if kind == "gone":
+                    raise first
                 over = True
                 if kind == "done":
                     self.counts.finished += 1
@@ -138,6 +152,8 @@ class WorkerPool:
             self.counts.failed += 1
             raise
         finally:
+            if feeding is not None:
+                feeding.cancel()
             worker.requests.pop(request, None)
             if not over:
                 self.counts.cancelled += 1
@@ -145,6 +161,20 @@ class WorkerPool:
                     worker.connection.send(("cancel", request))
             async with self._free:
                 self._free.notify_all()
+
+    @staticmethod
+    async def _feed(
+        worker: _Worker, request: int, inputs: AsyncIterator[Any], events: asyncio.Queue
+    ) -> None:
+        """Hand on what a client gives, until it ends."""
+        try:
+            async for value in inputs:
+                worker.connection.send(("input", request, value))
+            worker.connection.send(("input", request, None))
+        except OSError:
+            return  # the worker died, which is told elsewhere
+        except Exception as error:
+            events.put_nowait(("gone", error, None))
 
     def _wait_seconds(self) -> int:
         """When a place in the queue will be free, as things go."""

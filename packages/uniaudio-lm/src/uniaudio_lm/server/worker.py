@@ -12,6 +12,7 @@ import importlib
 import os
 import signal
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from uniaudio_lm.watermarking import DEFAULT_WATERMARK
 if TYPE_CHECKING:
     from uniaudio_lm.tasks.tts import Job, SpeechBatch
 
+_IDLE_SECONDS = 0.02
 Event = dict[str, Any]
 Task = Callable[[Any, dict[str, Any]], Iterator[Event]]
 
@@ -114,10 +116,10 @@ class Engine:
             batch.remove(key)
             self._tickets.pop(key, None)
 
-    def step(self) -> None:
-        """Say the next patch of all texts."""
+    def step(self) -> bool:
+        """Say the next patch of all texts; False where there is none."""
         if not len(self._batch):
-            return
+            return False
         try:
             for key, wav in self._batch.step():
                 self._tickets[key].add(wav.numpy())
@@ -126,10 +128,11 @@ class Engine:
                 ticket.error = error
             self._batch = self._new_batch()
             self._tickets = {}
-            return
+            return True
         for key, failure in self._batch.failed.items():
             self._tickets[key].error = failure
         self._batch.failed.clear()
+        return True
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` gave when `name` was first asked for."""
@@ -145,7 +148,8 @@ def find_task(name: str) -> Task:
 
 
 def serve(connection: Connection, settings: ModelSettings) -> None:
-    """The worker's loop. Messages in: ("run", id, task, params), ("cancel", id), ("stop",)."""
+    """The worker's loop. Messages in: ("run", id, task, params), ("input", id, value),
+    ("cancel", id), ("stop",). A task finds its inputs in the deque `params["inputs"]`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     end_with_parent(os.getppid())
     try:
@@ -155,8 +159,11 @@ def serve(connection: Connection, settings: ModelSettings) -> None:
         return
     connection.send(("ready", None, engine.lm.model_id, None))
     running: dict[int, Iterator[Event]] = {}
+    inputs: dict[int, deque] = {}
+    idle = False  # all that run wait for their clients
     while True:
-        while connection.poll(None if not running else 0):
+        while connection.poll(None if not running else _IDLE_SECONDS if idle else 0):
+            idle = False
             try:
                 kind, *rest = connection.recv()
             except EOFError:
@@ -166,16 +173,24 @@ def serve(connection: Connection, settings: ModelSettings) -> None:
             if kind == "cancel":
                 _close(running.pop(rest[0], None))
                 continue
+            if kind == "input":
+                inputs.get(rest[0], deque()).append(rest[1])
+                continue
             request, task, params = rest
+            inputs[request] = deque()
             try:
-                running[request] = iter(find_task(task)(engine, params))
+                running[request] = iter(
+                    find_task(task)(engine, {**params, "inputs": inputs[request]})
+                )
             except Exception as error:
                 _report(connection, request, error)
-        engine.step()
+        inputs = {request: inputs[request] for request in running}
+        idle = not engine.step()
         for request, events in list(running.items()):
             try:
                 event = next(events)
                 if event:
+                    idle = False
                     connection.send(("event", request, event, None))
             except StopIteration:
                 del running[request]

@@ -5,7 +5,7 @@ Axes: T samples, P patches, D width of the language model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ from uniaudio_lm.recognition.words import KnownWords
 from uniaudio_lm.samples import as_samples
 from uniaudio_lm.speech_activity import SILENT, Segment, at_level, centred, segments
 from uniaudio_lm.text.hints import Hints
-from uniaudio_lm.text.length import guess_language, is_cjk, is_spoken, syllables
+from uniaudio_lm.text.length import guess_language, is_spoken, joined, syllables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -136,23 +136,109 @@ def transcribe_batch(
         aligner: gives words their times; None: they have none.
         recognizer: recognises in the language model's place.
     """
-    if recognizer is None:
-        options = options.completed(model.config.recognition, model.model_id)
-        rate = model.tokenizer.config.sample_rate
-    else:
-        options = _for_recognizer(options, recognizer)
-        rate = recognizer.sample_rate
+    options, rate = _settled(model, options, recognizer)
     if len(wavs) != len(sample_rates):
         raise UserError(f"{len(wavs)} recordings were given with {len(sample_rates)} sample rates")
     arrays = [prepare_wav(wav, r, rate) for wav, r in zip(wavs, sample_rates, strict=True)]
-    if recognizer is None:
-        spans = [split(model, array, rate) for array in arrays]
-    else:
-        spans = [segments(a, rate, recognizer.longest, recognizer.pause) for a in arrays]
+    spans = [_spans(model, array, rate, recognizer) for array in arrays]
     parts = [
-        at_level(part, rate) if recognizer is not None else conditioned(model, part, rate)
-        for array, found in zip(arrays, spans, strict=True)
-        for part in (array[s.first : s.last] for s in found)
+        array[s.first : s.last] for array, found in zip(arrays, spans, strict=True) for s in found
+    ]
+    answers = _answers(model, parts, rate, options, words, recognizer)
+    transcripts, at = [], 0
+    for array, places in zip(arrays, spans, strict=True):
+        said = answers[at : at + len(places)]
+        at += len(places)
+        transcript = _assemble(places, said, rate, options.language)
+        if aligner is not None:
+            timed = _align(aligner, array, rate, transcript)
+            transcript = replace(transcript, words=timed)
+        transcripts.append(transcript)
+    return transcripts
+
+
+@torch.no_grad()
+def transcribe_segments(
+    model: SpeechLM,
+    wav: ArrayLike | Tensor,
+    sample_rate: int,
+    options: RecognitionOptions,
+    *,
+    words: WordModel | None = None,
+    aligner: Aligner | None = None,
+    recognizer: Recognizer | None = None,
+) -> Iterator[Transcript]:
+    """A transcript of each segment of a recording (T,), in order, as soon as it is recognised;
+    `join_transcripts` makes of them what `transcribe_batch` gives."""
+    options, rate = _settled(model, options, recognizer)
+    array = prepare_wav(wav, sample_rate, rate)
+    for span in _spans(model, array, rate, recognizer):
+        part = array[span.first : span.last]
+        answers = _answers(model, [part], rate, options, words, recognizer)
+        found = _assemble([span], answers, rate, options.language)
+        if aligner is not None:
+            found = replace(found, words=_align(aligner, array, rate, found))
+        yield found
+
+
+_OPEN_SECONDS = 1.0
+
+
+def whole_samples(
+    model: SpeechLM, wav: np.ndarray, sample_rate: int, recognizer: Recognizer | None = None
+) -> int:
+    """How many samples of sound (T,) that goes on are in segments that a pause has ended; more
+    sound does not change those. All but the last second of silence is."""
+    rate = model.tokenizer.config.sample_rate if recognizer is None else recognizer.sample_rate
+    array = prepare_wav(wav, sample_rate, rate)
+    spans = _spans(model, array, rate, recognizer)
+    if len(spans) > 1:
+        return int(spans[-1].start * sample_rate / rate)
+    if np.abs(array).max(initial=0.0) < SILENT:
+        return max(0, len(wav) - int(_OPEN_SECONDS * sample_rate))
+    return 0
+
+
+def join_transcripts(parts: Sequence[Transcript]) -> Transcript:
+    """Transcripts of the segments of a recording as one."""
+    told = next((part.language for part in parts if part.language), "")
+    found = [segment for part in parts for segment in part.segments]
+    timed = [word for part in parts for word in part.words or ()]
+    has_words = any(part.words is not None for part in parts)
+    text = joined([part.text for part in parts])
+    return Transcript(text, told, found, timed if has_words else None)
+
+
+def _settled(
+    model: SpeechLM, options: RecognitionOptions, recognizer: Recognizer | None
+) -> tuple[RecognitionOptions, int]:
+    """The options with nothing left open, and the sample rate of what recognises."""
+    if recognizer is None:
+        options = options.completed(model.config.recognition, model.model_id)
+        return options, model.tokenizer.config.sample_rate
+    return _for_recognizer(options, recognizer), recognizer.sample_rate
+
+
+def _spans(
+    model: SpeechLM, wav: np.ndarray, rate: int, recognizer: Recognizer | None
+) -> list[Segment]:
+    if recognizer is None:
+        return split(model, wav, rate)
+    return segments(wav, rate, recognizer.longest, recognizer.pause)
+
+
+def _answers(  # noqa: PLR0917
+    model: SpeechLM,
+    parts: Sequence[np.ndarray],
+    rate: int,
+    options: RecognitionOptions,
+    words: WordModel | None,
+    recognizer: Recognizer | None,
+) -> list[tuple[str, bool]]:
+    """What is said in each part, and whether the token limit ended it."""
+    parts = [
+        conditioned(model, part, rate) if recognizer is None else at_level(part, rate)
+        for part in parts
     ]
     # Silence is not recognised: models make words up for it.
     sounding = [i for i, part in enumerate(parts) if np.abs(part).max(initial=0.0) >= SILENT]
@@ -166,16 +252,7 @@ def transcribe_batch(
             found = _by_recognizer(recognizer, chosen_parts, options)
         for i, answer in zip(chosen, found, strict=True):
             answers[i] = answer
-    transcripts, at = [], 0
-    for array, places in zip(arrays, spans, strict=True):
-        said = answers[at : at + len(places)]
-        at += len(places)
-        transcript = _assemble(places, said, rate, options.language)
-        if aligner is not None:
-            timed = _align(aligner, array, rate, transcript)
-            transcript = replace(transcript, words=timed)
-        transcripts.append(transcript)
-    return transcripts
+    return answers
 
 
 def _for_recognizer(options: RecognitionOptions, recognizer: Recognizer) -> RecognitionOptions:
@@ -371,13 +448,3 @@ def _align(aligner: Aligner, wav: np.ndarray, rate: int, transcript: Transcript)
             found = aligner.align(part, segment.text, guess_language(segment.text))
             words += [replace(w, start=w.start + begin, end=w.end + begin) for w in found]
     return words
-
-
-def joined(texts: Sequence[str]) -> str:
-    """Texts one after the other: a space between them where their script has spaces."""
-    out = ""
-    for text in texts:
-        if out and text and not (is_cjk(out[-1]) and is_cjk(text[0])):
-            out += " "
-        out += text
-    return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 SYLLABLES_PER_SECOND = 4.5
 _PAUSE = 0.25  # seconds at the end of a clause
@@ -48,3 +49,13 @@ def speech_seconds(text: str, rate: float = SYLLABLES_PER_SECOND) -> float:
     """A guess of how long a text takes at `rate` syllables a second; at least 0.3 s."""
     pauses = len(_CLAUSE_END.findall(text))
     return max(0.3, syllables(text) / rate + _PAUSE * pauses)
+
+
+def joined(texts: Sequence[str]) -> str:
+    """Texts one behind the other: a space between them where their script has spaces."""
+    out = ""
+    for text in texts:
+        if out and text and not (is_cjk(out[-1]) and is_cjk(text[0])):
+            out += " "
+        out += text
+    return out

@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, FastAPI, File, Form, Request, UploadFile
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from uniaudio_lm.server.errors import ApiError
 from uniaudio_lm.server.media import CONTENT_TYPES, Encoder
 from uniaudio_lm.server.routes.state import pool_of
+from uniaudio_lm.text.length import joined
 
 router = APIRouter(prefix="/v1/audio")
 _TASKS = "uniaudio_lm.server.tasks"
@@ -37,7 +38,14 @@ class SpeechRequest(BaseModel):
     input: str = Field(min_length=1, description="The text to say.")
     voice: str | dict[str, str] = Field("default", description="A name of `/v1/audio/voices`.")
     response_format: Literal["wav", "flac", "mp3", "opus", "pcm"] = "mp3"
-    stream_format: Literal["audio", "sse"] = "audio"
+    stream_format: Literal["audio", "sse", "json"] = Field(
+        "audio",
+        description="The sound itself; events as it is made; or one JSON object with the sound in "
+        "base64.",
+    )
+    word_timestamps: bool = Field(
+        False, description="Give the words with their times: with stream_format sse or json."
+    )
     speed: float = Field(
         1.0,
         ge=0.25,
@@ -52,14 +60,14 @@ class SpeechRequest(BaseModel):
     ref_text: str | None = Field(None, description="What `ref_audio` says.")
 
 
-def check_model(request: Request, name: str) -> None:
+def check_model(app: FastAPI, name: str) -> None:
     """Refuse a model that is not served.
 
     Raises:
         ApiError: with status 404.
     """
-    served = request.app.state.settings.model.model
-    known = {served, request.app.state.pool.model_id}
+    served = app.state.settings.model.model
+    known = {served, app.state.pool.model_id}
     if name not in known:
         raise ApiError(
             f"the model {name!r} is not served here; {served!r} is",
@@ -80,28 +88,10 @@ async def speech(request: Request, body: SpeechRequest) -> Response:
 
     With `stream_format: "sse"`: events `speech.audio.delta` (base64) and `speech.audio.done`.
     """
-    check_model(request, body.model)
-    settings = request.app.state.settings
-    if len(body.input) > settings.max_characters:
-        raise ApiError(
-            f"input has {len(body.input):,} characters, at most {settings.max_characters:,} are "
-            "taken: split it",
-            param="input",
-        )
-    if body.instructions:
-        raise ApiError("the model follows no instructions", param="instructions")
-    voice, reference, text = _voice_of(request, body)
-    params = {
-        "text": body.input,
-        "voice": voice,
-        "reference": reference,
-        "reference_text": text,
-        "seed": body.seed,
-        "language": body.language,
-        "max_seconds": 60.0,
-        "speed": body.speed,
-    }
+    params = speech_params(request.app, body)
     events = pool_of(request).run(f"{_TASKS}:speech", params)
+    if body.stream_format == "json":
+        return _json(await whole_speech(events, body.response_format))
     rate = 0
     async for event in events:  # up to the first sound: what is wrong is an error with a status
         if "sample_rate" in event:
@@ -116,6 +106,56 @@ async def speech(request: Request, body: SpeechRequest) -> Response:
         return StreamingResponse(stream, media_type="text/event-stream")
     media = CONTENT_TYPES[body.response_format]
     return StreamingResponse(_as_bytes(encoder, event, events), media_type=media)
+
+
+async def whole_speech(events: AsyncIterator[dict[str, Any]], format: str) -> dict[str, Any]:
+    """The events of speech as one object: `audio` (base64), `format`, and what the end tells."""
+    end: dict[str, Any] = {}
+    encoder, parts = Encoder(format, 0), list[bytes]()
+    async for event in events:
+        if "sample_rate" in event:
+            encoder = Encoder(format, event["sample_rate"])
+        if "wav" in event:
+            parts.append(encoder.push(event["wav"]))
+        end = event.get("end", end)
+    parts.append(encoder.finish())
+    audio = base64.b64encode(b"".join(parts)).decode()
+    return {"audio": audio, "format": format, "sample_rate": encoder.sample_rate, **end}
+
+
+def speech_params(app: FastAPI, body: SpeechRequest) -> dict[str, Any]:
+    """What the worker is told to say.
+
+    Raises:
+        ApiError: something that is known to be refused.
+    """
+    check_model(app, body.model)
+    settings = app.state.settings
+    if len(body.input) > settings.max_characters:
+        raise ApiError(
+            f"input has {len(body.input):,} characters, at most {settings.max_characters:,} are "
+            "taken: split it",
+            param="input",
+        )
+    if body.instructions:
+        raise ApiError("the model follows no instructions", param="instructions")
+    if body.word_timestamps and body.stream_format == "audio":
+        raise ApiError(
+            "word_timestamps needs stream_format sse or json: sound alone cannot hold them",
+            param="word_timestamps",
+        )
+    voice, reference, text = _voice_of(app, body)
+    return {
+        "text": body.input,
+        "voice": voice,
+        "reference": reference,
+        "reference_text": text,
+        "seed": body.seed,
+        "language": body.language,
+        "max_seconds": 60.0,
+        "speed": body.speed,
+        "words": body.word_timestamps,
+    }
 
 
 async def _as_bytes(
@@ -157,7 +197,7 @@ def _sse(data: dict[str, Any]) -> str:
     return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
-def _voice_of(request: Request, body: SpeechRequest) -> tuple[str | None, bytes | None, str | None]:
+def _voice_of(app: FastAPI, body: SpeechRequest) -> tuple[str | None, bytes | None, str | None]:
     """-> (name of a voice of the model, reference recording, its text)."""
     if body.ref_audio is not None:
         try:
@@ -167,7 +207,7 @@ def _voice_of(request: Request, body: SpeechRequest) -> tuple[str | None, bytes 
     name = body.voice if isinstance(body.voice, str) else body.voice.get("id", "")
     if name in _DEFAULT_VOICES:
         return None, None, None
-    kept = request.app.state.voices.get(name)
+    kept = app.state.voices.get(name)
     if kept is not None:
         return None, kept["data"], kept["text"]
     return name, None, None
@@ -188,13 +228,16 @@ async def transcriptions(
     stream: Annotated[bool, Form()] = False,
 ) -> Response:
     """Recognise an upload. `verbose_json` has words and segments with times."""
-    check_model(request, model)
-    found, seconds = await transcript_of(request, file, language, hotwords or prompt)
-    text = found["transcript"]["text"]
+    check_model(request.app, model)
+    events = transcribing(request, await file.read(), file.filename, language, hotwords or prompt)
     if stream:
-        lines = [{"type": "transcript.text.delta", "delta": text}]
-        lines.append({"type": "transcript.text.done", "text": text})
-        return Response("".join(map(_sse, lines)), media_type="text/event-stream")
+        first = await anext(events)  # what is wrong is an error with a status
+        return StreamingResponse(_as_deltas(first, events), media_type="text/event-stream")
+    seconds, found = 0.0, dict[str, Any]()
+    async for event in events:
+        found = event if "transcript" in event else found
+        seconds = event.get("seconds", seconds)
+    text = found["transcript"]["text"]
     if response_format == "text":
         return PlainTextResponse(text + "\n")
     if response_format in ("srt", "vtt"):
@@ -208,7 +251,7 @@ async def transcriptions(
         {
             "task": "transcribe",
             "language": found["transcript"]["language"],
-            "duration": seconds,
+            "duration": round(seconds, 3),
             "text": text,
             "segments": segments,
             "words": None
@@ -218,23 +261,48 @@ async def transcriptions(
     )
 
 
-async def transcript_of(
-    request: Request, file: UploadFile, language: str | None, hotwords: str | None
-) -> tuple[dict[str, Any], float]:
-    """What the model recognises in an upload, and how long that is in seconds."""
+def transcribing(
+    request: Request, data: bytes, name: str | None, language: str | None, hotwords: str | None
+) -> AsyncIterator[dict[str, Any]]:
+    """The events of `tasks.transcribe`."""
     params = {
-        "data": await file.read(),
-        "name": file.filename or "upload",
+        "data": data,
+        "name": name or "upload",
         "language": language or None,
-        "hotwords": [word.strip() for word in (hotwords or "").split(",") if word.strip()],
+        "hotwords": word_list(hotwords),
         "max_seconds": request.app.state.settings.max_seconds,
     }
-    seconds, found = 0.0, {}
-    async for event in pool_of(request).run(f"{_TASKS}:transcribe", params):
-        if "transcript" in event:
-            found = event
-        seconds = event.get("seconds", seconds)
-    return found, round(seconds, 3)
+    return pool_of(request).run(f"{_TASKS}:transcribe", params)
+
+
+def word_list(words: str | None) -> list[str]:
+    """Words that are separated by commas."""
+    return [word.strip() for word in (words or "").split(",") if word.strip()]
+
+
+async def _as_deltas(
+    first: dict[str, Any], events: AsyncIterator[dict[str, Any]]
+) -> AsyncIterator[str]:
+    """Events `transcript.text.delta` of each segment, and `transcript.text.done`."""
+    text = ""
+    try:
+        async for event in events:
+            if event.get("text"):
+                longer = joined([text, event["text"]])
+                yield _sse({"type": "transcript.text.delta", "delta": longer[len(text) :]})
+                text = longer
+            elif "transcript" in event:
+                found = event["transcript"]
+                yield _sse(
+                    {
+                        "type": "transcript.text.done",
+                        "text": found["text"],
+                        "language": found["language"],
+                        "duration": round(first.get("seconds", 0.0), 3),
+                    }
+                )
+    except ApiError as error:  # the status is long sent
+        yield _sse({"type": "error", "message": str(error)})
 
 
 def _json(data: Any) -> Response:
