@@ -52,7 +52,7 @@ def speech_seconds(text: str, rate: float = SYLLABLES_PER_SECOND) -> float:
 
 
 def joined(texts: Sequence[str]) -> str:
-    """Texts one behind the other: a space between them where their script has spaces."""
+    """Texts one after another: a space between them where their script has spaces."""
     out = ""
     for text in texts:
         if out and text and not (is_cjk(out[-1]) and is_cjk(text[0])):
