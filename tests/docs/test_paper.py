@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
-    for line in TEXT.splitlines()
+    for line in TEXT.partition("\n## The ablations")[0].splitlines()
     if line.startswith("|") and not line.startswith(("| ---", "| paper |"))
 ]
 CODE = sorted({name for row in ROWS for name in re.findall(r"`(\w+\.[\w.:]+)`", row[1])})

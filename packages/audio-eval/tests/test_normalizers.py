@@ -64,3 +64,25 @@ def test_entities_hand_worked():
     # Anna Mary Smith is one substitution (limit ceil(3/2)-1 = 1); one New York is lost: two words.
     assert counts.to_dict() == {"S": 1, "D": 2, "I": 0, "N": 7}
     assert (hits, total) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("truth", "heard", "percent"),
+    [
+        ("I won't visit the U.S.A.", "i will not visit the usa", 0.0),
+        ("Dr. Smith has twenty colours", "Doctor Smith has 20 colors", 60.0),
+        ("re-opened 北京", "re opened 北", 25.0),
+    ],
+)
+@pytest.mark.parametrize("compat", ["none", "ming"])
+def test_context_wer_has_the_benchmarks_tokens(truth, heard, percent, compat):
+    from audio_eval.interfaces import Item
+    from audio_eval.plugins import create_metric
+    from audio_eval.scoring.context import Context, JudgePool
+
+    metric = create_metric("context_wer")
+    item = Item(id="a", text=truth, hypothesis=heard, language="en")
+    found = metric.score(item, Context(JudgePool({}), compat=compat))
+    assert found.value == pytest.approx(percent)
+    errors, total = metric.ratio(found)
+    assert 100 * errors / total == pytest.approx(percent) and metric.quoted(compat) == "micro"

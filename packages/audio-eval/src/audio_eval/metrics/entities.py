@@ -13,7 +13,7 @@ from audio_eval.interfaces import (
     MetricUnavailableError,
     ScoringContext,
 )
-from audio_eval.metrics.text import expected, recognized
+from audio_eval.metrics.text import ErrorRate, expected, recognized
 from audio_eval.text.entities import VERSION, entity_errors, entity_tokens
 
 
@@ -70,6 +70,21 @@ def _info(name: str, summary: str) -> ComponentInfo:
         higher_is_better=False,
         failure_value=100.0,
     )
+
+
+class ContextWordErrorRate(ErrorRate):
+    """Word error rate by the text rules of ContextASR-Bench, which differ from our normaliser's:
+    no numbers or spellings are made equal, and runs of single letters are one word. Micro."""
+
+    info = _info("context_wer", "word error rate by the rules of ContextASR-Bench")
+
+    def unit_of(self, text: str, item: Item, compat: str) -> list[str]:
+        """See `entity_tokens`."""
+        return entity_tokens(text)
+
+    def quoted(self, compat: str) -> Literal["macro", "micro"]:
+        """Over all words, whatever `compat` asks of other metrics."""
+        return "micro"
 
 
 class EntityWordErrorRate(_EntityMetric):

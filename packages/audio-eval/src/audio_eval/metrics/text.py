@@ -42,7 +42,7 @@ def expected(item: Item) -> str:
     return item.text
 
 
-class _ErrorRate(Metric):
+class ErrorRate(Metric):
     """Shared by WER and CER: ``unit_of`` says what an error is counted in."""
 
     @abstractmethod
@@ -81,7 +81,7 @@ class _ErrorRate(Metric):
         return "macro" if compat == "ming" else "micro"
 
 
-class WordErrorRate(_ErrorRate):
+class WordErrorRate(ErrorRate):
     """Word error rate in percent; Chinese is counted in characters (mixed error rate).
 
     Default: our normaliser on both texts, quoted as micro average. ``compat ming``: the published
@@ -116,7 +116,7 @@ class WordErrorRate(_ErrorRate):
         return MetricResult(found.value, details=details)
 
 
-class CharacterErrorRate(_ErrorRate):
+class CharacterErrorRate(ErrorRate):
     """Character error rate in percent: normalised texts without spaces."""
 
     info = ComponentInfo(
