@@ -284,6 +284,11 @@ def test_training_teaches_where_words_are(tmp_path: Path) -> None:
     # Of eight test recordings, those with phoneme times; a frame has 20 ms.
     assert figures["items"] == 6 and figures["skipped"] == 2 and figures["words"] == 18
     assert figures["median_ms"] <= 25 and figures["mean_score"] > 0.4
+    # One step from there knows as much, whatever shape the settings name.
+    changed = settings(tmp_path, manifest, 1)
+    changed.write_text(changed.read_text().replace("width: 32", "width: 16") + f"init: {folder}\n")
+    again = train(load_run_config(changed), tmp_path / "again")
+    assert measure(load_aligner(again), rows)["median_ms"] <= 25
     saved = json.loads((folder / "config.json").read_text())
     assert saved["slot"] == "aligner" and len(saved["trained_with"]["tokenizer"]["sha256"]) == 64
     # With the weights of another tokenizer its times would be wrong.

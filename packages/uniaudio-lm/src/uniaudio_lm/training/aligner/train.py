@@ -30,6 +30,7 @@ from mingtok_audio.core.models.hub import write_json
 from mingtok_audio.trainer.loop import OptimConfig, Trainer, TrainerConfig
 from mingtok_audio.training.data import pack
 from uniaudio_lm.parts.aligners.ctc import CtcAligner
+from uniaudio_lm.parts.aligners.loading import load_aligner
 from uniaudio_lm.training.aligner.data import AlignItem, AlignSource, prepare, read_rows
 from uniaudio_lm.training.aligner.evaluate import measure
 from uniaudio_lm.training.aligner.references import IGNORED
@@ -71,11 +72,22 @@ class AlignerRunConfig:
 
     data: AlignDataConfig
     tokenizer: str = "nano"
+    init: str | None = None
+    """A trained aligner's folder, or "shipped": training starts from its weights, and keeps its
+    shape and the scale of its inputs."""
     model: AlignerConfig = field(default_factory=AlignerConfig)
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=2e-3, beta1=0.9))
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     label_smoothing: float = 0.05
     ctc_weight: float = 0.5
+
+
+def _start(source: str) -> Any:
+    """The aligner that training starts from; see `AlignerRunConfig.init`."""
+    found = load_aligner(None if source == "shipped" else source)
+    if not isinstance(found, CtcAligner):
+        raise ConfigError(f"init: {source} is no `ctc` aligner")
+    return found
 
 
 class AlignerTask:
@@ -93,6 +105,11 @@ class AlignerTask:
         self.options: dict[str, Any] = {
             **asdict(model), "in_dim": width, "tokenizer": config.tokenizer,
         }  # fmt: skip
+        start = None if config.init is None else _start(config.init)
+        if start is not None:
+            described = start.component_config.options
+            self.options |= {key: described[key] for key in described if key in asdict(model)}
+            self.options["dropout"] = model.dropout
         self._model = CtcAligner(**self.options)
         self._model.use_tokenizer(self.tokenizer)
         self.items: list[AlignItem] = []
@@ -109,7 +126,10 @@ class AlignerTask:
             raise ConfigError("the manifests hold no recordings to train on")
         timed = sum(item.labels is not None for item in self.items)
         logger.info("%d recordings, %d of them with phoneme times", len(self.items), timed)
-        self._measure_inputs()
+        if start is None:
+            self._measure_inputs()
+        else:
+            self._model.load_state_dict(start.state_dict())
         lengths = sorted((float(len(item.inputs)), i) for i, item in enumerate(self.items))
         self.batches = pack(lengths, data.batch_seconds * self.tokenizer.frame_rate)
 
