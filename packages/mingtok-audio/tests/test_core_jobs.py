@@ -110,6 +110,12 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -
     (tmp_path / ".x.0123456789ab.wav").write_text("another program's")
     assert sweep([tmp_path]) == 0
     child.kill()
+    child.stdout.read()  # ends with the process, whose number is taken until it is waited for
+    if Path("/proc/self/stat").exists():
+        deadline = time.monotonic() + 10
+        while not begun_by_the_dead(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(begun_by_the_dead(tmp_path)) == 1
     child.wait()
     child.stdout.close()
     assert len(begun_by_the_dead(tmp_path)) == 1

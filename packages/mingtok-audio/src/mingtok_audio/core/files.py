@@ -97,7 +97,11 @@ def _alive(pid: int) -> bool:
         return False
     except (OSError, OverflowError):
         return True  # somebody else's
-    return True
+    try:  # Linux: a killed process that its parent has not asked about yet has a number still
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return True
+    return state[:1] != [b"Z"]
 
 
 def _check_target(target: Path) -> None:

@@ -2,7 +2,8 @@
 
     python -m uniaudio_lm.training.aligner.evaluate ALIGNER_FOLDER MANIFEST [--split test]
 
-Prints one JSON object: the median absolute error of word starts and ends in milliseconds.
+Prints one JSON object: absolute errors of word starts and ends in milliseconds; `by_score`: in each
+fifth of the words, from the lowest scores to the highest.
 """
 
 from __future__ import annotations
@@ -55,7 +56,16 @@ def measure(aligner: Aligner, rows: Iterable[AlignRow]) -> dict[str, Any]:
         "mean_ms": round(float(both.mean()), 1),
         "p90_ms": round(float(np.percentile(both, 90)), 1),
         "within_100_ms_percent": round(float(100 * (both <= 100).mean()), 1),
+        "beyond_200_ms_percent": round(float(100 * (both > 200).mean()), 1),
         "mean_score": round(float(np.mean(scores)), 3),
+        "by_score": [
+            {
+                "mean_score": round(float(np.mean(np.array(scores)[part])), 3),
+                "median_ms": round(float(np.median(table[part])), 1),
+                "beyond_200_ms_percent": round(float(100 * (table[part] > 200).mean()), 1),
+            }
+            for part in np.array_split(np.argsort(scores, kind="stable"), min(5, len(scores)))
+        ],
     }
 
 
