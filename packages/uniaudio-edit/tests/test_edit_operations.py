@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from uniaudio_edit.grammar.rules import Rule
 from uniaudio_edit.operations.base import Sound, SoundOperation
 from uniaudio_edit.operations.levels import true_peak
 from uniaudio_edit.operations.loudness import measured
+from uniaudio_edit.parts import Parts
 from uniaudio_edit.plugins import SLOTS, edit_operations, get_host
 
 RATE = 16000
@@ -272,6 +273,28 @@ def test_a_refused_deletion_shows_what_was_heard() -> None:
     assert "'we all hoped for hugh lee'" in said
     assert "--text" in said
     assert "\n" not in said
+
+
+def test_words_that_an_instruction_names_are_listened_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def recognize(parts: Parts, wav: Any, rate: int, hotwords: Sequence[str] = ()) -> str:
+        asked.append(tuple(hotwords))
+        begin = "but he wants to come" if "wants to come" in hotwords else "but he was to cop"
+        return f"{begin} {'sooner' if 'sooner' in hotwords else 'soon'}"
+
+    monkeypatch.setattr(Parts, "recognize", recognize)
+    editor, wav = Editor(), speech()
+    plan = editor.plan(wav, RATE, "delete 'soon'")
+    assert asked == [()] and not any("expected" in note for note in plan.assumptions)
+    plan = editor.plan(wav, RATE, "delete 'wants to come' and delete 'sooner'")
+    assert plan.original_text == "but he wants to come sooner"
+    (note,) = [note for note in plan.assumptions if "expected" in note]
+    assert note.endswith("wants to come, sooner")
+    asked.clear()
+    with pytest.raises(InstructionError, match="was heard: 'but he was to cop soon'"):
+        editor.plan(wav, RATE, "delete 'never'")
+    assert asked == [(), ("never",)]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ from uniaudio_lm.watermarking import DEFAULT_WATERMARK
 if TYPE_CHECKING:
     from uniaudio_lm import Aligner, UniAudio
 
+_EXPECTED = 4  # phrases of an instruction that are listened for
+_LONGEST = 100  # characters of one
 _ORDER = ("splice", "dsp", "lm")  # what "auto" tries first; other plugins after these, by name
 
 
@@ -205,16 +207,38 @@ class Editor:
                 return plan
         except TextNeededError:
             pass
+        plan, heard, expected = self._hear(recording, instruction, which)
+        notes = [f"the recording says: {heard}"]
+        if expected:
+            notes.append(
+                "heard only when these words were expected, because the instruction names them: "
+                + ", ".join(expected)
+            )
+        return replace(plan, assumptions=[*plan.assumptions, *notes])
+
+    def _hear(
+        self, recording: Recording, instruction: str, which: str
+    ) -> tuple[Plan, str, list[str]]:
+        """The plan, what was heard, and the hotwords that were needed for it. Somebody who asks to
+        change a word knows that it is there: where it was misheard, it is listened for."""
         heard = self._parts.transcribe(recording)
-        try:
-            plan = self._parse(recording, instruction, heard, which)
-        except NotFoundError as error:
+        first: NotFoundError | None = None
+        text, expected = heard, list[str]()
+        while True:
+            try:
+                return self._parse(recording, instruction, text, which), text, expected
+            except NotFoundError as error:
+                first = first or error
+                new = 0 < len(error.wanted) <= _LONGEST and error.wanted not in expected
+                if new and len(expected) < _EXPECTED and self._parts.transcriber is None:
+                    expected.append(error.wanted)
+                    text = self._parts.transcribe(recording, expected)
+                    continue
             said = heard if len(heard) <= 200 else f"{heard[:199]}…"
             raise NotFoundError(
-                f"{error}; this was heard: '{said}'; where that is wrong, give what the recording "
-                'says with --text "..."'
-            ) from error
-        return replace(plan, assumptions=[*plan.assumptions, f"the recording says: {heard}"])
+                f"{first}; this was heard: '{said}'; where that is wrong, give what the recording "
+                'says with --text "..."',
+            ) from first
 
     def _parse(self, recording: Recording, instruction: str, text: str, which: str) -> Plan:
         extra: dict[str, Any] = {}

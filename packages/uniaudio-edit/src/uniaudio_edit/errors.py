@@ -20,10 +20,11 @@ class NotFoundError(InstructionError):
 
     Attributes:
         close: what in the text is written most like them; "" where nothing is.
+        wanted: the words; "" where the parser cannot say.
     """
 
-    def __init__(self, message: str, close: str = "") -> None:
-        self.close = close
+    def __init__(self, message: str, close: str = "", wanted: str = "") -> None:
+        self.close, self.wanted = close, wanted
         super().__init__(f"{message} (is '{close}' meant?)" if close else message)
 
 

@@ -5,7 +5,7 @@ Axes: T samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -170,8 +170,8 @@ class Parts:
                 ) from error
         return self._aligner
 
-    def transcribe(self, recording: Recording) -> str:
-        """What a recording says.
+    def transcribe(self, recording: Recording, hotwords: Sequence[str] = ()) -> str:
+        """What a recording says; `hotwords` are words to expect.
 
         Raises:
             InstructionError: it is silent, or nothing was recognised.
@@ -180,15 +180,15 @@ class Parts:
         mono = mono_float(recording)
         if float(np.abs(mono).max(initial=0.0)) < SILENT:
             raise InstructionError("the recording is silent: it has no words to edit")
-        text = self.recognize(mono, recording.sample_rate).strip()
+        text = self.recognize(mono, recording.sample_rate, hotwords).strip()
         if not text:
             raise InstructionError(
                 "nothing was recognised in the recording; if it speaks, give its text with --text"
             )
         return text
 
-    def recognize(self, wav: np.ndarray, sample_rate: int) -> str:
-        """(T,) float32 -> what is said, "" where it is nothing.
+    def recognize(self, wav: np.ndarray, sample_rate: int, hotwords: Sequence[str] = ()) -> str:
+        """(T,) float32 -> what is said, "" where it is nothing. A `transcriber` knows no hotwords.
 
         Raises:
             MissingPartError: nothing here can recognise speech.
@@ -199,7 +199,7 @@ class Parts:
             "what the recording says is not known, so no words can be edited; give it with --text, "
             "or a model that recognises speech"
         )
-        return model.transcribe(wav, sample_rate).text
+        return model.transcribe(wav, sample_rate, hotwords=tuple(hotwords)).text
 
 
 def mono_float(recording: Recording) -> np.ndarray:

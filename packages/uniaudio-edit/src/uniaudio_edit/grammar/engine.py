@@ -829,5 +829,5 @@ def _refuse(failure: LookupFailed, text: Text) -> NoReturn:
         )
     if failure.content:
         close = text.closest(failure.content)
-        raise NotFoundError(failure.message, close)
+        raise NotFoundError(failure.message, close, failure.content)
     raise (NotFoundError if failure.kind == "missing" else InstructionError)(failure.message)
