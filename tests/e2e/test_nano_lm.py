@@ -93,11 +93,24 @@ def test_it_is_saved_and_loaded_again_with_a_tokenizer_that_was_trained_on(tmp_p
     again = UniAudio.from_pretrained(model.save_pretrained(tmp_path))
     wav, rate = load_audio(DATA / "librivox_0880.wav")
     assert again.transcribe(wav, rate) == model.transcribe(wav, rate)
+    assert again.config.recognition.recognizer is not None, "it reads latents, which are the same"
     # And the pin is of what was written: another tokenizer in its place is refused.
     weights = tmp_path / "tokenizer" / "model.safetensors"
     MingTok.from_pretrained("nano").save_pretrained(weights.parent)
     with pytest.raises(ConfigError, match="was trained with the tokenizer"):
         UniAudio.from_pretrained(tmp_path)
+
+
+def test_a_saved_model_drops_a_recogniser_that_its_encoder_left_behind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = UniAudio.from_pretrained("nano")
+    with torch.no_grad():
+        next(model.tokenizer.encoder.parameters()).mul_(1.01)
+    again = UniAudio.from_pretrained(model.save_pretrained(tmp_path))
+    assert "recognises speech by the language model" in caplog.text
+    wav, rate = load_audio(DATA / "librivox_0880.wav")
+    assert again.transcribe(wav, rate).text == model.use_recognizer("lm").transcribe(wav, rate).text
 
 
 def test_it_streams_what_it_says_at_once(nano: UniAudio) -> None:
@@ -126,7 +139,7 @@ def test_commands_work_without_a_model_option(tmp_path: Path) -> None:
 
 def test_the_set_is_small_and_has_a_card() -> None:
     folder = shipped_folder()
-    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 24e6
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 44e6
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     for phrase in ("WER", "Apache-2.0", "CC BY-SA 3.0", "not"):
         assert phrase in card

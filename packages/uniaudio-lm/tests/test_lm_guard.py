@@ -146,5 +146,6 @@ def test_short_texts_of_the_nano_are_short() -> None:
     nano = UniAudio.from_pretrained("nano")
     texts = ["Yes", "Hmm.", "OK", "a", "5"]
     for text, made in zip(texts, nano.synthesize_batch(texts, seeds=range(5)), strict=True):
-        assert 0.2 < len(made.wav) / made.sample_rate < 2.2, text
+        longest = 2.2 if made.stop_reason == "stop" else 3.0  # the others are reported
+        assert 0.2 < len(made.wav) / made.sample_rate < longest, text
         assert float(made.wav.abs().max()) <= 1.0

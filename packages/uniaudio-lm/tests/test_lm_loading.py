@@ -326,6 +326,7 @@ def test_info_of_nano_is_of_the_language_model() -> None:
     assert found["alternatives"] == {
         "compressor": ["pooling"],
         "generation_head": ["dit"],
+        "recognizer": ["reader"],
         "speech_decoder": ["described"],
     }
 

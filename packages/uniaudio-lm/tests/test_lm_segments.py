@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mingtok_audio.curation.text import error_rate
 from uniaudio_lm import UniAudio
 from uniaudio_lm.parts.aligners import load_aligner
 from uniaudio_lm.speech_activity import at_level, centred, find_speech, segments
@@ -42,7 +43,10 @@ def test_sentences_together_are_heard_as_alone(nano: UniAudio, said: list[np.nda
     for pause in (0.3, 3.0):
         parts = [part for wav in said for part in (wav, silence(pause))]
         found = nano.transcribe(np.concatenate([silence(5.0), *parts, silence(4.0)]), RATE)
-        assert found.text == " ".join(alone)
+        # What follows within a second is in the same segment, and may settle a doubtful ending.
+        changed = error_rate(" ".join(alone), found.text)
+        assert changed is not None
+        assert changed == 0 if pause > 1 else changed < 0.1
         starts = [s.start for s in found.segments]
         assert starts == [0.0, *(s.end for s in found.segments[:-1])], "they cover the recording"
         assert not any(s.doubtful for s in found.segments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Iterable
 from dataclasses import replace
@@ -37,9 +38,14 @@ from uniaudio_lm.text.tokenizer import TOKENIZER_NAME
 from uniaudio_lm.weights import PARTS_FOLDER, SPEAKER_MODEL
 
 if TYPE_CHECKING:
+    from uniaudio_lm.config import UniAudioConfig
     from uniaudio_lm.model.speech_lm import SpeechLM
 
 SHARD_BYTES = 5_000_000_000
+LATENTS = ("encoder.", "latent_proj.")
+"""Beginnings of the names of the tokenizer's weights that latents depend on."""
+
+logger = logging.getLogger("uniaudio_lm.saving")
 
 
 class ShardWriter:
@@ -160,7 +166,16 @@ def save_model(model: SpeechLM, root: Path) -> Path:
     if source is not None and source.resolve() != root.resolve():
         same = pinned is not None and is_unchanged(model)
         copy_speakers(source, root, pinned.sha256 if same and pinned is not None else None)
-        _copy_parts(source, root, pinned if same else None)
+        latents = pinned if same or is_unchanged(model, LATENTS) else None
+        _copy_parts(source, root, pinned if same else None, latents)
+        gone = pinned is not None and latents is None
+        if gone and _has_pinned_recognizer(source, config):
+            logger.warning(
+                "the encoder of the speech tokenizer was trained on, and the recogniser %r reads "
+                "its latents: the saved model recognises speech by the language model",
+                config.recognition.recognizer,
+            )
+            config = replace(config, recognition=replace(config.recognition, recognizer=None))
         _copy_words(model, root)
         if (source / SPEAKER_MODEL).is_file():
             atomic_write_bytes(root / SPEAKER_MODEL, (source / SPEAKER_MODEL).read_bytes())
@@ -184,8 +199,20 @@ def _write_speech_decoder(model: SpeechLM, root: Path, tokenizer: PinnedModel | 
     )
 
 
-def is_unchanged(model: SpeechLM) -> bool:
-    """Whether the speech tokenizer still has the numbers that its folder has."""
+def _has_pinned_recognizer(source: Path, config: UniAudioConfig) -> bool:
+    """Whether the recogniser that a model's config names was trained with a certain tokenizer."""
+    part = config.recognition.recognizer
+    if part is None:
+        return False
+    folder = source / PARTS_FOLDER / "recognizer" / part.name
+    return (folder / CONFIG_NAME).is_file() and "tokenizer" in read_component_config(
+        folder
+    ).trained_with
+
+
+def is_unchanged(model: SpeechLM, beginnings: tuple[str, ...] = ("",)) -> bool:
+    """Whether the speech tokenizer still has the numbers that its folder has; `beginnings` of
+    names limit the question to some of its parts."""
     pinned = model.config.tokenizer
     if pinned is None or model.folder is None:
         return False
@@ -196,12 +223,16 @@ def is_unchanged(model: SpeechLM) -> bool:
     return all(
         name in own and torch.equal(own[name].cpu(), tensor.to(own[name].dtype))
         for name, tensor in read_tensors(folder)
+        if name.startswith(beginnings)
     )
 
 
-def _copy_parts(source: Path, root: Path, tokenizer: PinnedModel | None) -> None:
+def _copy_parts(
+    source: Path, root: Path, tokenizer: PinnedModel | None, latents: PinnedModel | None
+) -> None:
     """Take the parts that come with a model along. Where the tokenizer has the same numbers, they
-    are pinned to the file that it is in now."""
+    are pinned to the file that it is in now. A recogniser reads latents alone: where those are the
+    same, what was trained behind them does not matter to it."""
     for config_path in sorted(source.glob(f"{PARTS_FOLDER}/*/*/{CONFIG_NAME}")):
         found = config_path.parent
         if found.parent.name == "speech_decoder":
@@ -209,8 +240,9 @@ def _copy_parts(source: Path, root: Path, tokenizer: PinnedModel | None) -> None
         target = root / found.relative_to(source)
         target.mkdir(parents=True, exist_ok=True)
         config = read_component_config(found)
-        if tokenizer is not None and "tokenizer" in config.trained_with:
-            pins = {**config.trained_with, "tokenizer": tokenizer}
+        pinned = latents if config.slot == "recognizer" else tokenizer
+        if pinned is not None and "tokenizer" in config.trained_with:
+            pins = {**config.trained_with, "tokenizer": pinned}
             config = replace(config, trained_with=pins)
         for file in found.iterdir():
             if file.is_file() and file.name != CONFIG_NAME:
