@@ -11,6 +11,9 @@ whisper:FOLDER. Sets:
   to 3400 Hz at 8 kHz, `MP3` 64 kbit/s, `NOISE` 10 dB, `ROOM` (both need `--noise`): the same.
 - `JOIN10`, `JOIN30`, `JOIN60`, `JOIN120`: the clips of FL joined into that many seconds.
 - `NONE` 100 clips without speech: how many have text.
+- `HOT` rare words (six letters or more, in one text of FL and L2 alone): the share that is missed
+  without hints, and with them among four words of other texts; hints of other texts that appear.
+- a manifest (`.jsonl`): its clips of the split `test`.
 
 Each line is JSON: WER in %, its 95 % interval by bootstrap over clips, CPU seconds a second.
 """
@@ -23,6 +26,7 @@ import json
 import random
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +103,11 @@ class Recordings:
         if name in ("FL", "L2", "LS"):
             rows = {"FL": self.fluent, "L2": self.second, "LS": self.libri}[name]()
             yield from ((self.wav(r), r["text"]) for r in rows)
+        elif name.endswith(".jsonl"):
+            for row in map(json.loads, Path(name).read_text("utf-8").splitlines()):
+                if row.get("split") == "test" and row.get("text"):
+                    samples, rate = sf.read(Path(name).parent / row["audio"], dtype="float32")
+                    yield soxr.resample(samples, rate, RATE), row["text"]
         elif name.startswith("JOIN"):
             yield from self._joined(float(name[4:]))
         elif name == "NONE":
@@ -192,6 +201,42 @@ class Recordings:
         return fftconvolve(wav, room[np.abs(room).argmax() :])[: len(wav)].astype(np.float32)
 
 
+def hints(model: UniAudio, clips: list[Clip], beams: int | None) -> dict:
+    """How much hotwords help, and how many of other texts appear: a line of the report."""
+    texts = [words(text) for _, text in clips]
+    counts = Counter(word for text in texts for word in set(text))
+    rare = [
+        [w for w in text if len(w) >= 6 and w.isalpha() and counts[w] == 1][:2] for text in texts
+    ]
+    every = [word for found in rare for word in found]
+    random_ = random.Random(3)
+    asked, missed, helped, leaked, offered = 0, 0, 0, 0, 0
+    before, after, total = 0, 0, 0
+    for (wav, _), text, mine in zip(clips, texts, rare, strict=True):
+        if not mine:
+            continue
+        others = random_.sample([w for w in every if w not in text], 4)
+        plain = words(model.transcribe(wav, RATE, beams=beams).text)
+        hinted = words(model.transcribe(wav, RATE, None, (*mine, *others), beams=beams).text)
+        asked += len(mine)
+        missed += sum(w not in plain for w in mine)
+        helped += sum(w not in hinted for w in mine)
+        offered += len(others)
+        leaked += sum(w in hinted and w not in plain for w in others)
+        before, after = before + errors(text, plain), after + errors(text, hinted)
+        total += len(text)
+    return {
+        "set": "HOT",
+        "rare_words": asked,
+        "missed": round(100 * missed / asked, 1),
+        "missed_with_hints": round(100 * helped / asked, 1),
+        "hints_of_others": offered,
+        "leaked": leaked,
+        "wer": round(100 * before / total, 1),
+        "wer_with_hints": round(100 * after / total, 1),
+    }
+
+
 def score(model: UniAudio, name: str, clips: list[Clip], beams: int | None, show: int) -> dict:
     """One line of the report."""
     counts, seconds, began = [], 0.0, time.process_time()
@@ -232,6 +277,11 @@ def main() -> None:
     recordings = Recordings(given.recordings, given.noise, given.reference)
     model = UniAudio.from_pretrained(given.model).use_recognizer(given.recognizer)
     for name in given.sets:
+        if name == "HOT":
+            clips = [*recordings.clips("FL"), *recordings.clips("L2")][: given.limit]
+            line = hints(model, clips, given.beams)
+            print(json.dumps({"recognizer": given.recognizer, **line}), flush=True)
+            continue
         clips = list(recordings.clips(name))
         chosen = clips[:: max(1, len(clips) // given.limit)] if given.limit < len(clips) else clips
         line = score(model, name, chosen, given.beams, given.show)
