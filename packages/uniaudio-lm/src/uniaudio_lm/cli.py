@@ -201,6 +201,9 @@ def ask(
     *,
     model: _Model = "nano",
     output: _TextOutput = None,
+    spoken: Annotated[
+        bool, typer.Option("--spoken", help="The recordings ask; no question follows them.")
+    ] = False,
     then: Annotated[
         list[str] | None,
         typer.Option("--then", help="Ask this next, about the same recording; repeatable."),
@@ -232,8 +235,8 @@ def ask(
         threads=threads,
     )
     run_ask(
-        given, output, choice, follow_ups=then or (), max_tokens=max_tokens, format=format,
-        as_json=as_json, workers=workers, ray=ray, force=force,
+        given, output, choice, spoken=spoken, follow_ups=then or (), max_tokens=max_tokens,
+        format=format, as_json=as_json, workers=workers, ray=ray, force=force,
     )  # fmt: skip
 
 

@@ -367,15 +367,16 @@ class UniAudio:
         self,
         wav: ArrayLike | Tensor,
         sample_rate: int,
-        prompt: str,
+        prompt: str | None,
         *,
-        history: Sequence[tuple[str, str]] = (),
+        history: Sequence[tuple[str | None, str]] = (),
         max_tokens: int = 512,
     ) -> Answer:
         """Ask anything about a recording (T,) of any rate.
 
         Args:
-            prompt: as text; it comes before the recording, as in recognition.
+            prompt: as text; it comes before the recording, as in recognition. None: the recording
+                itself asks.
             history: questions about the same recording and their answers, before this one. The
                 recording then stands with the first question.
             max_tokens: of an answer; `Answer.truncated` tells that it was cut there.
@@ -430,6 +431,7 @@ class UniAudio:
         marked: bool = True,
     ) -> tts.Job:
         """A text that is checked and ready for `tasks.tts.run_jobs`; see `synthesize_stream`."""
+        self.check_task("speech")
         return tts.make_job(
             self.model,
             text,

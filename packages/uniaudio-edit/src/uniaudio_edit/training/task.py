@@ -12,6 +12,7 @@ target patches of all pairs.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,9 @@ class EditTask:
         torch.manual_seed(config.trainer.seed)
         self.config = config
         lm = load_model(config.init).train()
+        tasks = lm.config.tasks
+        if tasks is not None and "edits" not in tasks:
+            lm.config = replace(lm.config, tasks=[*tasks, "edits"])
         loss = config.loss
         set_head(lm, cond_dropout=loss.cond_dropout, time_distribution=loss.time_distribution)
         data = config.data

@@ -26,7 +26,7 @@ class Questions(Work):
     record_name = RECORD_NAME
 
     choice: ModelChoice
-    prompts: tuple[str, ...]
+    prompts: tuple[str | None, ...]
     max_tokens: int
     format: str
 
@@ -58,14 +58,15 @@ class Questions(Work):
         assert job.source is not None
         wav, rate = load_audio(job.source)
         turns: list[dict[str, Any]] = []
-        history: list[tuple[str, str]] = []
+        history: list[tuple[str | None, str]] = []
         warnings = []
         for prompt in self.prompts:
             found = model.ask(wav, rate, prompt, history=history, max_tokens=self.max_tokens)
             history.append((prompt, found.text))
             turns.append({"prompt": prompt, "answer": found.text, "truncated": found.truncated})
             if found.truncated:
-                warnings.append(f"the answer to {prompt[:40]!r} was ended by the token limit")
+                asked = "the recording" if prompt is None else repr(prompt[:40])
+                warnings.append(f"the answer to {asked} was ended by the token limit")
         fields = {
             "prompt": self.prompts[-1],
             "text": "\n".join(turn["answer"] for turn in turns),
@@ -84,6 +85,7 @@ def run(
     output: str | None,
     choice: ModelChoice,
     *,
+    spoken: bool,
     follow_ups: Sequence[str],
     max_tokens: int,
     format: str,
@@ -98,13 +100,14 @@ def run(
         UserError: wrong options, or a model that cannot be loaded.
         typer.Exit: with code 1 where some inputs failed.
     """
-    *inputs, prompt = given
+    inputs = list(given)
+    prompt = None if spoken else inputs.pop()
     if not inputs:
         raise UserError("give the recordings first and the prompt last: uniaudio ask IN... PROMPT")
     if format not in ("text", "json"):
         raise UserError(f"--format is text or json, not '{format}'")
     prompts = (prompt, *follow_ups)
-    if not all(p.strip() for p in prompts):
+    if not all(p is None or p.strip() for p in prompts):
         raise UserError("the prompt is empty: ask something about the recording")
     config = choice.about().config
     if config is not None:

@@ -133,6 +133,11 @@ def recognition(patches: int, hotwords: Sequence[str] = ()) -> list[Segment]:
     return [*role(HUMAN), RECOGNIZE + hint, Audio(patches), *role(ASSISTANT)]
 
 
+def question(text: str, patches: int) -> list[Segment]:
+    """One turn of `chat`: `text` is asked about a recording; "" where the recording itself asks."""
+    return [*role(HUMAN), *filter(None, [text]), Audio(patches), *role(ASSISTANT)]
+
+
 def language_hint(tokenizer: TextTokenizer, language: str | None) -> list[int]:
     """What the answer is made to begin with: the model answers "language TAB text"."""
     return [] if language is None else tokenizer.encode(f"{language}\t")

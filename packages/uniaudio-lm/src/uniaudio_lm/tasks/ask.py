@@ -40,8 +40,8 @@ def ask(  # noqa: PLR0917
     model: SpeechLM,
     wav: ArrayLike | Tensor,
     sample_rate: int,
-    prompt: str,
-    history: Sequence[tuple[str, str]] = (),
+    prompt: str | None,
+    history: Sequence[tuple[str | None, str]] = (),
     max_tokens: int = 512,
 ) -> Answer:
     """See `UniAudio.ask`."""
@@ -49,14 +49,15 @@ def ask(  # noqa: PLR0917
     for question, answer in history:
         messages += [_says(prompts.HUMAN, question), _says(prompts.ASSISTANT, answer)]
     messages.append(_says(prompts.HUMAN, prompt))
-    if not prompt.strip():
+    if prompt is not None and not prompt.strip():
         raise UserError("the prompt is empty: ask something about the recording")
     messages[0]["content"].append({"type": "audio", "audio": wav, "sample_rate": sample_rate})
     return chat(model, messages, max_tokens)
 
 
-def _says(role: str, text: str) -> dict[str, Any]:
-    return {"role": role, "content": [{"type": "text", "text": text}]}
+def _says(role: str, text: str | None) -> dict[str, Any]:
+    content = [] if text is None else [{"type": "text", "text": text}]
+    return {"role": role, "content": content}
 
 
 @torch.no_grad()

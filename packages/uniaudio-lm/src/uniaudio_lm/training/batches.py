@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mingtok_audio.core.errors import UserError
+from uniaudio_lm.config import Task
 from uniaudio_lm.model import omni_prompts, prompts
 from uniaudio_lm.model.omni_prompts import OmniPrompt
 from uniaudio_lm.parts.normalizers import new_normalizer
@@ -123,7 +124,9 @@ class Corpus:
         self.name: TaskName = "generation" if isinstance(task, Generation) else "understanding"
         self._task, self._model, self._store, self._seed = task, model, store, seed
         sources = task.train if split == "train" else task.valid
-        self.items, self.silent = read_utterances(sources, task.longest)
+        self.items, self.silent = read_utterances(
+            sources, task.longest, answers=self.name == "understanding"
+        )
         self._kept: dict[int, str] = {}
         self._classes = {symbol: i for i, symbol in enumerate(classes)}
         self._timed, self._recorded, self._framed = timed, recorded, framed
@@ -143,7 +146,13 @@ class Corpus:
         continued = getattr(task, "continued", 0.0) if split == "train" else 0.0
         tokens, weights, seconds = array("q"), array("d"), array("d")
         speakers: list[str] = []
+        self.tasks: set[Task] = set()
+        """What the items teach."""
         for index, item in enumerate(self.items):
+            if self.name == "generation":
+                self.tasks.add("speech")
+            else:
+                self.tasks.add("questions" if item.answer else "recognition")
             tokens.append(self._tokens(index, item))
             weights.append(item.weight)
             seconds.append(item.recording.seconds)
@@ -184,6 +193,8 @@ class Corpus:
 
     def _prepare(self, item: Utterance) -> str:
         if self.name == "understanding":
+            if item.answer:
+                return item.answer
             return f"{item.language}\t{item.text}" if item.language else item.text
         if getattr(self._task, "text", "model") == "phonemes":
             said = manifest_text(item.phonemes)
@@ -207,7 +218,7 @@ class Corpus:
         if self.name == "generation":
             segments = self._speech(said, "", patches)
             return len(prompts.encode(self._text, segments, join=False).ids)
-        prompt = prompts.encode(self._text, prompts.recognition(patches))
+        prompt = prompts.encode(self._text, _asked(item, patches))
         return len(prompt.ids) + len(self._text.encode(said)) + 1
 
     def _speech(self, text: str, before: str, patches: int) -> list[prompts.Segment]:
@@ -234,8 +245,9 @@ class Corpus:
         count = compressor.num_patches(posterior.shape[1])
         if not count:
             return None
+        item = self.items[index]
         hints = self._hotwords(index, rng) if rng.random() < task.hotwords else []
-        prompt = prompts.encode(self._text, prompts.recognition(count, hints))
+        prompt = prompts.encode(self._text, _asked(item, count, hints))
         answer = [
             *self._text.encode(self._said(index)),
             self._text.special(prompts.END_OF_TEXT),
@@ -243,11 +255,10 @@ class Corpus:
         example = _Example(
             prompt.ids + answer, prompt.spans[0][0], count, posterior, answer=len(answer)
         )
-        item = self.items[index]
         if variant:  # may be faster or slower than the recording
             stretch = posterior.shape[1] / self._model.tokenizer.frame_rate / item.recording.seconds
             item = replace(item, durations=tuple(d * stretch for d in item.durations))
-        if self._timed:
+        if self._timed and not item.answer:
             inside = self._answer_times(item, self._said(index), count)
             example.said = None if inside is None else (example.start, inside)
         if self._classes:
@@ -351,6 +362,13 @@ class Corpus:
         spoken = np.concatenate(tokens)
         inside = said_in_patches(spoken, sum(counts), self._model.patch_seconds)
         return start - behind - len(spoken), inside
+
+
+def _asked(item: Utterance, patches: int, hotwords: Sequence[str] = ()) -> list[prompts.Segment]:
+    """The prompt of an item that is understood: of recognition, or the item's question."""
+    if item.answer:
+        return prompts.question(item.question, patches)
+    return prompts.recognition(patches, hotwords)
 
 
 def rare_words(text: str) -> list[str]:

@@ -205,7 +205,8 @@ def fresh_model(plan: FreshModel, config: JointConfig) -> SpeechLM:
         text = TextTokenizer.from_file(plan.text_tokenizer)
     else:
         pieces = _PIECES if plan.text_pieces is None else plan.text_pieces
-        text = learn_tokenizer((item.text for item in items), pieces, symbols)
+        texts = (text for item in items for text in (item.text, item.question, item.answer) if text)
+        text = learn_tokenizer(texts, pieces, symbols)
     torch.manual_seed(config.trainer.seed)
     mean, std = (None, None)
     if plan.normalize_latents:

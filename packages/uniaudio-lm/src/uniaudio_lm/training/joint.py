@@ -11,9 +11,10 @@ N patches of all items.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from torch.nn import functional as F
 from mingtok_audio.core.errors import ConfigError
 from mingtok_audio.trainer.prefetch import Prefetcher
 from mingtok_audio.training.data import Augmentation
+from uniaudio_lm.config import Task
 from uniaudio_lm.model.attention import AttentionProbe
 from uniaudio_lm.model.speech_lm import SpeechLM
 from uniaudio_lm.training.batches import IGNORED, Batch, Corpora, Corpus
@@ -82,6 +84,7 @@ class JointTask:
         }
         self.stores = {task: made[plan] for task, plan in plans.items()}
         self.corpora = self._read(lm)
+        lm.config = replace(lm.config, tasks=self._tasks(lm.config.tasks))
         symbols = None
         if data.audio == "phonemes":
             symbols = self._symbols(lm.dim)
@@ -103,6 +106,20 @@ class JointTask:
         self.batches = Prefetcher(self._batch, data.workers)
 
     # --- what is there at the start --------------------------------------------------------------
+
+    def _tasks(self, before: list[Task] | None) -> list[Task] | None:
+        """What the model will have been trained for: what it was before, and what this run teaches.
+
+        None where the start does not say.
+        """
+        if self.config.model is None and before is None:
+            return None
+        taught = set(before or ())
+        if self.config.data.audio == "recorded":
+            weights = {"understanding": self.config.loss.text, "generation": self.config.loss.flow}
+            for name, corpus in self.corpora.train.items():
+                taught |= corpus.tasks if weights[name] else set()
+        return [task for task in get_args(Task) if task in taught]
 
     def _probes(self, lm: SpeechLM) -> dict[str, AttentionProbe]:
         """Of each task whose attention is guided."""

@@ -1,13 +1,14 @@
 """Items of the manifests as the language model learns them.
 
 Beside what every manifest has (`audio`, `seconds`), a row has `text`, and as it pleases `language`,
-`speaker`, `phonemes` and their `durations` in seconds.
+`speaker`, `phonemes` and their `durations` in seconds. A row with `question` and `answer` is a
+question about its recording; where the recording itself asks, `question` is "".
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -29,16 +30,24 @@ class Utterance:
     phonemes: tuple[str, ...] = ()
     durations: tuple[float, ...] = ()
     """Seconds of each phoneme, from the recording's start; empty where unknown."""
+    question: str = ""
+    """Asked about the recording; "" where the recording asks."""
+    answer: str = ""
+    """To the question; "" where there is none to answer."""
 
 
 class Utterances(Sequence[Utterance]):
     """Items that can be used, read from their manifests when they are asked for.
 
+    Args:
+        answers: whether a row without a text but with a question and its answer can be used.
+
     Attributes:
         seconds, weights: of each.
     """
 
-    def __init__(self, sources: Sequence[Source], longest: float) -> None:
+    def __init__(self, sources: Sequence[Source], longest: float, answers: bool = True) -> None:
+        self._answers = answers
         self.silent: list[str] = []
         """Names of those that have no transcript."""
         self._recordings: list[Recordings] = []
@@ -67,7 +76,7 @@ class Utterances(Sequence[Utterance]):
                 utterance = _utterance(recording, source.weight)
             except (TypeError, ValueError) as error:
                 raise ConfigError(f"{source.manifest}: item {recording.id}: {error}") from error
-            if utterance.text:
+            if utterance.text or (self._answers and utterance.answer):
                 yield index
             else:
                 self.silent.append(recording.name)
@@ -89,14 +98,15 @@ class Utterances(Sequence[Utterance]):
 
 
 def read_utterances(
-    sources: Sequence[Source], longest: float
+    sources: Sequence[Source], longest: float, answers: bool = True
 ) -> tuple[Sequence[Utterance], list[str]]:
-    """The items that can be used, and the names of those that have no transcript.
+    """The items that can be used, and the names of those that have no transcript; `answers` as in
+    `Utterances`.
 
     Raises:
         ConfigError: one line that names the manifest and the item.
     """
-    found = Utterances(sources, longest)
+    found = Utterances(sources, longest, answers)
     if sources and not found:
         names = ", ".join(source.manifest for source in sources)
         raise ConfigError(
@@ -129,7 +139,21 @@ def _utterance(recording: Recording, weight: float) -> Utterance:
         weight,
         phonemes,
         durations,
+        *_question(fields),
     )
+
+
+def _question(fields: Mapping[str, Any]) -> tuple[str, str]:
+    """The question and the answer of a row, both "" where it has none."""
+    question, answer = fields.get("question"), fields.get("answer")
+    if question is None and answer is None:
+        return "", ""
+    if not isinstance(question, str) or not isinstance(answer, str) or not answer.strip():
+        raise ValueError(
+            "question and answer go together, both strings: an answer that is not empty, and a "
+            'question that is "" where the recording itself asks'
+        )
+    return question.strip(), answer.strip()
 
 
 def _strings(values: Any, what: str) -> tuple[str, ...]:
