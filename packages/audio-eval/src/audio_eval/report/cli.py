@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mingtok_audio.core.errors import UserError
 
 _SYSTEM = "system"
 
@@ -17,8 +20,20 @@ def register(app: typer.Typer) -> None:
 
 
 def report_command(
-    results: Annotated[Path, typer.Argument(help="What 'score -o' wrote: a folder or .json file.")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="What 'score -o' wrote: a folder or .json file; several with --board."),
+    ],
     *,
+    board: Annotated[
+        bool,
+        typer.Option("--board", help="Many systems on one page, and which differences are real."),
+    ] = False,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="Of each system of the board, in order; else its folder's."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the board's resampling.")] = 0,
     html: Annotated[Path | None, typer.Option("--html", help="Write one page.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write a line per item.")] = None,
     summary_csv: Annotated[
@@ -35,9 +50,55 @@ def report_command(
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "",
 ) -> None:
     """Write a scored run as a page, tables or CSV; without options the tables go to stdout."""
+    if board:
+        if csv or summary_csv:
+            raise UserError("--board writes --html and --markdown, no CSV")
+        _write_board(results, name or (), seed=seed, html=html, markdown=markdown, title=title)
+        return
+    if len(results) != 1 or name:
+        raise UserError("give one scored run, or --board for several and their names")
+    _write_report(
+        results[0], html=html, csv=csv, summary_csv=summary_csv, markdown=markdown,
+        worst=worst, audio=audio, max_embed_mb=max_embed_mb, title=title,
+    )  # fmt: skip
+
+
+def _write_board(
+    results: Sequence[Path],
+    names: Sequence[str],
+    *,
+    seed: int,
+    html: Path | None,
+    markdown: Path | None,
+    title: str,
+) -> None:
+    from audio_eval.report.board import board_markdown, board_page
+    from audio_eval.scoring.board import board
+    from mingtok_audio.core.files import atomic_write_text
+
+    made = board(results, seed, names=names)
+    if html:
+        atomic_write_text(html, board_page(made, title))
+    if markdown:
+        atomic_write_text(markdown, board_markdown(made))
+    written = [str(path) for path in (html, markdown) if path]
+    typer.echo(f"wrote {', '.join(written)}" if written else board_markdown(made).rstrip())
+
+
+def _write_report(
+    results: Path,
+    *,
+    html: Path | None,
+    csv: Path | None,
+    summary_csv: Path | None,
+    markdown: Path | None,
+    worst: int,
+    audio: str,
+    max_embed_mb: float,
+    title: str,
+) -> None:
     from audio_eval.report import tables, write_html
     from audio_eval.report.load import load_run
-    from mingtok_audio.core.errors import UserError
     from mingtok_audio.core.files import atomic_write_text
 
     if audio not in ("embed", "link", "none"):

@@ -25,7 +25,7 @@ from mingtok_audio.core.errors import UserError
 RESAMPLES = 10_000
 _EXACT_ITEMS = 14  # 2^14 sign patterns are enumerated instead of drawn
 _BLOCK = 500  # resamples at a time, to bound memory
-_ALPHA = 0.05
+ALPHA = 0.05
 _TEXT_FIELDS = ("text", "original_text", "instruction", "language", "task")
 _LISTED = 50
 
@@ -296,7 +296,7 @@ def _holm(metrics: Mapping[str, dict[str, Any]]) -> None:
 
 
 def _better(row: Mapping[str, Any]) -> str | None:
-    if row["p_holm"] is None or row["p_holm"] >= _ALPHA or row["higher_is_better"] is None:
+    if row["p_holm"] is None or row["p_holm"] >= ALPHA or row["higher_is_better"] is None:
         return None
     return "b" if (row["difference"] > 0) == row["higher_is_better"] else "a"
 
