@@ -68,7 +68,8 @@ class PairMaker:
 
 
 def read_sounds(folder: str) -> Mapping[str, Path]:
-    """Recordings of a folder by their names ("" has none).
+    """Recordings of a folder and the folders in it by their names ("" has none); of two with one
+    name (as in MUSAN's and the DNS Challenge's folders), the later has its folder's name too.
 
     Raises:
         UserError: there is no such folder, or nothing in it.
@@ -79,7 +80,10 @@ def read_sounds(folder: str) -> Mapping[str, Path]:
         return {}
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder of sounds")
-    found = {path.stem: path for path in find_audio_files(folder)}
+    found: dict[str, Path] = {}
+    for path in sorted(find_audio_files(folder)):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        found[name if path.stem in found else path.stem] = path
     if not found:
         raise UserError(f"{folder} holds no recordings")
     return found
