@@ -238,16 +238,21 @@ def test_a_transcript_grows_as_sound_comes_in(client: TestClient) -> None:
     asked = {**SPEECH, "input": text, "response_format": "pcm"}
     sound = client.post("/v1/audio/speech", json=asked).content
     with client.websocket_connect("/v1/audio/transcriptions/live") as socket:
-        socket.send_json({"type": "start", "model": "nano", "sample_rate": RATE})
+        asked = {"type": "start", "model": "nano", "sample_rate": RATE, "interval": 0.5}
+        socket.send_json(asked)
         for i in range(0, len(sound), 6400):
             socket.send_bytes(sound[i : i + 6400])
-        first = socket.receive_json()
-        assert first["type"] == "segment"
-        assert "morning" in first["text"].lower()
+        partial, segments = [], []
+        while not segments:
+            message = socket.receive_json()
+            (segments if message["type"] == "segment" else partial).append(message)
+        assert all(p["type"] == "partial" and p["text"] for p in partial)
+        assert "morning" in partial[-1]["text"].lower() and partial[-1]["stable"] > 0
+        assert "morning" in segments[0]["text"].lower()
         socket.send_json({"type": "end"})
-        segments = [first]
-        while (message := socket.receive_json())["type"] == "segment":
-            segments.append(message)
+        while (message := socket.receive_json())["type"] != "done":
+            if message["type"] == "segment":
+                segments.append(message)
     assert len(segments) == 3
     times = [t for s in segments for t in (s["start"], s["end"])]
     assert times == sorted(times)

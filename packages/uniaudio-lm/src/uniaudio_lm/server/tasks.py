@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mingtok_audio.core.audio.stretching import stretch
+from uniaudio_lm.live import step
 from uniaudio_lm.server.media import read_upload
 from uniaudio_lm.server.worker import Engine, Event
 from uniaudio_lm.text.length import is_spoken
@@ -167,31 +168,37 @@ def transcribe(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
 
 def live_transcribe(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:
     """Recognise what is whole of sound that goes on: {"segment": {...}} of each segment that a
-    pause ended, then {"used": samples that are done with}.
+    pause ended, {"partial": {...}} of what follows it so far, then {"used": samples that are done
+    with}.
 
     `params`: wav (T,), sample_rate, start (seconds before it), final: nothing follows, so that all
     of it is recognised; language, hotwords.
     """
-    from uniaudio_lm.tasks.asr import whole_samples
-
-    wav, rate, start = params["wav"], params["sample_rate"], params["start"]
-    lm = engine.lm
-    used = len(wav) if params["final"] else whole_samples(lm.model, wav, rate, lm.recognizer)
-    if used:
-        for part in lm.transcribe_stream(
-            wav[:used], rate, params["language"], tuple(params["hotwords"])
-        ):
-            (segment,) = part.segments
-            if not segment.text:
-                yield {}
-                continue
-            words = [
-                {"word": w.text, "start": w.start + start, "end": w.end + start}
-                for w in part.words or ()
-            ]
-            span = {"start": segment.start + start, "end": segment.end + start}
-            yield {"segment": {**span, "text": segment.text, "words": words}}
+    used = yield from _live_events(engine, params)
     yield {"used": used}
+
+
+def _live_events(engine: Engine, params: dict[str, Any]) -> Generator[Event, None, int]:
+    found = step(
+        engine.lm,
+        params["wav"],
+        params["sample_rate"],
+        start=params["start"],
+        final=params["final"],
+        language=params["language"],
+        hotwords=params["hotwords"],
+    )
+    while True:
+        try:
+            heard = next(found)
+        except StopIteration as end:
+            return int(end.value)
+        span: dict[str, Any] = {"start": heard.start, "end": heard.end, "text": heard.text}
+        if heard.final:
+            words = [{"word": w.text, "start": w.start, "end": w.end} for w in heard.words]
+            yield {"segment": {**span, "words": words}}
+        else:
+            yield {"partial": span}
 
 
 def encode(engine: Engine, params: dict[str, Any]) -> Iterator[Event]:

@@ -6,9 +6,11 @@
 binary messages, `{"type": "said", "text"}` after each part, and `{"type": "done", ...}`.
 
 `/v1/audio/transcriptions/live`. First `{"type": "start", "sample_rate": 16000, "language",
-"hotwords"}`, then sound as binary messages (16-bit little-endian samples, one channel), and
-`{"type": "end"}`. The server sends `{"type": "segment", "start", "end", "text", "words"}` for each
-segment that a pause has ended, and `{"type": "done", "text", "duration"}`.
+"hotwords", "interval": 1.0}`, then sound as binary messages (16-bit little-endian samples, one
+channel), and `{"type": "end"}`. The server sends `{"type": "segment", "start", "end", "text",
+"words"}` for each segment that a pause has ended, `{"type": "partial", "start", "end", "text",
+"stable"}` of what follows it so far (its first `stable` words were there before, too; all may still
+change), about every `interval` seconds of sound, and `{"type": "done", "text", "duration"}`.
 
 What is wrong is told as `{"type": "error", "error": {...}}`, and the socket is closed.
 """
@@ -23,6 +25,7 @@ import numpy as np
 from fastapi import APIRouter, FastAPI, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from uniaudio_lm.live import SHORTEST, stable_words
 from uniaudio_lm.server.errors import ApiError, error_body
 from uniaudio_lm.server.media import Encoder
 from uniaudio_lm.server.pool import WorkerPool
@@ -32,7 +35,6 @@ from uniaudio_lm.text.length import joined
 _Fields = TypeVar("_Fields", bound=BaseModel)
 router = APIRouter(prefix="/v1/audio")
 _TASKS = "uniaudio_lm.server.tasks"
-_STEP_SECONDS = 0.5
 _POLICY, _INTERNAL = 1008, 1011
 
 
@@ -45,6 +47,7 @@ class HearingStart(BaseModel):
     sample_rate: int = Field(16000, ge=4000, le=192_000)
     language: str | None = None
     hotwords: str | None = None
+    interval: float = Field(1.0, ge=SHORTEST, le=30.0)
 
 
 @router.websocket("/speech/live")
@@ -121,6 +124,7 @@ async def transcriptions_live(socket: WebSocket) -> None:
 async def _hear(socket: WebSocket, start: HearingStart) -> None:
     rate, limit = start.sample_rate, socket.app.state.settings.max_seconds
     kept, new, done, text = np.zeros(0, np.float32), 0, 0, ""
+    before: list[str] = []
     final = False
     while not final:
         message = await socket.receive()
@@ -138,7 +142,7 @@ async def _hear(socket: WebSocket, start: HearingStart) -> None:
             final = True
         else:
             raise ApiError("send sound as binary messages, then a message of the type end")
-        if not len(kept) or (new < _STEP_SECONDS * rate and not final):
+        if not len(kept) or (new < start.interval * rate and not final):
             continue
         new = 0
         params = {
@@ -148,7 +152,13 @@ async def _hear(socket: WebSocket, start: HearingStart) -> None:
         async for event in _pool(socket.app).run(f"{_TASKS}:live_transcribe", params):
             if "segment" in event:
                 text = joined([text, event["segment"]["text"]])
+                before = []
                 await socket.send_json({"type": "segment", **event["segment"]})
+            elif "partial" in event:
+                said = event["partial"]["text"]
+                stable = stable_words(before, said)
+                before = said.split()
+                await socket.send_json({"type": "partial", **event["partial"], "stable": stable})
             else:
                 kept, done = kept[event["used"] :], done + event["used"]
     await socket.send_json(
