@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,10 @@ def server() -> Iterator[Any]:
     server.stop()
 
 
+SPOKEN = Path(__file__).parents[2] / "examples" / "data" / "librivox_0880.wav"
+"""What the microphone hears, over and over."""
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
@@ -33,6 +38,7 @@ def chromium() -> Iterator[Any]:
         # Its own sandbox needs rights that a container seldom gives; only our own page is opened.
         options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
         options += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+        options += [f"--use-file-for-fake-audio-capture={SPOKEN}"]
         browser = running.chromium.launch(executable_path=path, args=options)
         yield browser
         browser.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -323,6 +325,28 @@ def test_the_other_tabs(visit: Visit, tmp_path: Path) -> None:
     path.write_bytes(Path(download.value.path()).read_bytes())
     frames = int(Latents.load(path).lengths[0])
     assert f"{frames} (" in page.locator(".facts-list").inner_text()
+
+
+def test_what_is_said_is_written_while_it_is_said(visit: Visit) -> None:
+    page = visit(permissions=["microphone"])
+    page.get_by_role("tab", name="Write down").click()
+    sockets, received = list[str](), list[str]()
+
+    def note(frame: str) -> None:
+        received.append(frame)
+
+    def opened(socket: Any) -> None:
+        sockets.append(socket.url)
+        socket.on("framereceived", note)
+
+    page.on("websocket", opened)
+    page.get_by_role("button", name="Speak, and read along").click()
+    said = page.locator("#panel-write .words.faint")
+    said.filter(has_text=re.compile(r"\w+ \w+ \w+")).wait_for()
+    assert [url.rpartition("/v1/")[2] for url in sockets] == ["audio/transcriptions/live"]
+    assert json.loads(received[0])["type"] == "partial"
+    page.get_by_role("button", name="Finish").click()
+    page.locator(".word-button").first.wait_for()
 
 
 def test_the_microphone(visit: Visit) -> None:

@@ -3,8 +3,9 @@
 import { ServerError } from "./api.js";
 import { t } from "./i18n.js";
 
-/** Begin to record; `stop()` gives a File, `take()` what was recorded until now. */
-export async function record(name = "recording.wav") {
+/** Begin to record; `stop()` gives a File, `take()` what was recorded until now. `onPiece` gets each
+ * piece of samples as it comes, and the rate. */
+export async function record(name = "recording.wav", onPiece = null) {
   let stream;
   try {
     if (!navigator.mediaDevices) throw new Error("https or localhost is needed");
@@ -19,6 +20,7 @@ export async function record(name = "recording.wav") {
   let level = 0;
   node.port.onmessage = ({ data }) => {
     pieces.push(data);
+    onPiece?.(data, context.sampleRate);
     level = Math.max(0.8 * level, data.reduce((most, value) => Math.max(most, Math.abs(value)), 0));
   };
   context.createMediaStreamSource(stream).connect(node);

@@ -1,11 +1,12 @@
 // The tab "Write down": a file or the microphone to text with times.
 
-import { getJson } from "./api.js";
+import { getJson, hasKey } from "./api.js";
 import { t } from "./i18n.js";
 import { record } from "./record.js";
 import { announce, AUDIO, Busy, button, chooseFile, clock, errorBox, field, h, keep, stem, subtitles } from "./ui.js";
 
-const LIVE_MS = 2500; // between two recognitions of what was said so far
+const LIVE_MS = 2500; // between two recognitions of what was said so far, where sockets cannot be used
+const SENT = 0.1; // seconds of sound in a message
 
 async function recognise(file, hotwords, signal) {
   const { data } = await getJson("/v1/models");
@@ -15,6 +16,32 @@ async function recognise(file, hotwords, signal) {
   form.append("response_format", "verbose_json");
   if (hotwords) form.append("hotwords", hotwords);
   return getJson("/v1/audio/transcriptions", { form, signal });
+}
+
+/** Send pieces of samples through a WebSocket; `tell` gets all text so far. */
+function follow(hotwords, tell) {
+  const socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/v1/audio/transcriptions/live`);
+  const ended = [];
+  let begun = false, kept = [], size = 0;
+  socket.addEventListener("message", ({ data }) => {
+    const found = JSON.parse(data);
+    if (found.type === "segment") ended.push(found.text);
+    if (found.type === "segment" || found.type === "partial") tell([...ended, ...(found.type === "partial" ? [found.text] : [])].join(" "));
+    if (found.type === "error") tell(found.error.message);
+  });
+  return {
+    push(piece, rate) {
+      kept.push(Int16Array.from(piece, (value) => Math.max(-32768, Math.min(32767, Math.round(32767 * value)))));
+      size += piece.length;
+      if (socket.readyState !== WebSocket.OPEN || size < SENT * rate) return;
+      if (!begun) socket.send(JSON.stringify({ type: "start", sample_rate: rate, ...(hotwords ? { hotwords } : {}) }));
+      begun = true;
+      for (const part of kept) socket.send(part);
+      kept = [];
+      size = 0;
+    },
+    close: () => socket.close(),
+  };
 }
 
 /** Words with their places in the text. */
@@ -71,15 +98,17 @@ export async function start(root, { open }) {
 
   async function live() {
     try {
-      const made = await record();
       const text = h("strong", {});
       const heard = h("p", { class: "words faint", "aria-live": "polite" });
+      // A socket cannot carry a key: then what was said is sent again and again.
+      const socket = hasKey() ? null : follow(hotwords.value.trim(), (said) => { heard.textContent = said; });
+      const made = await record(undefined, (piece, rate) => socket?.push(piece, rate)).catch((error) => { socket?.close(); throw error; });
       let on = true, last = 0;
       const loop = async () => {
         while (on) {
           await new Promise((resolve) => setTimeout(resolve, 200));
           text.textContent = t("liveOn", { time: clock(made.seconds, 0) });
-          if (!on || performance.now() - last < LIVE_MS || made.seconds < 1) continue;
+          if (!on || socket || performance.now() - last < LIVE_MS || made.seconds < 1) continue;
           last = performance.now();
           try {
             const found = await recognise(made.take(), hotwords.value.trim(), null);
@@ -89,7 +118,7 @@ export async function start(root, { open }) {
           }
         }
       };
-      const finish = (file) => { on = false; now.replaceChildren(); if (file) write(file); };
+      const finish = (file) => { on = false; socket?.close(); now.replaceChildren(); if (file) write(file); };
       now.replaceChildren(h("div", { class: "note" }, h("div", { class: "row" }, text,
         button(t("liveStop"), () => finish(made.stop()), { sign: "stop", kind: "main" }),
         button(t("cancel"), () => { made.cancel(); finish(null); })), heard));
