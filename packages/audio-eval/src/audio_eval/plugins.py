@@ -58,6 +58,7 @@ _JUDGES = {
     "whisper": ("whisper_hub:WhisperHub", "Whisper by hub id"),
     "paraformer": ("paraformer:Paraformer", "Paraformer-zh through funasr"),
     "wavlm_sv": ("wavlm_sv:WavLMSpeaker", "WavLM speaker verification through transformers"),
+    "wavlm_ecapa": ("wavlm_ecapa:WavLMEcapa", "WavLM-large with ECAPA-TDNN: SIM of seed-tts-eval"),
     "resemblyzer": ("resemblyzer:Resemblyzer", "GE2E speaker encoder with its weights inside"),
     "dnsmos": ("dnsmos:Dnsmos", "DNSMOS P.835 of the speechmos package"),
     "distillmos": ("distillmos:DistillMos", "DistillMOS with its weights inside"),
