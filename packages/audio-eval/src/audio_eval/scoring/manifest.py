@@ -20,8 +20,9 @@ under ``root``. What cannot be used is refused in one line that names the file a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from audio_eval.interfaces import Item
 from audio_eval.scoring.manifest_formats import (
@@ -46,6 +47,9 @@ from mingtok_audio.core.audio import AUDIO_SUFFIXES
 from mingtok_audio.core.config import read_text
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import atomic_write_text
+from mingtok_audio.core.names import same_name
+
+_Value = TypeVar("_Value")
 
 __all__ = [
     "ACOUSTIC_TASKS",
@@ -127,28 +131,34 @@ def attach_outputs(items: Sequence[Item], hyps: Path) -> list[Item]:
         UserError: nothing in ``hyps`` matches any item.
     """
     if hyps.is_file():
-        texts = read_texts(hyps)
-        out = [item.replace(hypothesis=texts.get(item.id)) for item in items]
-        if not any(item.id in texts for item in items):
+        texts = _by_name(read_texts(hyps))
+        out = [item.replace(hypothesis=texts.get(same_name(item.id))) for item in items]
+        if not any(same_name(item.id) in texts for item in items):
             raise UserError(_no_overlap(items, hyps, list(texts)))
         return out
-    files = find_outputs(hyps)
-    written = {} if files else {file.stem: file for file in sorted(hyps.glob("*.txt"))}
-    if any(item.id in written for item in items):
+    files = _by_name(find_outputs(hyps))
+    written = {} if files else _by_name({f.stem: f for f in sorted(hyps.glob("*.txt"))})
+    if any(same_name(item.id) in written for item in items):
         texts = {name: " ".join(read_text(file).split()) for name, file in written.items()}
-        return [item.replace(hypothesis=texts.get(item.id)) for item in items]
+        return [item.replace(hypothesis=texts.get(same_name(item.id))) for item in items]
     out = []
     for item in items:
-        file = files.get(item.id) or files.get(Path(item.id).name)
-        if file is None and "." in item.id:
+        name = same_name(item.id)
+        file = files.get(name) or files.get(Path(name).name)
+        if file is None and "." in name:
             # Published lists give file names, with or without the suffix.
-            stem = Path(item.id)
+            stem = Path(name)
             if stem.suffix.lower() in AUDIO_SUFFIXES:
                 file = files.get(stem.with_suffix("").as_posix()) or files.get(stem.stem)
         out.append(item.replace(audio=file))
     if not any(item.audio for item in out):
         raise UserError(_no_overlap(items, hyps, list(files)))
     return out
+
+
+def _by_name(found: Mapping[str, _Value]) -> dict[str, _Value]:
+    """The values by names in one spelling of accents."""
+    return {same_name(name): value for name, value in found.items()}
 
 
 def _no_overlap(items: Sequence[Item], hyps: Path, names: list[str]) -> str:

@@ -18,6 +18,7 @@ from audio_eval.scoring.naming import (
 from audio_eval.scoring.textfiles import json_rows, read_lines
 from mingtok_audio.core.audio import AUDIO_SUFFIXES, find_audio_files
 from mingtok_audio.core.errors import UserError
+from mingtok_audio.core.names import as_stored
 
 FREEFORM_COLUMNS = ("file_name", "path", "instruction", "original_text", "edited_text")
 
@@ -228,11 +229,12 @@ def _resolve(text: str, manifest: Path, root: Path | None) -> Path:
     """The file meant by a path in a manifest: the first place where it exists, else beside it."""
     given = Path(text.strip())
     if given.is_absolute():
-        return given
+        return as_stored(given)
     parents = list(manifest.absolute().parents)[:4]
     for base in ([root] if root else []) + parents:
-        if (base / given).exists():
-            return base / given
+        found = as_stored(base / given)
+        if found.exists():
+            return found
     return (root or manifest.parent) / given
 
 

@@ -30,6 +30,7 @@ from mingtok_audio.core.audio.resampler import (
 )
 from mingtok_audio.core.errors import AudioError
 from mingtok_audio.core.files import os_reason
+from mingtok_audio.core.names import files_below
 from mingtok_audio.core.native_stderr import captured_stderr
 
 if TYPE_CHECKING:
@@ -160,14 +161,7 @@ def audio_info(path: AudioSource) -> AudioInfo:
 
 def find_audio_files(folder: str | os.PathLike[str]) -> list[Path]:
     """Audio files anywhere under `folder`, sorted by path; hidden files and folders left out."""
-    root = Path(folder)
-    return sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in AUDIO_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
-    )
+    return files_below(Path(folder), AUDIO_SUFFIXES)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.files import os_reason
+from mingtok_audio.core.names import files_below
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Item:
 def collect_inputs(inputs: Sequence[str | os.PathLike[str]], suffixes: Iterable[str]) -> list[Item]:
     """The files that `inputs` (files, folders, "-") stand for, in order, each once.
 
-    A folder gives the files below it with one of `suffixes`, sorted, without hidden ones; a file
-    that is named is taken whatever its suffix.
+    A folder gives the files below it with one of `suffixes`, sorted, without hidden ones (see
+    `files_below`); a file that is named is taken whatever its suffix.
 
     Raises:
         UserError: a name that does not exist, a folder without such files, "-" beside others.
@@ -61,7 +62,7 @@ def collect_inputs(inputs: Sequence[str | os.PathLike[str]], suffixes: Iterable[
         path = Path(text)
         try:
             if text and path.is_dir():
-                members = _members(path, wanted)
+                members = files_below(path, wanted)
                 if not members:
                     raise UserError(f"{path} holds no files of the kind {', '.join(wanted)}")
                 for member in members:
@@ -75,17 +76,6 @@ def collect_inputs(inputs: Sequence[str | os.PathLike[str]], suffixes: Iterable[
             reason = os_reason(error) if isinstance(error, OSError) else str(error)
             raise UserError(f"cannot read '{text}': {reason}") from error
     return list(found.values())
-
-
-def _members(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    os.listdir(folder)  # rglob passes over a folder that may not be read; this says so  # noqa: PTH208
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
 
 
 def output_paths(

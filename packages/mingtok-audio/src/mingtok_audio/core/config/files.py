@@ -102,6 +102,8 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where} is nested too deeply") from error
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(f"{where} is not valid YAML: {error}") from error
+    except (LookupError, AttributeError) as error:  # `!!bool maybe`, `!!timestamp x`
+        raise ConfigError(f"{where} is not valid YAML: a value does not fit its tag") from error
 
 
 def _yaml_loader() -> type:
