@@ -112,6 +112,8 @@ def run(app: typer.Typer, args: Sequence[str] | None = None) -> NoReturn:
     rest = [a for a in given[:cut] if a not in _GLOBAL_FLAGS] + given[cut:]
     setup_logging(log_json=log_json, debug=debug)
     _end_by_exception_on_sigterm()
+    if "--json" in given[:cut]:
+        _keep_stdout_for_json()
     code = 0
     try:
         code = _call(app, rest, debug)
@@ -135,6 +137,23 @@ def _repair_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _keep_stdout_for_json() -> None:
+    """Standard output is for our JSON alone: what a library or a plugin writes to file descriptor
+    1 goes to stderr."""
+    try:
+        if sys.stdout.fileno() != 1:
+            return
+        sys.stdout.flush()
+        ours = os.dup(1)
+        os.dup2(2, 1)
+    except (OSError, ValueError, AttributeError):
+        return  # no such descriptor, or standard output is an object of the caller's
+    old = sys.stdout
+    sys.stdout = open(  # noqa: SIM115, PTH123
+        ours, "w", encoding=old.encoding, errors=old.errors, buffering=1 if old.isatty() else -1
+    )
 
 
 def _end_by_exception_on_sigterm() -> None:

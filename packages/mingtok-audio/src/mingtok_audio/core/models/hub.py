@@ -47,6 +47,7 @@ __all__ = [
 CONFIG_NAME = "config.json"
 MAX_SMALL_BYTES = 64 << 20  # configs, indexes, tokenizers
 MAX_WEIGHT_BYTES = 256 << 30  # one weights file
+_SHOWN = 100  # characters of a name in an error
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _REVISION = re.compile(r"[\w][\w./-]{0,200}")
 
@@ -105,19 +106,23 @@ def resolve(
         return _from_hub(text, kind, files, weights)
     shipped_names = f" ({', '.join(known)})" if known else ""
     raise HubError(
-        f"no {kind} '{text}': it is not a shipped name{shipped_names}, not a folder, and not of "
-        f"the form org/name or hf://org/name@revision{near(text, known, say_known=False)}"
+        f"no {kind} '{_shown(text)}': it is not a shipped name{shipped_names}, not a folder, and "
+        f"not of the form org/name or hf://org/name@revision{near(text, known, say_known=False)}"
     )
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _from_hub(text: str, kind: str, files: Sequence[str], weights: bool) -> ResolvedSource:
     repo, at, revision = text.partition("@")
     if not _REPO.fullmatch(repo) or ".." in repo:
         raise HubError(
-            f"'{text}' is not a repository: write hf://org/name or hf://org/name@revision"
+            f"'{_shown(text)}' is not a repository: write hf://org/name or hf://org/name@revision"
         )
     if at and (not _REVISION.fullmatch(revision) or ".." in revision):
-        raise HubError(f"'{revision}' is not a revision (a branch, a tag or a commit)")
+        raise HubError(f"'{_shown(revision)}' is not a revision (a branch, a tag or a commit)")
     fetcher = _Fetcher(repo, revision or None, kind)
     folder = fetcher.need(CONFIG_NAME, MAX_SMALL_BYTES).parent
     for name in files:
