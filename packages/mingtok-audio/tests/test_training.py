@@ -88,6 +88,21 @@ def test_resumed_run_equals_an_uninterrupted_one(corpus: Path, tmp_path: Path) -
     assert losses[0] == losses[1]
 
 
+def test_a_resumed_run_takes_new_settings_of_the_optimiser(corpus: Path, tmp_path: Path) -> None:
+    config = config_for(corpus, "trainer.max_steps=2")
+    Trainer(AcousticTask(config), config.optim, config.trainer, tmp_path).run()
+    changed = config_for(
+        corpus, "trainer.max_steps=3", "optim.lr=3e-6", "optim.weight_decay=0.5", "optim.beta1=0.5"
+    )
+    again = Trainer(AcousticTask(changed), changed.optim, changed.trainer, tmp_path)
+    assert again.resume() and again.step == 2
+    for group in again.optimizers[0].param_groups:
+        assert (group["peak_lr"], group["weight_decay"]) == (3e-6, 0.5)
+        assert group["betas"][0] == 0.5
+    again.run()
+    assert max(g["lr"] for g in again.optimizers[0].param_groups) <= 3e-6
+
+
 def test_a_run_learns_and_exports_a_model(corpus: Path, tmp_path: Path) -> None:
     config = config_for(corpus, "trainer.max_steps=40")
     summary = train(config, tmp_path / "run")

@@ -83,6 +83,11 @@ class _AdversaryStep(nn.Module):
         return self.adversary.loss()
 
 
+def _settings(group: dict[str, Any]) -> dict[str, Any]:
+    """Rates and other settings of a group of parameters."""
+    return {key: value for key, value in group.items() if key != "params"}
+
+
 class Trainer:
     """Runs a task for `max_steps`, or until a clock runs out; resumes where it stopped."""
 
@@ -167,7 +172,10 @@ class Trainer:
     # --- files -----------------------------------------------------------------------------------
 
     def resume(self) -> bool:
-        """Load the newest checkpoint, if there is one. Raises `UserError` if it does not fit."""
+        """Load the newest checkpoint, if there is one. Raises `UserError` if it does not fit.
+
+        Settings of the optimiser (`optim.*`) are those of the present configuration.
+        """
         tree = self.checkpoints.load()
         if tree is None:
             return False
@@ -177,7 +185,11 @@ class Trainer:
                 self._adversary.load_state_dict(tree["adversary"])
             everything = [*self.optimizers, *self.adversary_optimizers]
             for optimizer, state in zip(everything, tree["optimizers"], strict=True):
+                settings = [_settings(group) for group in optimizer.param_groups]
                 optimizer.load_state_dict(cut_states(optimizer, state))
+                # The moments come from the checkpoint, rates and decay from this configuration.
+                for group, own in zip(optimizer.param_groups, settings, strict=True):
+                    group.update(own)
             for name, value in tree["ema"].items():
                 self.ema[name].copy_(cut_like(value, self.ema[name]))
         except (RuntimeError, ValueError, KeyError) as error:
