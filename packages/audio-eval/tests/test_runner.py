@@ -345,6 +345,7 @@ def test_all_suites_load_and_their_metrics_exist():
 
     assert set(names()) == {
         "reconstruction", "tts", "asr", "context_asr", "edit_semantic", "edit_acoustic",
+        "speech_edit_bench",
     }  # fmt: skip
     for name in names():
         suite = load_suite(name)

@@ -30,6 +30,11 @@ _METRICS = {
     "ref_wer": ("text:ReferenceWordErrorRate", "the same judge's error rate on the reference"),
     "acc": ("edit_text:EditAccuracy", "share of outputs whose every edited span is right"),
     "no_edit_wer": ("edit_text:NoEditWordErrorRate", "word error rate outside the edited spans"),
+    "edit_success": (
+        "edit_bench:EditSuccess",
+        "share of edits whose named words are said as asked",
+    ),
+    "exact_match": ("edit_bench:ExactMatch", "share of outputs that say exactly the edited text"),
     "context_wer": ("entities:ContextWordErrorRate", "error rate by ContextASR-Bench's rules"),
     "ne_wer": ("entities:EntityWordErrorRate", "error rate over named entities"),
     "ne_fnr": ("entities:EntityMissRate", "share of named entities that are missed"),

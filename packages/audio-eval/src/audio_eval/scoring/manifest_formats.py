@@ -16,6 +16,7 @@ from audio_eval.scoring.naming import (
     parse_parameters,
 )
 from audio_eval.scoring.textfiles import json_rows, read_lines
+from audio_eval.text.speech_edit import TYPES, NamedEdit
 from mingtok_audio.core.audio import AUDIO_SUFFIXES, find_audio_files
 from mingtok_audio.core.errors import UserError
 from mingtok_audio.core.names import as_stored
@@ -161,6 +162,9 @@ _FIELD_ALIASES = {
 def read_jsonl(path: Path, lines: list[str], root: Path | None, language: str) -> list[Item]:
     items = []
     for number, row in json_rows(path, lines):
+        if "sample_id" in row and ("anchor" in row or "components" in row):
+            items.append(_speech_edit_item(path, number, row, root, language))
+            continue
         items.append(_json_item(path, number, row, root, language))
     return items
 
@@ -216,6 +220,56 @@ def _json_item(
     ).items():
         parameters.setdefault(name, value)
     return Item(**values, parameters=parameters)
+
+
+_SPEECH_EDIT_TASKS = ("speaker", "emotion", "style", "prosody", "paralinguistic", "acoustic")
+
+
+def _speech_edit_item(
+    path: Path, number: int, row: Mapping[str, Any], root: Path | None, language: str
+) -> Item:
+    """A row of SpeechEditBench's `samples.jsonl` (v1.1): an anchor says what is asked for."""
+    where = f"{path}: line {number}"
+    for name in ("sample_id", "task", "audio_path", "instruction"):
+        if not isinstance(row.get(name), str) or not row[name]:
+            raise UserError(f"{where}: {name!r} must be a string")
+    anchor, transcript = row.get("anchor") or {}, row.get("transcript")
+    if not isinstance(anchor, Mapping) or not isinstance(transcript, str | None):
+        raise UserError(f"{where}: 'anchor' must be an object, 'transcript' a string")
+    task, text = row["task"].removesuffix("_editing"), transcript
+    parameters = {key: value for key, value in anchor.items() if value is not None}
+    if task == "content":
+        kind, text = anchor.get("edit_type"), anchor.get("transcript_target")
+        try:
+            NamedEdit(
+                *(
+                    str(anchor.get(k) or "")
+                    for k in ("edit_type", "edit_original", "edit_target", "insert_after")
+                )
+            )
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from error
+        if not isinstance(text, str):
+            raise UserError(f"{where}: the anchor has no 'transcript_target'")
+        task = TYPES[str(kind)]
+    elif task == "emotion":
+        if not isinstance(anchor.get("target_emotion"), str):
+            raise UserError(f"{where}: the anchor has no 'target_emotion'")
+        parameters["label"] = anchor["target_emotion"]
+    elif task == "compositional":
+        parameters["components"] = row.get("components")
+    elif task not in _SPEECH_EDIT_TASKS:
+        raise UserError(f"{where}: SpeechEditBench has no task {row['task']!r}")
+    return Item(
+        id=row["sample_id"],
+        source=_resolve(row["audio_path"], path, root),
+        text=text,
+        original_text=transcript,
+        instruction=row["instruction"],
+        language=str(row.get("language") or language),
+        task=task,
+        parameters=parameters,
+    )
 
 
 def _number(text: str) -> float | str:
