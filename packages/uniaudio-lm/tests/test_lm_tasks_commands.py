@@ -362,6 +362,26 @@ def test_subtitles_keep_every_mark(parts: list[tuple[str, str, str]], format: st
     assert written.count("-->") == len(said), "no text can be read as another cue"
 
 
+@given(st.lists(st.sampled_from(["a", "and", "station", "你", "好的", "x" * 30]), max_size=30))
+def test_lines_of_subtitles_are_short_and_keep_the_text(parts: list[str]) -> None:
+    text = " ".join(parts)
+    lines = asr_command.cue_lines(text)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    for line in lines:
+        assert sum(2 if c > "\u3000" else 1 for c in line) <= 42
+
+
+def test_a_cue_is_a_sentence_of_at_most_two_lines() -> None:
+    text = "The old man walked down to the river every morning. Mr. B. knew why. " * 3
+    words = [Word(w, i * 0.3, i * 0.3 + 0.25, 1.0) for i, w in enumerate(split_words(text))]
+    transcript = Transcript(text.strip(), "en", [TranscriptSegment(0, 30, text)], words)
+    said = [text for _, _, text in asr_command.cues(transcript)]
+    assert said == ["The old man walked down to the river every morning.", "Mr. B. knew why."] * 3
+    assert "The old man walked down to\nthe river every morning.\n" in asr_command.subtitles(
+        transcript, "srt"
+    )
+
+
 def test_standard_input_is_utf8_with_or_without_a_mark(
     small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

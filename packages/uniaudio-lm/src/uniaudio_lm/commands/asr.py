@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -280,13 +281,20 @@ def _as_json_text(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
 
 
-_CUE_SECONDS, _CUE_CHARACTERS = 6.0, 84
+_CUE_SECONDS, _CUE_LINES, _LINE_COLUMNS = 6.0, 2, 42
+_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]）」』》]*$")
+_TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|No|[A-Z])\.$")
+_WIDE = "FW"  # East Asian widths of two columns
 _ARROW = re.compile("-{2,}>")
 _OPENERS = "\"'“‘«([{（「『《¿¡$£€¥#@"
 
 
 def cues(transcript: Transcript) -> list[tuple[float, float, str]]:
-    """What is shown from when to when: by words where they have times, else by segments."""
+    """What is shown from when to when: by words where they have times, else by segments.
+
+    With times, a cue ends with its sentence, before a pause of a second, or where it would have
+    more than two lines or last longer than six seconds.
+    """
     if not transcript.words:
         return [(s.start, s.end, s.text) for s in transcript.segments if s.text]
     found: list[tuple[float, float, str]] = []
@@ -295,8 +303,9 @@ def cues(transcript: Transcript) -> list[tuple[float, float, str]]:
         if found:
             start, end, before = found[-1]
             longer = before + text
-            fits = word.end - start <= _CUE_SECONDS and len(longer.strip()) <= _CUE_CHARACTERS
-            if fits and word.start - end < 1.0:
+            fits = word.end - start <= _CUE_SECONDS and len(cue_lines(longer)) <= _CUE_LINES
+            over = _SENTENCE_END.search(before.strip()) and not _TITLE.search(before.strip())
+            if fits and not over and word.start - end < 1.0:
                 found[-1] = (start, word.end, longer)
                 continue
         found.append((word.start, word.end, text))
@@ -320,6 +329,30 @@ def _as_written(text: str, words: Sequence[str]) -> list[str]:
     return [text[a:b] for a, b in pairwise(edges)]
 
 
+def cue_lines(text: str) -> list[str]:
+    """A text in lines of at most 42 columns (a Chinese character has two); two lines are about
+    equally long. It is broken at spaces and between Chinese characters; a longer word stays
+    whole."""
+    pieces = _BREAKS.split(" ".join(text.split()))
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and _columns((lines[-1] + piece).rstrip()) <= _LINE_COLUMNS:
+            lines[-1] += piece
+        else:
+            lines.append(piece)
+    if len(lines) == _CUE_LINES:
+        halves = [("".join(pieces[:i]), "".join(pieces[i:])) for i in range(1, len(pieces))]
+        lines = list(min(halves, key=lambda h: max(_columns(h[0].rstrip()), _columns(h[1]))))
+    return [line.strip() for line in lines]
+
+
+_BREAKS = re.compile(r"(?<= )(?=\S)|(?<=[\u3400-\u9fff])(?=[\u3400-\u9fff])")
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in _WIDE else 1 for c in text)
+
+
 def subtitles(transcript: Transcript, format: str) -> str:
     """A transcript as SubRip ("srt") or WebVTT ("vtt")."""
     mark = "," if format == "srt" else "."
@@ -329,7 +362,7 @@ def subtitles(transcript: Transcript, format: str) -> str:
         if format == "srt":
             lines.append(str(number))
         lines.append(f"{_time(start, mark)} --> {_time(max(end, start + 0.001), mark)}")
-        lines += [clean(" ".join(text.split())), ""]
+        lines += [*map(clean, cue_lines(text)), ""]
     return "\n".join(lines) + ("\n" if lines else "")
 
 
