@@ -145,6 +145,9 @@ def test_sources_keep_the_rules(source: Path) -> None:
     found = list(forbidden_use(tree))
     if source.name == "cluster.py":  # a process that Ray starts for us, in a folder of its own
         found = [use for use in found if not use.endswith(" os.chdir")]
+    if source.name == "wavlm_ecapa.py":  # a command that converts a published file, read as tensors
+        assert text.count("torch.load(") == text.count("weights_only=True)") == 1
+        found = [use for use in found if not use.endswith(" torch.load")]
     assert found == []
     assert "/work/" not in text and "/home/" not in text
 
