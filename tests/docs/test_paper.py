@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
-    for line in TEXT.partition("\n## The ablations")[0].splitlines()
+    for line in TEXT.partition("\n## The commands")[0].splitlines()
     if line.startswith("|") and not line.startswith(("| ---", "| paper |"))
 ]
 CODE = sorted({name for row in ROWS for name in re.findall(r"`(\w+\.[\w.:]+)`", row[1])})
@@ -96,3 +99,21 @@ def test_commands_exist(command: str) -> None:
     if rest[0] == "score" and len(rest) > 1:
         suites = ROOT / "packages/audio-eval/src/audio_eval/suites"
         assert (suites / f"{rest[1]}.yaml").is_file(), command
+
+
+@pytest.mark.slow
+def test_the_lines_run(tmp_path: Path) -> None:
+    """Every line of the section on commands, in its order."""
+    block = TEXT.partition("## The commands")[2].partition("```sh\n")[2].partition("```")[0]
+    lines = block.strip().splitlines()
+    assert len(lines) > 12
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    scripts = Path(sys.executable).parent
+    assert lines.pop(0) == "mkdir -p out"
+    (tmp_path / "out").mkdir()
+    for line in lines:
+        name, *rest = shlex.split(line)
+        found = subprocess.run(
+            [scripts / name, *rest], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, f"{line}\n{found.stderr}"
