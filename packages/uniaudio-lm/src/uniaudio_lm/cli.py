@@ -154,6 +154,9 @@ def asr(
         typer.Option(help="Weight of the word model, 0 (off) to 10; by default the model's own."),
     ] = None,
     format: Annotated[str, typer.Option("--format", help="text, json, srt or vtt.")] = "text",
+    speakers: Annotated[
+        str, typer.Option(help="Tell who says what: auto, or the number of speakers.")
+    ] = "",
     aligner: Annotated[
         str | None, typer.Option(help="Gives words their times: a folder, hf://org/name, or none.")
     ] = None,
@@ -188,7 +191,7 @@ def asr(
     run_asr(
         inputs, output, choice, language=language, hotwords=hotwords, beams=beams,
         word_weight=word_weight, format=format,
-        as_json=as_json, workers=workers, ray=ray, batch=batch_size, force=force,
+        as_json=as_json, workers=workers, ray=ray, batch=batch_size, force=force, speakers=speakers,
     )  # fmt: skip
 
 

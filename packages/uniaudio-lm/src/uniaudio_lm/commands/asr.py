@@ -25,9 +25,12 @@ from uniaudio_lm.commands.models import ModelChoice
 from uniaudio_lm.config import known_language
 from uniaudio_lm.parts.aligners.loading import fitting_aligner
 from uniaudio_lm.parts.recognizers.loading import check_recognizer
+from uniaudio_lm.tasks.diarization import speaker_count, speakers_of
 from uniaudio_lm.text.length import is_cjk
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from uniaudio_lm.engine import UniAudio
     from uniaudio_lm.tasks.asr import Transcript
 
@@ -48,6 +51,8 @@ class Recognition(Work):
     format: str
     timed: bool
     """Whether word times are shown at all: plain text has none."""
+    speakers: str = ""
+    """"auto", or how many; "": nobody asked."""
 
     @property
     def device(self) -> str:
@@ -89,16 +94,22 @@ class Recognition(Work):
         )
         for i, transcript in zip(wavs, found, strict=True):
             try:
-                results[i] = self._keep(jobs[i], transcript, model)
+                results[i] = self._keep(jobs[i], transcript, model, wavs[i])
             except UserError as error:
                 results[i] = failed(jobs[i], error)
         return [results[i] for i in range(len(jobs))]
 
-    def _keep(self, job: Job, transcript: Transcript, model: UniAudio) -> Result:
+    def _keep(self, job: Job, transcript: Transcript, model: UniAudio, wav: np.ndarray) -> Result:
         fields = as_fields(transcript, model.model_id)
+        names: list[str] = []
+        if self.speakers:
+            names = _speakers(transcript, wav, model, self.speakers)
+            for word, name in zip(fields["words"], names, strict=True):
+                word["speaker"] = name
+            fields["speaker_turns"] = turns(transcript, names)
         result = done(job, fields)
         if self.format in ("srt", "vtt"):
-            result["subtitles"] = subtitles(transcript, self.format)
+            result["subtitles"] = subtitles(transcript, self.format, names)
         for segment in transcript.segments:
             if segment.truncated:
                 result.setdefault("warnings", []).append(
@@ -131,6 +142,7 @@ def run(
     ray: str | None,
     batch: int,
     force: bool,
+    speakers: str = "",
 ) -> None:
     """Recognise each input; see the command's help.
 
@@ -141,6 +153,10 @@ def run(
     if format not in FORMATS:
         raise UserError(f"--format is one of {', '.join(FORMATS)}, not '{format}'")
     words = tuple(word for word in (w.strip() for w in hotwords.split(",")) if word)
+    if speakers:
+        speaker_count(speakers)
+        if choice.aligner == "none":
+            raise UserError("--speakers needs the words' times: leave --aligner none out")
     check_hints(language, words)
     check_search(beams, word_weight)
     about = choice.about()
@@ -156,8 +172,9 @@ def run(
         )
     if config is not None and language is not None and (by_lm or chosen == "model"):
         known_language(language, config.recognition.languages, choice.model)
+    timed = as_json or format != "text" or bool(speakers)
     work = Recognition(
-        choice, language, words, beams, word_weight, format, timed=as_json or format != "text"
+        choice, language, words, beams, word_weight, format, timed=timed, speakers=speakers
     )
     answer(
         work, inputs, output, format, as_json, workers=workers, ray=ray, batch=batch, force=force
@@ -274,7 +291,30 @@ def rendered(result: Result, format: str) -> str:
         return _as_json_text(public(result))
     if format in ("srt", "vtt"):
         return str(result["subtitles"])
+    if result.get("speaker_turns"):
+        return "".join(f"{turn['speaker']}: {turn['text']}\n" for turn in result["speaker_turns"])
     return f"{result['text']}\n"
+
+
+def _speakers(transcript: Transcript, wav: np.ndarray, model: UniAudio, asked: str) -> list[str]:
+    """The speaker of each word."""
+    words = transcript.words or []
+    written = _as_written(transcript.text, [word.text for word in words])
+    rate = model.tokenizer.config.sample_rate
+    return speakers_of(wav, rate, words, written, speaker_count(asked))
+
+
+def turns(transcript: Transcript, names: Sequence[str]) -> list[dict[str, Any]]:
+    """What each speaker says at a time, as JSON fields."""
+    words = transcript.words or []
+    written = _as_written(transcript.text, [word.text for word in words])
+    found: list[dict[str, Any]] = []
+    for word, name, text in zip(words, names, written, strict=True):
+        if found and found[-1]["speaker"] == name:
+            found[-1] |= {"end": word.end, "text": found[-1]["text"] + text}
+        else:
+            found.append({"speaker": name, "start": word.start, "end": word.end, "text": text})
+    return [{**turn, "text": turn["text"].strip()} for turn in found]
 
 
 def _as_json_text(data: Any) -> str:
@@ -289,18 +329,22 @@ _ARROW = re.compile("-{2,}>")
 _OPENERS = "\"'“‘«([{（「『《¿¡$£€¥#@"
 
 
-def cues(transcript: Transcript) -> list[tuple[float, float, str]]:
+def cues(transcript: Transcript, names: Sequence[str] = ()) -> list[tuple[float, float, str]]:
     """What is shown from when to when: by words where they have times, else by segments.
 
     With times, a cue ends with its sentence, before a pause of a second, or where it would have
-    more than two lines or last longer than six seconds.
+    more than two lines or last longer than six seconds; with `names` of the words' speakers also
+    with what one of them says, and the first cue of a turn begins with the name.
     """
     if not transcript.words:
         return [(s.start, s.end, s.text) for s in transcript.segments if s.text]
     found: list[tuple[float, float, str]] = []
     written = _as_written(transcript.text, [word.text for word in transcript.words])
-    for word, text in zip(transcript.words, written, strict=True):
-        if found:
+    for i, (word, text) in enumerate(zip(transcript.words, written, strict=True)):
+        turn = bool(names) and (i == 0 or names[i] != names[i - 1])
+        if turn:
+            text = f"{names[i]}: {text}"  # noqa: PLW2901
+        if found and not turn:
             start, end, before = found[-1]
             longer = before + text
             fits = word.end - start <= _CUE_SECONDS and len(cue_lines(longer)) <= _CUE_LINES
@@ -353,12 +397,12 @@ def _columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in _WIDE else 1 for c in text)
 
 
-def subtitles(transcript: Transcript, format: str) -> str:
-    """A transcript as SubRip ("srt") or WebVTT ("vtt")."""
+def subtitles(transcript: Transcript, format: str, names: Sequence[str] = ()) -> str:
+    """A transcript as SubRip ("srt") or WebVTT ("vtt"); see `cues`."""
     mark = "," if format == "srt" else "."
     clean: Callable[[str], str] = _plain if format == "srt" else _escaped
     lines = ["WEBVTT", ""] if format == "vtt" else []
-    for number, (start, end, text) in enumerate(cues(transcript), 1):
+    for number, (start, end, text) in enumerate(cues(transcript, names), 1):
         if format == "srt":
             lines.append(str(number))
         lines.append(f"{_time(start, mark)} --> {_time(max(end, start + 0.001), mark)}")

@@ -143,7 +143,7 @@ class Speakers(FileStage):
         shares = np.bincount([i for i, _, _ in windows], minlength=len(recording.speech))
         spans = np.array([end - start for start, end in recording.speech])
         lengths = np.array([spans[i] / shares[i] for i, _, _ in windows])
-        labels = _without_rare(vectors, labels, lengths)
+        labels = without_rare(vectors, labels, lengths)
         turns: list[Turn] = []
         for i, (start, end) in enumerate(recording.speech):
             mine = [j for j, window in enumerate(windows) if window[0] == i]
@@ -225,7 +225,7 @@ def _join(vectors: np.ndarray, sizes: np.ndarray, threshold: float, most: int) -
     return np.unique(parent, return_inverse=True)[1].reshape(-1)
 
 
-def _without_rare(vectors: np.ndarray, labels: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+def without_rare(vectors: np.ndarray, labels: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     """Labels in which clusters with next to no speech are given to the most similar other one."""
     names = range(labels.max() + 1)
     total = np.array([seconds[labels == n].sum() for n in names])
