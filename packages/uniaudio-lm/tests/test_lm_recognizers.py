@@ -243,6 +243,6 @@ def test_a_loop_is_cut_to_one_round(start: list[int], unit: list[int], rounds: i
     kept = _without_loop([*start, *unit * rounds])
     if len(unit) * rounds >= 12:
         assert len(kept) <= len(start) + len(unit)
-    else:
+    elif not start or start[-1] != unit[-1]:  # else what comes before may belong to the loop
         assert len(kept) >= len(start)
     assert [*start, *unit * rounds][: len(kept)] == kept
